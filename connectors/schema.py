@@ -1,0 +1,231 @@
+"""Canonical tables: what every source delivers and every later step reads.
+
+One polars schema per table. A page from any CRM is in these columns from the moment it is parsed, so
+that normalising, rules and KPIs are written once. Conventions:
+
+- ids are the CRM's own, as text; Salesforce ids have 18 characters;
+- money is an integer in the minor unit of ``currency`` (cents), converted from the CRM's decimal once,
+  half-even; a blank currency in the CRM is the company's home currency;
+- instants are UTC with microseconds; plain dates are dates and never shifted by a time zone;
+- ``null`` means the CRM holds no value; a blank or placeholder text is kept as it stands;
+- ``deleted_at`` marks a tombstone (deleted, archived or merged away), ``merged_into`` names the survivor;
+- ``custom`` is a JSON object of the company's own fields, ``{}`` when there are none.
+
+The primary key of a table is listed in ``KEYS``; the store adds the company and the source to it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+UTC: Final = pl.Datetime("us", "UTC")
+
+_RECORD: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "external_id": pl.String,
+    "created_at": UTC,
+    "modified_at": UTC,  # the CRM's own last-change stamp
+    "deleted_at": UTC,
+    "merged_into": pl.String,
+}
+
+
+def _record(**columns: pl.DataType | type[pl.DataType]) -> pl.Schema:
+    return pl.Schema({**_RECORD, **columns, "custom": pl.String})
+
+
+TABLES: Final[dict[str, pl.Schema]] = {
+    "owners": pl.Schema(
+        {
+            "external_id": pl.String,
+            "name": pl.String,
+            "email": pl.String,
+            "active": pl.Boolean,
+            "manager_id": pl.String,
+            "modified_at": UTC,
+            "deleted_at": UTC,
+        }
+    ),
+    # One row per pipeline and stage. `stage` is the value that deals carry (API name, HubSpot stage id).
+    # A CRM without pipelines has the one pipeline "default".
+    "stages": pl.Schema(
+        {
+            "pipeline": pl.String,
+            "stage": pl.String,
+            "pipeline_label": pl.String,
+            "label": pl.String,
+            "sort_order": pl.Int64,
+            "is_closed": pl.Boolean,
+            "is_won": pl.Boolean,
+            "probability": pl.Float64,  # 0..1, the stage's default
+            "forecast_category": pl.String,  # omitted | pipeline | best_case | commit | closed
+            "active": pl.Boolean,
+            "modified_at": UTC,
+            "deleted_at": UTC,
+        }
+    ),
+    "accounts": _record(
+        name=pl.String,
+        domain=pl.String,
+        phone=pl.String,
+        parent_id=pl.String,
+        owner_id=pl.String,
+        industry=pl.String,
+        employees=pl.Int64,
+        segment=pl.String,
+        source=pl.String,
+        country=pl.String,
+        city=pl.String,
+    ),
+    "contacts": _record(
+        account_id=pl.String,
+        first_name=pl.String,
+        last_name=pl.String,
+        email=pl.String,
+        phone=pl.String,
+        title=pl.String,
+        role=pl.String,
+        buying_centre=pl.String,
+        owner_id=pl.String,
+        last_activity_at=pl.Date,  # local date of the last verified activity
+        bounced=pl.Boolean,  # e-mail known to bounce
+    ),
+    "leads": _record(
+        first_name=pl.String,
+        last_name=pl.String,
+        company=pl.String,
+        email=pl.String,
+        status=pl.String,
+        source=pl.String,
+        owner_id=pl.String,
+        mql_at=pl.Date,
+        sql_at=pl.Date,
+        converted_at=pl.Date,
+        converted_account_id=pl.String,
+        converted_contact_id=pl.String,
+        converted_deal_id=pl.String,
+    ),
+    "deals": _record(
+        name=pl.String,
+        account_id=pl.String,
+        owner_id=pl.String,
+        pipeline=pl.String,
+        stage=pl.String,
+        is_closed=pl.Boolean,  # as the CRM says now; null when it does not
+        is_won=pl.Boolean,
+        amount=pl.Int64,
+        currency=pl.String,
+        close_date=pl.Date,
+        probability=pl.Float64,  # 0..1
+        forecast_category=pl.String,
+        type=pl.String,  # the CRM's own words; `deal_types` of the configuration maps them
+        lead_source=pl.String,
+        next_step=pl.String,
+        loss_reason=pl.String,
+        arr=pl.Int64,
+        term_months=pl.Int64,
+        start_date=pl.Date,
+        motion=pl.String,
+        segment=pl.String,
+        expansion_kind=pl.String,
+        first_meeting_at=pl.Date,
+        pilot=pl.Boolean,
+        pilot_start=pl.Date,
+        pilot_end=pl.Date,
+        pilot_converted=pl.Date,
+    ),
+    # One row per change of one field of one deal, appended for ever. `seq` orders changes of one field in
+    # one instant. Values are text: stage id, minor units, ISO date, probability 0..1, category, owner id.
+    # The first row of a field holds its value at creation (old_value null).
+    "deal_changes": pl.Schema(
+        {
+            "deal_id": pl.String,
+            "field": pl.String,  # stage | amount | close_date | probability | forecast_category | owner_id ...
+            "changed_at": UTC,
+            "seq": pl.Int64,
+            "old_value": pl.String,
+            "new_value": pl.String,
+            "origin": pl.String,  # crm_history | comparison
+        }
+    ),
+    "line_items": _record(
+        deal_id=pl.String,
+        product_id=pl.String,
+        product=pl.String,
+        product_family=pl.String,
+        kind=pl.String,  # seat | module | one_time
+        quantity=pl.Float64,
+        unit_price=pl.Int64,
+        amount=pl.Int64,  # net line total in `currency`
+        currency=pl.String,
+    ),
+    "meetings": _record(
+        account_id=pl.String,
+        deal_id=pl.String,
+        contact_id=pl.String,
+        owner_id=pl.String,
+        subject=pl.String,
+        starts_at=UTC,
+        ends_at=UTC,
+        completed=pl.Boolean,  # null: the CRM keeps no outcome, past means held
+    ),
+    "quotas": _record(
+        owner_id=pl.String,
+        start_date=pl.Date,
+        amount=pl.Int64,
+        currency=pl.String,
+    ),
+    # Home-currency units for one unit of `currency`, in force from start_date until the next row's.
+    "exchange_rates": pl.Schema(
+        {
+            "currency": pl.String,
+            "start_date": pl.Date,
+            "rate": pl.Decimal(38, 12),
+            "modified_at": UTC,
+            "deleted_at": UTC,
+        }
+    ),
+}
+
+KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "owners": ("external_id",),
+    "stages": ("pipeline", "stage"),
+    "accounts": ("external_id",),
+    "contacts": ("external_id",),
+    "leads": ("external_id",),
+    "deals": ("external_id",),
+    "deal_changes": ("deal_id", "field", "changed_at", "seq"),
+    "line_items": ("external_id",),
+    "meetings": ("external_id",),
+    "quotas": ("external_id",),
+    "exchange_rates": ("currency", "start_date"),
+}
+
+# A value that did not parse, or a record without an id: kept aside with its raw text, never dropped.
+REJECTS: Final = pl.Schema(
+    {"table": pl.String, "external_id": pl.String, "field": pl.String, "raw": pl.String, "reason": pl.String}
+)
+
+# A record known to be gone by id alone.
+TOMBSTONES: Final = pl.Schema(
+    {"table": pl.String, "external_id": pl.String, "deleted_at": UTC, "merged_into": pl.String}
+)
+
+MINOR_UNITS: Final[dict[str, int]] = {
+    # ISO 4217 currencies whose exponent is not 2.
+    **dict.fromkeys(
+        "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0
+    ),
+    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
+}
+
+
+def exponent(currency: str) -> int:
+    """Digits after the decimal point of a currency (ISO 4217); 2 unless listed."""
+    return MINOR_UNITS.get(currency, 2)
+
+
+def empty(table: str) -> pl.DataFrame:
+    """An empty frame of a canonical table."""
+    return pl.DataFrame(schema=TABLES[table])

@@ -1,0 +1,88 @@
+"""What a KPI is: a definition, the fields it stands on, and one function over the company's facts.
+
+A KPI is a module ``metrics.kpis.<id>`` with one frozen constant ``KPI: Kpi``. Its docstring is its
+documentation: meaning, formula, exclusions, unit, source. ``compute`` works on all requested months at
+once, in columns; ``evidence`` opens the records behind one number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal
+
+import polars as pl
+
+from metrics.facts import Facts
+
+Unit = Literal["currency", "ratio", "count", "days", "months", "points", "multiple"]
+Status = Literal[
+    "on_target", "watch", "off_target", "no_target", "unreliable", "low_sample", "not_computable"
+]
+
+# What `compute` returns: one row per requested month and segment. Money is in minor units of the report's
+# currency (exact as float up to 2**53); `value` null means undefined, and `reason` then says why.
+MEASURE: Final = pl.Schema(
+    {
+        "month": pl.String,  # YYYY-MM: the month asked for
+        "segment": pl.String,  # null: the whole company; "unknown" is a bucket of its own
+        "value": pl.Float64,
+        "numerator": pl.Float64,
+        "denominator": pl.Float64,
+        "n": pl.Int64,  # records or customers behind it
+        "reason": pl.String,
+    }
+)
+
+# What `evidence` returns. `contribution` is in the unit of the numerator.
+EVIDENCE: Final = pl.Schema(
+    {"object": pl.String, "external_id": pl.String, "name": pl.String, "contribution": pl.Float64, "note": pl.String}
+)
+
+# The ways a number can be cut (kpis.md R15).
+CUTS: Final = ("size", "industry", "motion", "product", "owner", "pipeline")
+
+
+@dataclass(frozen=True)
+class Kpi:
+    """One KPI.
+
+    ``period``: what the value of month M covers: the month, its fiscal quarter to date, or twelve months.
+    ``requires``: (table, column) pairs that must be filled for the number to be trusted.
+    ``definition``: id and version of the formula, printed beside each number.
+    ``low_sample``: below this n the value is marked; None when counting makes no sense.
+    """
+
+    id: str
+    title: str
+    unit: Unit
+    higher_is_better: bool | None
+    period: Literal["month", "quarter", "trailing_year"]
+    definition: str
+    requires: tuple[tuple[str, str], ...]
+    compute: Callable[[Facts, str | None], pl.DataFrame] = field(repr=False)
+    evidence: Callable[[Facts, str], pl.DataFrame] = field(repr=False)
+    low_sample: int | None = None
+
+
+@dataclass(frozen=True)
+class KpiValue:
+    """One printed number. Money stays in minor units here; ``as_json`` writes major units."""
+
+    id: str
+    title: str
+    period: str  # "2026-05", "2026-Q2" (fiscal), "2025-06..2026-05"
+    month: str
+    value: int | float | None
+    unit: Unit
+    numerator: int | float | None
+    denominator: int | float | None
+    n: int | None
+    segment: Mapping[str, str]  # {} for the whole company, {"size": "SMB"} for a cut
+    status: Status
+    target: str | None
+    reasons: tuple[str, ...]
+    definition: str
+    known_at: datetime
+    currency: str

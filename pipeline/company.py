@@ -1,0 +1,118 @@
+"""One client company as the pipeline and the metrics see it: its calendar, its words, its definitions.
+
+These are the parts of a company's configuration that decide what a number means. How to reach its CRM and
+where to post is the business of ``scheduler.config``, which extends this model.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+DealType = Literal["new", "expansion", "renewal", "contraction", "churn"]
+
+
+class Settings(BaseModel):
+    """Base of every part of the configuration: immutable, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _known_timezone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"there is no time zone {name!r}; use a name such as Europe/Berlin")
+    return name
+
+
+class DealTypes(Settings):
+    """The CRM's own deal types (compared without case) -> ours. What is not listed is in no KPI."""
+
+    new: tuple[str, ...] = ("New Business", "New Customer", "newbusiness", "New")
+    expansion: tuple[str, ...] = (
+        "Expansion",
+        "Up-sell",
+        "Upsell",
+        "Cross-sell",
+        "Existing Business",
+        "existingbusiness",
+        "Existing Customer - Upgrade",
+        "Add-On Business",
+    )
+    renewal: tuple[str, ...] = ("Renewal", "Existing Customer - Replacement")
+    contraction: tuple[str, ...] = ("Downgrade", "Contraction", "Existing Customer - Downgrade")
+    churn: tuple[str, ...] = ("Churn", "Cancellation")
+
+    def mapping(self) -> dict[str, DealType]:
+        """Lower-case CRM type -> our type."""
+        return {
+            word.strip().lower(): kind
+            for kind in ("new", "expansion", "renewal", "contraction", "churn")
+            for word in getattr(self, kind)
+        }
+
+
+class ArrSettings(Settings):
+    """Where ARR comes from and how amounts are to be read (kpis.md R3, R5, rulings 7 to 13)."""
+
+    source: Literal["field", "line_items", "contract", "cpq", "opening_arr"] = "field"
+    basis: Literal["arr", "mrr", "acv", "tcv"] = "tcv"  # of `amount`, where the ARR field is blank
+    expansion: Literal["delta", "total"] = "delta"
+    renewal: Literal["total", "delta"] = "total"
+    grace_days: Annotated[int, Field(ge=0, le=90)] = 30
+
+
+class Inputs(Settings):
+    """CSV files with what no CRM knows. Relative paths start at the configuration file's folder."""
+
+    targets: Path | None = None
+    spend: Path | None = None
+    margin: Path | None = None
+    opening_arr: Path | None = None
+    usage: Path | None = None
+    nps: Path | None = None
+
+
+class SizeBand(Settings):
+    """A size segment by number of employees: from ``employees_from`` up to the next band."""
+
+    name: str
+    employees_from: int = 0
+
+
+class Company(Settings):
+    """Everything that decides what this company's numbers mean."""
+
+    name: str = ""
+    playbook: str = "hr_tech"
+    timezone: Annotated[str, AfterValidator(_known_timezone)] = "UTC"
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None  # None: the CRM's home currency
+    fiscal_year_start_month: Annotated[int, Field(ge=1, le=12)] = 1
+    engagement_start: date | None = None
+    deal_types: DealTypes = DealTypes()
+    channels: dict[str, tuple[str, ...]] = {"marketing": ("inbound",), "partner": ("partner",)}
+    arr: ArrSettings = ArrSettings()
+    inputs: Inputs = Inputs()
+    new_business_pipeline: str | None = None  # None: the one pipeline, or the CRM's default
+    qualified_stage: str | None = None  # None: the second open stage of the new-business pipeline
+    required_deal_fields: tuple[str, ...] = (
+        "amount",
+        "close_date",
+        "stage",
+        "owner_id",
+        "account_id",
+        "next_step",
+    )
+    size_bands: tuple[SizeBand, ...] = (
+        SizeBand(name="SMB", employees_from=0),
+        SizeBand(name="Mid-market", employees_from=200),
+        SizeBand(name="Enterprise", employees_from=1000),
+    )
+    completeness_threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
