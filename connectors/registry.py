@@ -12,12 +12,16 @@ from connectors.errors import ConfigurationError
 from connectors.source import SourceType
 
 
+def names(package: str) -> list[str]:
+    """The units below ``package``, without importing them."""
+    root = importlib.import_module(package)
+    return sorted(module.name for module in pkgutil.iter_modules(root.__path__))
+
+
 @cache
 def units(package: str, constant: str) -> dict[str, Any]:
     """Every unit below ``package``: module name -> its constant, in the order of the names."""
-    root = importlib.import_module(package)
-    names = sorted(module.name for module in pkgutil.iter_modules(root.__path__))
-    return {name: getattr(importlib.import_module(f"{package}.{name}"), constant) for name in names}
+    return {name: getattr(importlib.import_module(f"{package}.{name}"), constant) for name in names(package)}
 
 
 def source(name: str) -> SourceType:
@@ -31,8 +35,7 @@ def destination(name: str) -> DestinationType:
 
 
 def _find(package: str, constant: str, name: str, what: str) -> Any:
-    root = importlib.import_module(package)
-    known = sorted(module.name for module in pkgutil.iter_modules(root.__path__))
+    known = names(package)
     if name not in known:
         raise ConfigurationError(f"{what}: there is no {name!r}; known are {', '.join(known)}")
     return getattr(importlib.import_module(f"{package}.{name}"), constant)

@@ -1,0 +1,82 @@
+"""The application: a configuration, its store, and the outside systems it names.
+
+Everything that the commands and the daemon do starts here; nothing else opens a store, a CRM or a destination.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from connectors import registry
+from connectors.destination import Destination
+from connectors.errors import ConfigurationError
+from connectors.source import Source, SourceSettings
+from pipeline.store import Store
+from scheduler import config as configuration
+from scheduler import secrets
+from scheduler.config import CompanyConfig, Config
+
+
+class App:
+    """One configuration at work."""
+
+    def __init__(self, config: Config, path: Path) -> None:
+        self.config = config
+        self.path = path
+
+    @classmethod
+    def load(cls, explicit: Path | None) -> App:
+        """Find and check the configuration. Raises ``ConfigurationError``."""
+        path = configuration.find(explicit)
+        return cls(configuration.load(path), path)
+
+    @property
+    def store_url(self) -> str:
+        return secrets.resolve(self.config.store.url, "store.url")
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, brought to this program's schema."""
+        return Store.open(self.store_url)
+
+    def companies(self, names: Sequence[str] = ()) -> list[CompanyConfig]:
+        """The named companies, or all. Raises ``ConfigurationError`` for an unknown name."""
+        for name in names:
+            if name not in self.config.companies:
+                known = ", ".join(sorted(self.config.companies))
+                raise ConfigurationError(f"there is no company {name!r} in {self.path}; known are {known}")
+        return [company for name, company in self.config.companies.items() if not names or name in names]
+
+    def open_source(self, company: CompanyConfig) -> Source:
+        """A connection to the company's CRM, not used yet. Raises ``ConfigurationError``."""
+        crm = company.crm
+        where = f"companies.{company.name}.crm"
+        kind = registry.source(crm.type)
+        settings = SourceSettings(
+            company=company.name,
+            url=crm.url or "",
+            auth=secrets.resolve_all(crm.auth, f"{where}.auth"),
+            ca_bundle=str(crm.ca_bundle) if crm.ca_bundle else None,
+            fields=company.fields.mapped(),
+            custom=company.fields.custom,
+            timezone=company.timezone,
+            home_currency=company.currency,
+            options=crm.options,
+        )
+        return kind.open(settings)
+
+    def destinations(self, names: Sequence[str]) -> dict[str, Destination]:
+        """The named destinations, ready to deliver. Raises ``ConfigurationError``."""
+        opened = {}
+        for name in names:
+            if name not in self.config.destinations:
+                known = ", ".join(sorted(self.config.destinations)) or "none"
+                raise ConfigurationError(f"there is no destination {name!r} in {self.path}; known are: {known}")
+            settings = {
+                key: secrets.resolve(value, f"destinations.{name}.{key}") if isinstance(value, str) else value
+                for key, value in self.config.destinations[name].items()
+            }
+            opened[name] = registry.destination(settings["type"]).open(settings)
+        return opened

@@ -1,0 +1,111 @@
+"""``boardline sync``: bring the store up to date with the CRM."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from connectors.errors import BoardlineError, ConfigurationError
+from pipeline.sync import SyncSummary
+from scheduler import jobs
+from scheduler.app import App
+from scheduler.config import CompanyConfig
+from scheduler.daemon import Daemon
+from scheduler.invocation import (
+    CompanyOption,
+    ConfigOption,
+    Invocation,
+    JsonOption,
+    NoProgressOption,
+    QuietOption,
+    VerboseOption,
+    exit_status,
+    moment,
+    print_error,
+)
+from scheduler.progress import sync_progress
+
+
+def command(
+    once: Annotated[bool, typer.Option("--once", help="One pass, then end; without it, sync on schedule.")] = False,
+    since: Annotated[
+        str | None, typer.Option("--since", help="Read again what changed since then.", metavar="DATE")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Read everything again.")] = False,
+    only: Annotated[
+        str | None, typer.Option("--only", help="Only these streams, with commas.", metavar="STREAM,...")
+    ] = None,
+    config: ConfigOption = None,
+    company: CompanyOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
+    no_progress: NoProgressOption = False,
+) -> None:
+    """Pull what changed from the CRM into the store. Interrupted, it goes on where it stopped."""
+    run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=no_progress)
+    app = App.load(config)
+    companies = app.companies(company or ())
+    if not once:
+        if full or since or only:
+            raise ConfigurationError("--full, --since and --only need --once; a scheduled sync reads what changed")
+        Daemon(app, companies, reports=False).run()
+        return
+    streams = tuple(name.strip() for name in only.split(",")) if only else None
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    summaries: list[SyncSummary] = []
+    failures: list[BoardlineError | None] = []
+    for settings in companies:
+        start = moment(f"{since}T00:00:00" if since and len(since) == 10 else since, settings.zone) if since else None
+        if start and start > datetime.now(UTC):
+            raise ConfigurationError(f"--since: {since} is in the future")
+        try:
+            summary = _one(app, settings, run, full=full, since=start, only=streams, stop=stop)
+        except BoardlineError as error:
+            print_error(error)
+            failures.append(error)
+            continue
+        summaries.append(summary)
+        failures.append(summary.error)
+    if json:
+        run.print_json([{"runs": [item for summary in summaries for item in summary.as_json()["runs"]]}])
+    else:
+        _print(run, summaries)
+    raise typer.Exit(exit_status(failures))
+
+
+def _one(
+    app: App,
+    company: CompanyConfig,
+    run: Invocation,
+    *,
+    full: bool,
+    since: datetime | None,
+    only: tuple[str, ...] | None,
+    stop: threading.Event,
+) -> SyncSummary:
+    with sync_progress(run, company.name) as on_progress:
+        summary = jobs.sync(app, company, full=full, since=since, only=only, stop=stop, on_progress=on_progress)
+    if summary.error is not None:
+        print_error(summary.error)
+    return summary
+
+
+def _print(run: Invocation, summaries: list[SyncSummary]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in ("company", "stream", "status"):
+        table.add_column(name)
+    for name in ("rows", "changed", "deleted", "quarantined", "requests", "seconds"):
+        table.add_column(name, justify="right")
+    for summary in summaries:
+        for item in summary.as_json()["runs"]:
+            counts = [str(item[key]) for key in ("rows", "changed", "deleted", "quarantined", "requests")]
+            table.add_row(item["company"], item["stream"], item["status"], *counts, f"{item['seconds']:.1f}")
+    if summaries and not run.quiet:
+        run.out.print(table)

@@ -1,0 +1,175 @@
+"""The daemon: every company's schedules in one process, stopped cleanly by SIGTERM or SIGINT.
+
+The only module that knows APScheduler. Jobs live in memory; whether a report was already posted is
+known by the store, so a restart neither forgets nor repeats one.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from types import FrameType
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from connectors.errors import BoardlineError
+from scheduler import jobs
+from scheduler.app import App
+from scheduler.config import CompanyConfig
+from scheduler.schedule import BusinessDay, Cron, Every, Schedule, Weekly, parse
+
+log = structlog.get_logger(__name__)
+_WORKERS = 4
+
+
+class BusinessDayTrigger(BaseTrigger):  # type: ignore[misc]
+    """Fires once a month, on its n-th day from Monday to Friday, at a local time."""
+
+    def __init__(self, schedule: BusinessDay, zone: ZoneInfo) -> None:
+        self.schedule = schedule
+        self.zone = zone
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        """The first occurrence at or after ``now``, and after ``previous``."""
+        first = now.astimezone(self.zone).date().replace(day=1)
+        while True:
+            fires = self._in_month(first)
+            if fires >= now and (previous is None or fires > previous):
+                return fires
+            first = (first + timedelta(days=32)).replace(day=1)
+
+    def before(self, now: datetime) -> datetime:
+        """The last occurrence at or before ``now``."""
+        first = now.astimezone(self.zone).date().replace(day=1)
+        fires = self._in_month(first)
+        return fires if fires <= now else self._in_month((first - timedelta(days=1)).replace(day=1))
+
+    def _in_month(self, first: date) -> datetime:
+        day, left = first, self.schedule.n
+        while True:
+            left -= day.weekday() < 5
+            if left == 0:
+                break
+            day += timedelta(days=1)
+        local = datetime(day.year, day.month, day.day, self.schedule.hour, self.schedule.minute, tzinfo=self.zone)
+        return local.astimezone(UTC).astimezone(self.zone)  # moves a time skipped by daylight saving forward
+
+
+def trigger(schedule: Schedule, zone: ZoneInfo) -> BaseTrigger:
+    """The APScheduler trigger of a schedule in a time zone."""
+    match schedule:
+        case Every(interval):
+            return IntervalTrigger(seconds=interval.total_seconds(), timezone=zone)
+        case Weekly(day, hour, minute):
+            return CronTrigger(day_of_week=day, hour=hour, minute=minute, timezone=zone)
+        case BusinessDay():
+            return BusinessDayTrigger(schedule, zone)
+        case Cron(expression):
+            return CronTrigger.from_crontab(expression, timezone=zone)
+
+
+def next_run(text: str, zone: ZoneInfo, now: datetime) -> datetime | None:
+    """When a schedule fires next, for ``status``."""
+    fires: datetime | None = trigger(parse(text), zone).get_next_fire_time(None, now)
+    return fires
+
+
+class Daemon:
+    """Runs the schedules of some companies until it is told to stop."""
+
+    def __init__(self, app: App, companies: Sequence[CompanyConfig], *, reports: bool = True) -> None:
+        self.app = app
+        self.companies = companies
+        self.reports = reports
+        self.stop = threading.Event()
+        self._busy = {company.name: threading.Lock() for company in companies}
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(_WORKERS)},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+
+    def run(self) -> None:
+        """Block until SIGTERM or SIGINT; a page that is being written is finished or left out whole."""
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, self._on_signal)
+        _ = self.app.store  # fail now, not in the first job, if it cannot be opened
+        for company in self.companies:
+            self._schedule(company)
+        self._scheduler.start()
+        log.info("daemon started", companies=[company.name for company in self.companies])
+        self.stop.wait()
+        log.info("daemon stopping")
+        self._scheduler.shutdown(wait=True)
+        self.app.store.close()
+        log.info("daemon stopped")
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self.stop.is_set():  # asked twice: do not wait for the other side's answer
+            raise SystemExit(128 + number)
+        self.stop.set()
+
+    def _schedule(self, company: CompanyConfig) -> None:
+        now = datetime.now(UTC)
+        self._add(company, "sync", self._sync, parse(company.schedule.sync), first=now)
+        text = company.schedule.board_report
+        if not self.reports or text is None or not company.report.destinations:
+            return
+        schedule = parse(text)
+        missed = jobs.report_missed(self.app, company, _last_before(schedule, company.zone, now))
+        self._add(company, "report", self._report, schedule, first=now if missed else None)
+
+    def _add(
+        self,
+        company: CompanyConfig,
+        kind: str,
+        function: Callable[[CompanyConfig], None],
+        schedule: Schedule,
+        first: datetime | None,
+    ) -> None:
+        options: dict[str, Any] = {"next_run_time": first} if first else {}
+        self._scheduler.add_job(
+            function,
+            trigger(schedule, company.zone),
+            args=[company],
+            id=f"{kind}:{company.name}",
+            name=f"{kind} {company.name}",
+            **options,
+        )
+
+    def _sync(self, company: CompanyConfig) -> None:
+        lock = self._busy[company.name]
+        if lock.acquire(blocking=False):  # a report in progress syncs by itself
+            try:
+                self._guarded("sync", company, lambda: jobs.sync(self.app, company, stop=self.stop))
+            finally:
+                lock.release()
+
+    def _report(self, company: CompanyConfig) -> None:
+        with self._busy[company.name]:
+            self._guarded("sync", company, lambda: jobs.sync(self.app, company, stop=self.stop))
+            if not self.stop.is_set():
+                self._guarded("report", company, lambda: jobs.post_report(self.app, company, datetime.now(UTC)))
+
+    def _guarded(self, kind: str, company: CompanyConfig, work: Callable[[], object]) -> None:
+        """One company's trouble is logged and never reaches another's jobs."""
+        try:
+            work()
+        except BoardlineError as error:
+            log.error(f"{kind} failed", company=company.name, error=str(error), status=error.exit_status)
+        except Exception:
+            log.exception(f"{kind} failed unexpectedly", company=company.name)
+
+
+def _last_before(schedule: Schedule, zone: ZoneInfo, now: datetime) -> datetime | None:
+    """The last moment a monthly schedule should have fired; None for schedules that come round soon anyway."""
+    return BusinessDayTrigger(schedule, zone).before(now) if isinstance(schedule, BusinessDay) else None

@@ -1,0 +1,129 @@
+"""Runs the installed console script as a person or a monitor would: as a process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from connectors.simulator.company import Company, Parameters
+from connectors.simulator.server import Simulator
+from scheduler import demo_config
+from scheduler.simulation import open_crm
+
+BOARDLINE = str(Path(sys.executable).with_name("boardline"))
+NOW = datetime(2026, 7, 1, 4, 0, tzinfo=UTC)  # midnight in New York
+SMALL = {"accounts": 40, "deals": 300, "months": 18}
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished process."""
+
+    status: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return orjson.loads(self.out)
+
+
+def boardline(*arguments: str | Path, environment: dict[str, str] | None = None, cwd: Path | None = None) -> Done:
+    """Run a command to its end, without a terminal and with only the given secrets."""
+    finished = subprocess.run(
+        [BOARDLINE, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        stdin=subprocess.DEVNULL,
+        env={**clean_environment(), **(environment or {})},
+        cwd=cwd,
+    )
+    return Done(finished.returncode, finished.stdout, finished.stderr)
+
+
+def clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("BOARDLINE")}
+
+
+def start(*arguments: str | Path, err: Path) -> subprocess.Popen[bytes]:
+    """Start a command and leave it running; its stderr goes to a file."""
+    with err.open("ab") as log:
+        return subprocess.Popen(
+            [BOARDLINE, *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            env=clean_environment(),
+        )
+
+
+@dataclass
+class Site:
+    """A served company and a folder with a configuration for it."""
+
+    crm: str
+    simulator: Simulator
+    world: Company
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.yaml"
+
+    def configure(self, folder: Path, store_url: str = "sqlite:///boardline.db", **company: Any) -> Path:
+        """Write a configuration for this site into another folder, with its own store."""
+        return write_config(self, folder, store_url, company)
+
+    def run(self, *arguments: str | Path) -> Done:
+        command, *rest = arguments
+        return boardline(command, "-c", self.config, *rest)
+
+
+def write_config(site: Site, folder: Path, store_url: str, company: dict[str, Any]) -> Path:
+    import yaml
+
+    folder.mkdir(parents=True, exist_ok=True)
+    targets = folder / "targets.csv"
+    demo_config.write_targets(targets, site.world)
+    text = demo_config.text(
+        site.crm,
+        site.simulator.url,
+        site.simulator.ca_bundle or "",
+        playbook="hr_tech",
+        timezone=site.world.timezone,
+        targets=None if site.crm == "salesforce" else "targets.csv",
+    )
+    document = yaml.safe_load(text)
+    document["store"]["url"] = store_url
+    document["companies"]["demo"].update(company)
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return path
+
+
+@contextmanager
+def site(
+    crm: str, folder: Path, *, now: datetime = NOW, store_url: str = "sqlite:///boardline.db", **parameters: Any
+) -> Iterator[Site]:
+    """Serve a small generated company on a free port and configure Boardline for it."""
+    served = open_crm(crm, now=now, **{**SMALL, **parameters})
+    assert served.world is not None
+    with Simulator(served.crm) as simulator:
+        place = Site(crm, simulator, served.world, folder)
+        place.configure(folder, store_url)
+        yield place
+
+
+def world_of(now: datetime = NOW, **parameters: Any) -> Company:
+    """The company that ``site`` serves, without serving it."""
+    values = {**SMALL, **parameters}
+    return Company(Parameters(vertical="hr_tech", seed=7, end=now.date(), **values))

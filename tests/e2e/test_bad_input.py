@@ -1,0 +1,153 @@
+"""Everything a person can get wrong: one line with cause and remedy, and the documented exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.process import Done, Site, boardline, site
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site("salesforce", tmp_path_factory.mktemp("site"), accounts=12, deals=60, months=6) as place:
+        assert place.run("sync", "--once").status == 0
+        yield place
+
+
+def changed(place: Site, folder: Path, old: str, new: str) -> Path:
+    text = place.config.read_text()
+    assert old in text
+    path = folder / "config.yaml"
+    path.write_text(text.replace(old, new, 1))
+    return path
+
+
+def no_config(place: Site, folder: Path) -> Done:
+    return boardline("kpis", cwd=folder, environment={"XDG_CONFIG_HOME": str(folder)})
+
+
+def missing_file(place: Site, folder: Path) -> Done:
+    return boardline("kpis", "-c", folder / "nowhere.yaml")
+
+
+def unknown_key(place: Site, folder: Path) -> Done:
+    return boardline("sync", "--once", "-c", changed(place, folder, "playbook:", "playbok:"))
+
+
+def bad_yaml(place: Site, folder: Path) -> Done:
+    return boardline("sync", "--once", "-c", changed(place, folder, "companies:", "companies: ["))
+
+
+def missing_secret(place: Site, folder: Path) -> Done:
+    return boardline("sync", "--once", "-c", changed(place, folder, "demo-secret", "${BOARDLINE_TEST_SECRET}"))
+
+
+def wrong_host(place: Site, folder: Path) -> Done:
+    return boardline("sync", "--once", "-c", changed(place, folder, place.simulator.url, "https://localhost:1"))
+
+
+def unknown_host(place: Site, folder: Path) -> Done:
+    return boardline(
+        "sync", "--once", "-c", changed(place, folder, place.simulator.url, "https://nobody.invalid")
+    )
+
+
+def wrong_token(place: Site, folder: Path) -> Done:
+    return boardline("sync", "--once", "-c", changed(place, folder, "demo-secret", "wrong-secret-4711"))
+
+
+def unknown_crm(place: Site, folder: Path) -> Done:
+    return boardline("sync", "--once", "-c", changed(place, folder, "type: salesforce", "type: salesfarce"))
+
+
+def not_a_database(place: Site, folder: Path) -> Done:
+    (folder / "notes.txt").write_text("this is no database at all, " * 100)
+    return boardline("kpis", "-c", changed(place, folder, "sqlite:///boardline.db", "sqlite:///notes.txt"))
+
+
+def unreadable_store(place: Site, folder: Path) -> Done:
+    return boardline("kpis", "-c", changed(place, folder, "sqlite:///boardline.db", "sqlite:///no/such/folder/x.db"))
+
+
+def no_postgres(place: Site, folder: Path) -> Done:
+    url = "postgresql://boardline:hidden-password-0815@localhost:1/boardline"
+    return boardline("kpis", "-c", changed(place, folder, "sqlite:///boardline.db", url))
+
+
+def future_month(place: Site, folder: Path) -> Done:
+    return place.run("kpis", "--month", "2031-01")
+
+
+def no_month(place: Site, folder: Path) -> Done:
+    return place.run("kpis", "--month", "May")
+
+
+def no_time(place: Site, folder: Path) -> Done:
+    return place.run("kpis", "--as-of", "yesterday")
+
+
+def unknown_company(place: Site, folder: Path) -> Done:
+    return place.run("kpis", "--company", "nobody")
+
+
+def unknown_stream(place: Site, folder: Path) -> Done:
+    return place.run("sync", "--once", "--only", "deels")
+
+
+def unknown_evidence(place: Site, folder: Path) -> Done:
+    return place.run("kpis", "--evidence", "ar")
+
+
+def unknown_cut(place: Site, folder: Path) -> Done:
+    return place.run("kpis", "--by", "colour")
+
+
+def bad_targets(place: Site, folder: Path) -> Done:
+    targets = folder / "goals.csv"
+    targets.write_text("period,segment,metric,value,source,as_of\n2026-Q1,,quota,lots,me,2026-01-01\n")
+    path = changed(place, folder, "report:", "inputs: {targets: goals.csv}\n    report:")
+    return boardline("kpis", "-c", path)
+
+
+CASES: dict[Callable[[Site, Path], Done], tuple[int, list[str]]] = {
+    no_config: (2, ["no configuration", "boardline init", "-c FILE"]),
+    missing_file: (2, ["nowhere.yaml", "No such file", "boardline init"]),
+    unknown_key: (2, ["unknown key 'playbok'", "did you mean 'playbook'?", "line"]),
+    bad_yaml: (2, ["bad YAML", "line"]),
+    missing_secret: (2, ["BOARDLINE_TEST_SECRET", "crm.auth.client_secret", "export"]),
+    wrong_host: (4, ["localhost:1"]),
+    unknown_host: (4, ["nobody.invalid"]),
+    wrong_token: (3, ["client_secret"]),
+    unknown_crm: (2, ["salesfarce", "hubspot, salesforce"]),
+    not_a_database: (2, ["notes.txt"]),
+    unreadable_store: (2, ["no/such/folder"]),
+    no_postgres: (4, ["localhost"]),
+    future_month: (2, ["2031-01", "future"]),
+    no_month: (2, ["May", "2026-05"]),
+    no_time: (2, ["yesterday", "2026-05-31"]),
+    unknown_company: (2, ["nobody", "demo"]),
+    unknown_stream: (2, ["deels", "deals"]),
+    unknown_evidence: (2, ["'ar'", "arr"]),
+    unknown_cut: (2, ["colour", "size"]),
+    bad_targets: (2, ["goals.csv", "line 2", "lots"]),
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_bad_input(served: Site, tmp_path: Path, case: Callable[[Site, Path], Done]) -> None:
+    status, parts = CASES[case]
+
+    done = case(served, tmp_path)
+
+    assert done.status == status, done.err
+    assert done.out == ""
+    message = done.err.strip().splitlines()[-1]
+    assert message.startswith("boardline: ")
+    for part in parts:
+        assert part in message, message
+    assert "Traceback" not in done.err
+    for secret in ("demo-secret", "wrong-secret-4711", "hidden-password-0815"):
+        assert secret not in done.err

@@ -1,0 +1,151 @@
+"""The numbers, from a served CRM through the installed command into the store, against the second computation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from connectors.simulator.company import Company
+from metrics.compute import compute
+from metrics.facts import Facts
+from metrics.kpi import KpiValue
+from pipeline.company import Company as Definitions
+from pipeline.store import Store
+from scheduler import config as configuration
+from tests.e2e.process import NOW, site
+from tests.oracle.quality import cleanliness, completeness
+from tests.oracle.record import Truth, shift
+from tests.oracle.revenue import Revenue
+from tests.oracle.sales import Sales
+
+MONTHS = tuple(f"{2023 + n // 12}-{n % 12 + 1:02d}" for n in range(6, 42))  # 36 months up to June 2026
+BRIDGE = (
+    "new_logo",
+    "expansion_seat",
+    "expansion_module",
+    "expansion_other",
+    "reactivation",
+    "contraction",
+    "churn",
+)
+
+
+class Synced:
+    """The same 36-month company read from one CRM, and the truth about it."""
+
+    def __init__(self, store: Store, definitions: Definitions, world: Company) -> None:
+        self.store, self.definitions, self.world = store, definitions, world
+        self.facts = Facts.load(store, definitions, MONTHS, NOW)
+        self.values: dict[tuple[str, str], KpiValue] = {}
+        for value in compute(self.facts):
+            assert not value.segment
+            self.values[value.id, value.month] = value
+
+    def value(self, kpi: str, month: str) -> float | None:
+        return self.values[kpi, month].value
+
+
+@pytest.fixture(scope="module", params=["salesforce", "hubspot"])
+def synced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synced]:
+    folder = tmp_path_factory.mktemp(request.param)
+    with site(request.param, folder, accounts=300, deals=3000, months=36) as place:
+        done = place.run("sync", "--once")
+        assert done.status == 0, done.err
+        world = place.world
+    settings = configuration.load(folder / "config.yaml")
+    store = Store.open(settings.store.url)
+    try:
+        yield Synced(store, settings.companies["demo"], world)
+    finally:
+        store.close()
+
+
+@pytest.fixture(scope="module")
+def truth(synced: Synced) -> Truth:
+    return Truth(synced.world, NOW)
+
+
+def test_recurring_revenue_of_every_month(synced: Synced, truth: Truth) -> None:
+    revenue = Revenue(truth)
+    wrong = []
+    for month in MONTHS:
+        bridge = revenue.bridge(month)
+        assert bridge["opening"] + bridge["fx"] + sum(bridge[name] for name in BRIDGE) == bridge["closing"]
+        expected: dict[str, float | None] = {
+            "arr": revenue.arr(month),
+            "carr": revenue.carr(month),
+            **{f"arr_{name}": bridge[name] for name in BRIDGE},
+        }
+        wrong += [
+            (month, kpi, synced.value(kpi, month), want)
+            for kpi, want in expected.items()
+            if synced.value(kpi, month) != want
+        ]
+    assert wrong == []
+    assert synced.value("arr", MONTHS[-1]), "a company without revenue proves nothing"
+    for name in BRIDGE:
+        assert any(synced.value(f"arr_{name}", month) for month in MONTHS), f"{name} never happened"
+
+
+def test_ratios_of_every_month(synced: Synced, truth: Truth) -> None:
+    revenue, sales = Revenue(truth), Sales(truth)
+    wrong = []
+    for month in MONTHS:
+        retention = revenue.retention(month)
+        won, closed = sales.win_rate(month)
+        won_value, closed_value = sales.win_rate_value(month)
+        size, count = sales.deal_size(month)
+        coverage = sales.coverage(month)
+        expected = {
+            "nrr": retention["nrr"],
+            "grr": retention["grr"],
+            "logo_churn": retention["logo_churn"],
+            "arr_growth_mom": revenue.growth(month, 1),
+            "arr_growth_yoy": revenue.growth(month, 12),
+            "win_rate": won / closed if closed else None,
+            "win_rate_value": won_value / closed_value if closed_value else None,
+            "avg_deal_size": size / count if count else None,
+            "pipeline_coverage": coverage[0] / coverage[1] if coverage and coverage[1] else None,
+        }
+        for kpi, want in expected.items():
+            got = synced.value(kpi, month)
+            if (got is None) != (want is None) or (got is not None and got != pytest.approx(want, abs=1e-9, rel=1e-9)):
+                wrong.append((month, kpi, got, want, synced.values[kpi, month].reasons))
+    assert wrong == []
+
+
+def test_data_quality_of_every_month(synced: Synced, truth: Truth) -> None:
+    wrong = []
+    for month in MONTHS:
+        have, want = completeness(truth, month)
+        expected = {
+            "field_completeness": have / want if want else None,
+            "data_cleanliness": cleanliness(truth, month),
+        }
+        for kpi, number in expected.items():
+            got = synced.value(kpi, month)
+            if (got is None) != (number is None) or (got is not None and got != pytest.approx(number, rel=1e-9)):
+                wrong.append((month, kpi, got, number))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("months_ago", [3, 14])
+def test_the_past_as_it_was_known_then(synced: Synced, months_ago: int) -> None:
+    """Stage, amount and close date are undone to the moment; so coverage and win rate are what they were."""
+    month = shift(MONTHS[-1], -months_ago)
+    known_at = NOW - timedelta(days=30 * months_ago)
+    then = Truth(synced.world, known_at)
+    month = min(month, f"{then.today:%Y-%m}")
+    sales = Sales(then)
+    facts = Facts.load(synced.store, synced.definitions, (month,), known_at)
+    got = {value.id: value for value in compute(facts, kpis=("win_rate", "pipeline_coverage"))}
+    won, closed = sales.win_rate(month)
+    coverage = sales.coverage(month)
+    assert (got["win_rate"].numerator, got["win_rate"].denominator) == (won, closed)
+    if coverage is None:
+        assert got["pipeline_coverage"].value is None
+    else:
+        assert (got["pipeline_coverage"].numerator, got["pipeline_coverage"].denominator) == coverage

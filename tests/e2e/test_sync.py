@@ -1,0 +1,137 @@
+"""Syncing through the installed command against a served company: repeatable, incremental, crash-proof."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.process import Site, boardline, site, start
+from tests.e2e.tables import differences, rows, snapshot
+
+LATER = datetime(2026, 8, 1, 4, 0, tzinfo=UTC)
+
+
+@pytest.fixture(params=["salesforce", "hubspot"])
+def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    with site(request.param, tmp_path / "site") as place:
+        yield place
+
+
+def test_a_second_sync_changes_nothing(served: Site) -> None:
+    first = served.run("sync", "--once", "--json")
+    assert first.status == 0, first.err
+    assert sum(run["changed"] for run in first.json()["runs"]) > 1000
+    before = snapshot(served.folder / "boardline.db")
+
+    second = served.run("sync", "--once", "--json")
+
+    assert second.status == 0, second.err
+    assert [run for run in second.json()["runs"] if run["changed"] or run["deleted"]] == []
+    assert snapshot(served.folder / "boardline.db") == before
+
+
+def test_after_a_month_only_what_changed_is_fetched_and_the_store_equals_a_fresh_one(served: Site) -> None:
+    first = served.run("sync", "--once", "--json")
+    assert first.status == 0, first.err
+    served.simulator.advance(LATER)
+
+    increment = served.run("sync", "--once", "--json")
+    assert increment.status == 0, increment.err
+    fresh_folder = served.folder.parent / "fresh"
+    fresh = boardline("sync", "-c", served.configure(fresh_folder), "--once", "--json")
+    assert fresh.status == 0, fresh.err
+
+    fetched = {run["stream"]: run["rows"] for run in increment.json()["runs"]}
+    everything = {run["stream"]: run["rows"] for run in fresh.json()["runs"]}
+    for stream in ("accounts", "contacts", "deals"):
+        assert 0 < fetched[stream] < 0.6 * everything[stream], (stream, fetched, everything)
+    incremental = served.folder / "boardline.db"
+    forgotten = forget_what_a_fresh_sync_cannot_see(incremental, fresh_folder / "boardline.db")
+    assert differences(incremental, fresh_folder / "boardline.db") == []
+    assert forgotten < 100
+
+
+def forget_what_a_fresh_sync_cannot_see(kept: Path, fresh: Path) -> int:
+    """Drop from ``kept`` the tombstones of records that left the CRM's recycle bin before the fresh sync.
+
+    The older store remembers them, as it should; a CRM shows a new reader only what its bin still holds. Returns how many.
+    """
+    import sqlite3
+
+    dropped = 0
+    with sqlite3.connect(kept) as connection:
+        for table in ("accounts", "contacts", "leads", "deals", "line_items", "meetings", "owners", "quotas"):
+            known = {key[-1] for key in rows(fresh, table)}
+            for key, row in rows(kept, table).items():
+                if row["deleted_at"] is not None and key[-1] not in known:
+                    connection.execute(f'DELETE FROM "{table}" WHERE external_id = ?', (key[-1],))
+                    if table == "deals":
+                        connection.execute("DELETE FROM deal_changes WHERE deal_id = ?", (key[-1],))
+                    dropped += 1
+    return dropped
+
+
+def kills(served: Site, count: int, seed: int) -> int:
+    """Kill a sync at so many different moments, each time going on in the same store; returns how many hit."""
+    chance = random.Random(seed)
+    log = served.folder / "killed.log"
+    hit = 0
+    length = measured_length(served)
+    for attempt in range(count * 3):
+        process = start("sync", "-c", served.config, "--once", err=log)
+        try:
+            process.wait(timeout=chance.uniform(0.3, 1.0) * length * (attempt % count + 1) / count)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            hit += 1
+        else:  # it came to its end: begin a new store, so that there is something left to interrupt
+            for file in served.folder.glob("boardline.db*"):
+                file.unlink()
+        if hit == count:
+            break
+    return hit
+
+
+def measured_length(served: Site) -> float:
+    began = time.monotonic()
+    done = boardline("sync", "-c", served.configure(served.folder.parent / "whole"), "--once")
+    assert done.status == 0, done.err
+    return time.monotonic() - began
+
+
+def test_a_sync_killed_at_many_moments_ends_like_one_never_killed(served: Site) -> None:
+    assert kills(served, 20, seed=11) == 20
+
+    last = served.run("sync", "--once")
+
+    assert last.status == 0, last.err
+    assert differences(served.folder / "boardline.db", served.folder.parent / "whole" / "boardline.db") == []
+
+
+def test_an_increment_killed_ends_like_one_never_killed(served: Site) -> None:
+    first = served.run("sync", "--once")
+    assert first.status == 0, first.err
+    other = served.folder.parent / "other"
+    config = served.configure(other)
+    shutil.copy(served.folder / "boardline.db", other / "boardline.db")
+    served.simulator.advance(LATER)
+    for moment in range(6):
+        process = start("sync", "-c", served.config, "--once", err=served.folder / "killed.log")
+        try:
+            process.wait(timeout=1.2 + moment * 0.4)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    assert served.run("sync", "--once").status == 0
+    assert boardline("sync", "-c", config, "--once").status == 0
+    assert differences(served.folder / "boardline.db", other / "boardline.db") == []

@@ -1,0 +1,154 @@
+"""Completeness and cleanliness, record by record (section 6, rulings 35 to 37)."""
+
+from __future__ import annotations
+
+import calendar
+import re
+import unicodedata
+from collections.abc import Hashable, Iterable
+from datetime import date
+
+from tests.oracle.record import Record, Truth, add_months, day
+
+EMPTY = {"", "blank", "tbd", "tba", "n/a", "na", "none", "(none)", "-", "?", "unknown", "null", "test"}
+
+
+def filled(value: object) -> bool:
+    return value is not None and value != 0 and str(value).strip().lower() not in EMPTY
+
+
+def completeness(truth: Truth, month: str) -> tuple[int, int]:
+    """(filled, required) cells of the deals open at D."""
+    on = truth.day_of(month)
+    have = want = 0
+    for deal in truth.live("deal"):
+        if not truth.open_at(deal, on):
+            continue
+        then = deal.at(truth.end_of(on))
+        cells = [
+            filled(then["amount"]),
+            filled(then["close_date"]) and not _default_close_date(truth, deal, on),
+            filled(then["stage"]),
+            filled(deal["owner"]),
+            filled(deal["account"]),
+            filled(deal["next_step"]),
+        ]
+        have += sum(cells)
+        want += len(cells)
+    return have, want
+
+
+def _default_close_date(truth: Truth, deal: Record, on: date) -> bool:
+    """The end of the month of creation, never changed."""
+    created = truth.local_day(deal.created)
+    default = date(created.year, created.month, calendar.monthrange(created.year, created.month)[1])
+    end = truth.end_of(on)
+    dates = {values["close_date"] for at, values in deal.past if at <= end}
+    return dates == {default.isoformat()}
+
+
+def stage_faults(truth: Truth, month: str) -> tuple[int, int]:
+    """(faulty, all) of the deals open at D: blank, no active stage, or overdue."""
+    on = truth.day_of(month)
+    active = {stage.name for stage in truth.world.stages if stage.active}
+    faulty = total = 0
+    for deal in truth.live("deal"):
+        if truth.open_at(deal, on):
+            then = deal.at(truth.end_of(on))
+            total += 1
+            overdue = then["close_date"] is not None and day(then["close_date"]) < on
+            faulty += overdue or not filled(then["stage"]) or then["stage"] not in active
+    return faulty, total
+
+
+def outdated(truth: Truth) -> tuple[int, int]:
+    """(outdated, all) contacts as at the moment of knowledge."""
+    limit = add_months(truth.today, -12)
+    contacts = truth.live("contact")
+    return sum(_outdated(truth, contact, limit) for contact in contacts), len(contacts)
+
+
+def _outdated(truth: Truth, contact: Record, limit: date) -> bool:
+    last = day(contact["last_activity"]) if contact["last_activity"] else truth.local_day(contact.created)
+    return bool(contact["bounced"]) or last < limit
+
+
+def duplicates(truth: Truth) -> tuple[int, int]:
+    """(surplus records, all) of accounts and contacts, as at the moment of knowledge."""
+    accounts, contacts = truth.live("account"), truth.live("contact")
+    surplus = _surplus_accounts(truth, accounts) + _surplus(
+        (contact.key, [key for key in _contact_keys(contact)]) for contact in contacts
+    )
+    return surplus, len(accounts) + len(contacts)
+
+
+def _surplus_accounts(truth: Truth, accounts: list[Record]) -> int:
+    """Accounts of one hierarchy count as one record."""
+    by_hierarchy: dict[int, list[Hashable]] = {}
+    for account in accounts:
+        top = truth.customer(account.key)
+        assert top is not None
+        by_hierarchy.setdefault(top, []).extend(_account_keys(account))
+    return _surplus(by_hierarchy.items())
+
+
+def _surplus(keyed: Iterable[tuple[int, list[Hashable]]]) -> int:
+    """Records less clusters, clusters being transitive over shared keys."""
+    parent: dict[Hashable, Hashable] = {}
+
+    def find(item: Hashable) -> Hashable:
+        while parent.setdefault(item, item) != item:
+            item = parent[item]
+        return item
+
+    records = []
+    for record, keys in keyed:
+        node = ("record", record)
+        records.append(node)
+        find(node)
+        for key in keys:
+            parent[find(key)] = find(node)
+    return len(records) - len({find(node) for node in records})
+
+
+def _account_keys(account: Record) -> list[Hashable]:
+    keys: list[Hashable] = []
+    domain = re.sub(r"^www\.", "", (account["domain"] or "").strip().lower())
+    if domain:
+        keys.append(("domain", domain))
+    if name := normal_name(account["name"]):
+        keys.append(("name", name))
+    return keys
+
+
+def _contact_keys(contact: Record) -> list[Hashable]:
+    keys: list[Hashable] = []
+    if email := (contact["email"] or "").strip().lower():
+        keys.append(("email", email))
+    phone = re.sub(r"\D", "", contact["phone"] or "")
+    name = f"{contact['first_name'] or ''} {contact['last_name'] or ''}".strip().lower()
+    if phone and name:
+        keys.append(("phone", phone, name))
+    return keys
+
+
+LEGAL_FORMS = re.compile(
+    r"\b(incorporated|inc|corporation|corp|company|co|limited|ltd|llc|llp|lp|plc|gmbh|ag|se|sa|sas|bv|nv|ab|as|oy|pty)\b"
+)
+
+
+def normal_name(name: str | None) -> str:
+    """Lower case, without accents, punctuation and legal forms."""
+    text = unicodedata.normalize("NFKD", name or "").encode("ascii", "ignore").decode().lower()
+    text = re.sub(r"[^a-z0-9 ]+", " ", text.replace("&", " and "))
+    return " ".join(LEGAL_FORMS.sub(" ", text).split())
+
+
+def cleanliness(truth: Truth, month: str) -> float | None:
+    """0 to 100: 35 % completeness, 25 % duplicates, 20 % stages, 20 % contacts; None when a part has no base."""
+    parts = [completeness(truth, month), duplicates(truth), stage_faults(truth, month), outdated(truth)]
+    if any(base == 0 for _, base in parts):
+        return None
+    (have, want), *faults = parts
+    good = [have / want, *(1 - bad / base for bad, base in faults)]
+    return sum(weight * share for weight, share in zip((35, 25, 20, 20), good, strict=True))

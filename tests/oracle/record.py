@@ -1,0 +1,210 @@
+"""The generator's record folded to what a CRM knows at one moment."""
+
+from __future__ import annotations
+
+import calendar
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from connectors.simulator.world import Life, World
+
+TYPES = {
+    "new business": "new",
+    "expansion": "expansion",
+    "renewal": "renewal",
+    "downgrade": "contraction",
+    "churn": "churn",
+}
+TRACKED = ("stage", "amount", "close_date")
+
+
+@dataclass
+class Record:
+    """One record as it stands at the moment of knowledge, with the past of its tracked fields."""
+
+    kind: str
+    key: int
+    created: int
+    values: dict[str, Any]
+    past: list[tuple[int, dict[str, Any]]] = field(default_factory=list)  # (instant, tracked values after it)
+    gone: bool = False
+    into: int | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values.get(name)
+
+    def at(self, instant: int) -> dict[str, Any]:
+        """The tracked fields at the end of an instant; only for records created by then."""
+        state: dict[str, Any] = {}
+        for when, values in self.past:
+            if when > instant:
+                break
+            state = values
+        return state
+
+
+def fold(life: Life, known_at: int) -> Record | None:
+    """The record as of ``known_at``; None when it did not exist yet."""
+    record: Record | None = None
+    for at, op, values in life.events:
+        if at > known_at:
+            break
+        if op == "create":
+            record = Record(life.kind, life.key, at, dict(values))
+        assert record is not None, "a life begins with its creation"
+        if op == "set":
+            record.values.update(values)
+        elif op in ("delete", "purge"):
+            record.gone = True
+        elif op == "restore":
+            record.gone = False
+        elif op == "merge":
+            record.gone, record.into = True, values["into"]
+        if life.kind == "deal":
+            record.past.append((at, {name: record.values.get(name) for name in TRACKED}))
+    return record
+
+
+class Truth:
+    """Everything that is known at ``known_at``, by kind and key."""
+
+    def __init__(self, world: World, known_at: datetime) -> None:
+        self.world = world
+        self.zone = ZoneInfo(world.timezone)
+        self.known_at = known_at
+        self.today = known_at.astimezone(self.zone).date()
+        instant = int(known_at.timestamp())
+        self.records: dict[str, dict[int, Record]] = {}
+        for life in world.lives():
+            record = fold(life, instant)
+            if record is not None:
+                self.records.setdefault(life.kind, {})[life.key] = record
+        self.stages = {stage.name: stage for stage in world.stages}
+        self.rates: dict[str, list[tuple[date, Fraction]]] = {}
+        for rate in self.all("rate"):
+            self.rates.setdefault(rate["currency"], []).append((day(rate["start_date"]), Fraction(rate["rate"])))
+        for dated in self.rates.values():
+            dated.sort()
+        self.lines: dict[int, list[Record]] = {}
+        for line in self.live("line_item"):
+            self.lines.setdefault(line["deal"], []).append(line)
+
+    def all(self, kind: str) -> list[Record]:
+        return list(self.records.get(kind, {}).values())
+
+    def live(self, kind: str) -> list[Record]:
+        return [record for record in self.all(kind) if not record.gone]
+
+    # --- calendar -------------------------------------------------------------------------------------
+
+    def end_of(self, local: date) -> int:
+        """The last second of a local day."""
+        midnight = datetime(local.year, local.month, local.day, tzinfo=self.zone) + timedelta(days=1)
+        return int(midnight.astimezone(UTC).timestamp()) - 1
+
+    def local_day(self, instant: int) -> date:
+        return datetime.fromtimestamp(instant, self.zone).date()
+
+    def day_of(self, month: str) -> date:
+        """D of a month (ruling 1)."""
+        return min(last_day(month), self.today)
+
+    # --- money ----------------------------------------------------------------------------------------
+
+    def rate(self, currency: str, on: date) -> Fraction:
+        """Home units for one unit, in force on a day; before the first rate, the first (ruling 5)."""
+        if currency == self.world.home_currency:
+            return Fraction(1)
+        dated = self.rates[currency]
+        found = dated[0][1]
+        for start, value in dated:
+            if start <= on:
+                found = value
+        return found
+
+    def home(self, minor: int | Fraction, currency: str, on: date) -> int:
+        """Converted once, rounded half-even (ruling 6); all currencies of the generator have two decimals."""
+        return round(Fraction(minor) * self.rate(currency, on))
+
+    # --- accounts -------------------------------------------------------------------------------------
+
+    def account(self, key: int | None) -> Record | None:
+        """The surviving account behind a reference."""
+        while key is not None:
+            record = self.records["account"].get(key)
+            if record is None or record.into is None:
+                return record
+            key = record.into
+        return None
+
+    def customer(self, key: int | None) -> int | None:
+        """The ultimate parent, as far up as live accounts go (ruling 16)."""
+        record = self.account(key)
+        if record is None:
+            return None
+        seen = {record.key}
+        while True:
+            parent = self.account(record["parent"])
+            if parent is None or parent.gone or parent.key in seen:
+                return record.key
+            seen.add(parent.key)
+            record = parent
+
+    # --- deals ----------------------------------------------------------------------------------------
+
+    def type_of(self, deal: Record) -> str | None:
+        return TYPES.get((deal["type"] or "").strip().lower())
+
+    def outcome(self, deal: Record) -> tuple[str, date | None]:
+        """('won' | 'lost' | 'open', its date) as known now (rulings 3 and 21)."""
+        stage = self.stages.get(deal["stage"])
+        if stage is None or not stage.closed:
+            return "open", None
+        if not stage.won:
+            return "lost", day(deal["close_date"])
+        if deal["pilot"]:
+            if deal["pilot_converted"] is None:
+                return "open", None
+            return "won", day(deal["pilot_converted"])
+        return "won", day(deal["close_date"])
+
+    def open_at(self, deal: Record, on: date) -> bool:
+        """Whether the deal existed and was open at the end of a local day."""
+        if deal.created > self.end_of(on):
+            return False
+        stage = self.stages.get(deal.at(self.end_of(on))["stage"])
+        if stage is None or not stage.closed:
+            return True
+        if stage.won and deal["pilot"]:
+            converted = deal["pilot_converted"]
+            return converted is None or day(converted) > on
+        return False
+
+
+def day(text: str) -> date:
+    return date.fromisoformat(text)
+
+
+def last_day(month: str) -> date:
+    year, number = int(month[:4]), int(month[5:])
+    return date(year, number, calendar.monthrange(year, number)[1])
+
+
+def shift(month: str, by: int) -> str:
+    index = int(month[:4]) * 12 + int(month[5:]) - 1 + by
+    return f"{index // 12:04d}-{index % 12 + 1:02d}"
+
+
+def add_months(start: date, months: int) -> date:
+    """Calendar months; a day that does not exist becomes the last of its month (ruling 8)."""
+    year, number = divmod(start.year * 12 + start.month - 1 + months, 12)
+    return date(year, number + 1, min(start.day, calendar.monthrange(year, number + 1)[1]))
+
+
+def quarter_start(month: str) -> date:
+    """First day of the calendar quarter of a month."""
+    number = int(month[5:])
+    return date(int(month[:4]), number - (number - 1) % 3, 1)

@@ -1,0 +1,267 @@
+"""ARR, its bridge, NRR, GRR and logo churn, customer by customer (R3 to R13, rulings 5 to 17)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from fractions import Fraction
+
+from tests.oracle.record import Record, Truth, add_months, day, last_day, shift
+
+GRACE = timedelta(days=30)
+NEVER = date.max
+
+
+@dataclass
+class Row:
+    """One row of ARR: a recurring line item, or what the lines do not explain."""
+
+    arr: int  # minor units of the contract's currency
+    product: int | None
+    kind: str | None
+    quantity: float
+
+
+@dataclass
+class Contract:
+    customer: int
+    type: str
+    currency: str
+    signed: date
+    start: date
+    end: date
+    rows: list[Row]
+    own_end: date = field(default=NEVER)
+
+    @property
+    def arr(self) -> int:
+        return sum(row.arr for row in self.rows)
+
+    def live(self, on: date) -> bool:
+        return self.start <= on < self.end
+
+
+def rows_of(truth: Truth, deal: Record) -> list[Row] | None:
+    """The ARR rows of a won deal (ruling 7); None when it brings none."""
+    term = deal["term_months"]
+    if term is not None and term < 0:
+        return None
+    lines = truth.lines.get(deal.key, [])
+    one_time = sum(line["amount"] or 0 for line in lines if line["kind"] == "one_time")
+    if deal["arr"] is not None:
+        total = deal["arr"]
+        months = term or 12
+    elif deal["amount"] is not None and term:
+        months = term
+        total = round(Fraction((deal["amount"] - one_time) * 12, months))
+    else:
+        return None
+    rows = []
+    for line in lines:
+        if line["kind"] != "one_time":
+            annual = round(Fraction((line["amount"] or 0) * 12, months))
+            rows.append(Row(annual, line["product"], line["kind"], line["quantity"] or 0))
+    rest = total - sum(row.arr for row in rows)
+    if rest or not rows:
+        rows.append(Row(rest, None, None, 0))
+    return rows
+
+
+class Revenue:
+    """The subscription ledger of one company as known at the truth's moment."""
+
+    def __init__(self, truth: Truth) -> None:
+        self.truth = truth
+        self.contracts: dict[int, list[Contract]] = {}
+        self.signed_later: list[Contract] = []
+        churns: list[Contract] = []
+        open_renewals: set[int] = set()
+        for deal in truth.live("deal"):
+            kind = truth.type_of(deal)
+            customer = truth.customer(deal["account"])
+            if kind is None or customer is None:
+                continue
+            outcome, closed = truth.outcome(deal)
+            if outcome == "open" and kind == "renewal":
+                open_renewals.add(customer)
+            if outcome != "won" or closed is None:
+                continue
+            rows = rows_of(truth, deal)
+            if rows is None:
+                continue
+            start = day(deal["start_date"]) if deal["start_date"] else closed
+            end = add_months(start, deal["term_months"] or 12)
+            contract = Contract(customer, kind, deal["currency"], closed, start, end, rows, end)
+            if kind == "churn":
+                churns.append(contract)
+            else:
+                self.contracts.setdefault(customer, []).append(contract)
+        for customer in {*self.contracts, *(churn.customer for churn in churns)}:
+            self._settle(
+                customer,
+                [churn for churn in churns if churn.customer == customer],
+                customer in open_renewals,
+            )
+
+    def _settle(self, customer: int, churns: list[Contract], renewal_open: bool) -> None:
+        contracts = self.contracts.setdefault(customer, [])
+        bases = [c for c in contracts if c.type in ("new", "renewal")]
+        for contract in contracts:  # ruling 9
+            if contract.type in ("expansion", "contraction"):
+                contract.end = self._base_end(bases, contract)
+        for renewal in sorted((c for c in contracts if c.type == "renewal"), key=lambda c: c.start):  # ruling 10
+            for contract in contracts:
+                if contract is not renewal and contract.start < renewal.start:
+                    if renewal.start < contract.end <= renewal.start + timedelta(days=3):
+                        contract.end = renewal.start
+        for churn in sorted(churns, key=lambda c: c.start):  # ruling 11
+            live = [c for c in contracts if c.live(churn.start)]
+            if not live:
+                continue
+            at_stake = sum(self.home(c, churn.start) for c in live)
+            if -self.home(churn, churn.start) >= at_stake:
+                for contract in live:
+                    contract.end = churn.start
+            else:
+                churn.end = self._base_end(bases, churn)
+                contracts.append(churn)
+        self._bridge_gaps(contracts)
+        if contracts and renewal_open:  # ruling 13
+            last = max(c.end for c in contracts)
+            if last <= self.truth.today < last + GRACE:
+                for contract in contracts:
+                    if contract.end == last:
+                        contract.end = last + GRACE
+
+    @staticmethod
+    def _base_end(bases: list[Contract], contract: Contract) -> date:
+        return max((b.end for b in bases if b.live(contract.start)), default=contract.own_end)
+
+    @staticmethod
+    def _bridge_gaps(contracts: list[Contract]) -> None:
+        """Ruling 12: nothing live from e on, and a new or renewal contract starts within the grace."""
+        starts = sorted(c.start for c in contracts if c.type in ("new", "renewal"))
+        for end in sorted({c.end for c in contracts}):
+            if any(c.live(end) for c in contracts):
+                continue
+            following = [s for s in starts if s > end]
+            if following and following[0] <= end + GRACE:
+                for contract in contracts:
+                    if contract.end == end and contract.start < end:
+                        contract.end = following[0]
+
+    # --- numbers --------------------------------------------------------------------------------------
+
+    def home(self, contract: Contract, on: date) -> int:
+        return sum(self.truth.home(row.arr, contract.currency, on) for row in contract.rows)
+
+    def by_customer(self, on: date, rates_of: date) -> dict[int, int]:
+        """Customer -> ARR live on a day, at another day's rates."""
+        arr = {}
+        for customer, contracts in self.contracts.items():
+            total = sum(self.home(c, rates_of) for c in contracts if c.live(on))
+            if total:
+                arr[customer] = total
+        return arr
+
+    def arr(self, month: str) -> int:
+        on = self.truth.day_of(month)
+        return sum(self.by_customer(on, on).values())
+
+    def carr(self, month: str) -> int:
+        """Ruling 14."""
+        on = self.truth.day_of(month)
+        total = self.arr(month)
+        for contracts in self.contracts.values():
+            for contract in contracts:
+                if contract.signed <= on < contract.start:
+                    total += self.home(contract, on)
+                    if contract.type == "renewal":
+                        total -= sum(
+                            self.home(c, on) for c in contracts if c.live(on) and c.end <= contract.start
+                        )
+        return total
+
+    def bridge(self, month: str) -> dict[str, int]:
+        """Ruling 15, at the constant rate of the month's D; ``fx`` is the opening's."""
+        on, before = self.truth.day_of(month), last_day(shift(month, -1))
+        opening, closing = self.by_customer(before, on), self.by_customer(on, on)
+        moves = dict.fromkeys(
+            [
+                "new_logo",
+                "expansion_seat",
+                "expansion_module",
+                "expansion_other",
+                "reactivation",
+                "contraction",
+                "churn",
+            ],
+            0,
+        )
+        for customer in {*opening, *closing}:
+            was, now = opening.get(customer, 0), closing.get(customer, 0)
+            if not was:
+                moves["reactivation" if self._ever(customer, before) else "new_logo"] += now
+            elif not now:
+                moves["churn"] -= was
+            else:
+                self._split(customer, before, on, moves)
+        own = sum(self.by_customer(before, before).values())
+        total = sum(opening.values())
+        return {"opening": own, "fx": total - own, **moves, "closing": sum(closing.values())}
+
+    def _ever(self, customer: int, until: date) -> bool:
+        """Whether the customer had ARR on any day up to one."""
+        return any(c.start <= until and c.start < c.end for c in self.contracts[customer])
+
+    def _split(self, customer: int, before: date, on: date, moves: dict[str, int]) -> None:
+        was, now = self._products(customer, before, on), self._products(customer, on, on)
+        for product in {*was, *now}:
+            old_arr, old_quantity, _ = was.get(product, (0, 0.0, None))
+            new_arr, new_quantity, kind = now.get(product, (0, 0.0, None))
+            net = new_arr - old_arr
+            if net < 0:
+                moves["contraction"] += net
+            elif net > 0:
+                explained = 0
+                if product is not None and kind in ("seat", "module"):
+                    added = new_quantity - old_quantity
+                    if product not in was:
+                        explained = net
+                    elif added > 0 and new_quantity > 0:
+                        explained = min(net, round(Fraction(new_arr) * Fraction(added) / Fraction(new_quantity)))
+                    moves[f"expansion_{kind}"] += explained
+                moves["expansion_other"] += net - explained
+
+    def _products(self, customer: int, on: date, rates_of: date) -> dict[int | None, tuple[int, float, str | None]]:
+        owned: dict[int | None, tuple[int, float, str | None]] = {}
+        for contract in self.contracts[customer]:
+            if contract.live(on):
+                for row in contract.rows:
+                    arr, quantity, kind = owned.get(row.product, (0, 0.0, row.kind))
+                    value = self.truth.home(row.arr, contract.currency, rates_of)
+                    owned[row.product] = (arr + value, quantity + row.quantity, kind)
+        return owned
+
+    def retention(self, month: str) -> dict[str, float | int | None]:
+        """NRR, GRR and logo churn of the customers live a year before (ruling 17)."""
+        on, then = self.truth.day_of(month), last_day(shift(month, -12))
+        cohort = {c: arr for c, arr in self.by_customer(then, on).items() if arr > 0}
+        today = self.by_customer(on, on)
+        base = sum(cohort.values())
+        if not base:
+            return {"nrr": None, "grr": None, "logo_churn": None, "n": 0}
+        kept = {customer: today.get(customer, 0) for customer in cohort}
+        return {
+            "nrr": sum(kept.values()) / base,
+            "grr": sum(min(kept[c], cohort[c]) for c in cohort) / base,
+            "logo_churn": sum(1 for arr in kept.values() if arr <= 0) / len(cohort),
+            "n": len(cohort),
+        }
+
+    def growth(self, month: str, months: int) -> float | None:
+        """ARR growth over so many months, both ends at D's rate."""
+        on = self.truth.day_of(month)
+        now = sum(self.by_customer(on, on).values())
+        then = sum(self.by_customer(last_day(shift(month, -months)), on).values())
+        return (now - then) / then if then > 0 else None

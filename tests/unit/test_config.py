@@ -1,0 +1,129 @@
+"""The configuration: everything that can be wrong gets one line that says what, where and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from connectors.errors import ConfigurationError
+from scheduler import config, secrets
+
+GOOD = """\
+store: {url: sqlite:///boardline.db}
+companies:
+  acme:
+    playbook: hr_tech
+    timezone: Europe/Berlin
+    crm:
+      type: salesforce
+      url: https://acme.my.salesforce.com
+      auth: {flow: client_credentials, client_id: "${ID}", client_secret: "${SECRET}"}
+    report: {destinations: [board]}
+destinations:
+  board: {type: file, path: reports}
+"""
+
+# what is changed in the good file -> what the message must contain
+FAULTS = {
+    "unknown top-level key": ("store:", "stor:", ["line 1", "unknown key 'stor'", "did you mean 'store'?"]),
+    "unknown company key": ("timezone:", "timzone:", ["line 5", "companies.acme", "'timzone'", "'timezone'"]),
+    "unknown nested key": ("type: salesforce", "typ: salesforce", ["line 7", "companies.acme.crm", "'type'"]),
+    "time zone": ("Europe/Berlin", "Europe/Berln", ["line 5", "no time zone 'Europe/Berln'"]),
+    "missing key": ("      type: salesforce", "      # no type", ["line 6", "companies.acme.crm", "'type' is missing"]),
+    "broken YAML": ("destinations: [board]", "destinations: [board", ["line 10", "bad YAML"]),
+    "tab": ("    playbook", "\tplaybook", ["line 4", "bad YAML"]),
+    "duplicate key": ("    playbook: hr_tech", "    timezone: UTC", ["line 5", "given twice", "line 4"]),
+    "unknown destination": ("[board]", "[bord]", ["no destination 'bord'", "did you mean 'board'?"]),
+    "destination without type": ("type: file, ", "", ["destinations.board", "`type` is missing"]),
+    "wrong kind": ("timezone: Europe/Berlin", "fiscal_year_start_month: 13", ["line 5", "less than or equal to 12"]),
+    "unknown column": (
+        "    report:",
+        "    fields: {deals: {ar: ARR__c}}\n    report:",
+        ["line 10", "deals.ar is unknown", "did you mean 'arr'?"],
+    ),
+    "bad schedule": (
+        "    report:",
+        "    schedule: {sync: sometimes}\n    report:",
+        ["line 10", "'sometimes' is no schedule", "every 15 minutes"],
+    ),
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_explained_in_one_line(file: Path, name: str) -> None:
+    old, new, expected = FAULTS[name]
+    assert old in GOOD
+    file.write_text(GOOD.replace(old, new, 1))
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(file)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert caught.value.exit_status == 2
+    for part in [str(file), *expected]:
+        assert part in message
+
+
+def test_a_good_file_roots_its_paths_and_names_its_companies(file: Path) -> None:
+    loaded = config.load(file)
+    assert loaded.companies["acme"].name == "acme"
+    assert loaded.store.url == f"sqlite:///{file.parent / 'boardline.db'}"
+    assert loaded.destinations["board"]["path"] == file.parent / "reports"
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "[1, 2]\n", "companies: {}\n", "companies:\n"])
+def test_an_empty_file_is_refused(file: Path, text: str) -> None:
+    file.write_text(text)
+    with pytest.raises(ConfigurationError):
+        config.load(file)
+
+
+def test_no_configuration_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BOARDLINE_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="boardline init"):
+        config.find(None)
+
+
+def test_the_example_is_complete_and_valid() -> None:
+    example = Path(__file__).parents[2] / "config.example.yaml"
+    loaded = config.load(example)
+    acme = loaded.companies["acme"]
+    text = example.read_text()
+    for model in (config.Config, config.CompanyConfig, config.CrmSettings, config.ScheduleSettings, config.ReportSettings):
+        for key in model.model_fields:
+            assert key == "name" or f"{key}:" in text or key == "options", f"{key} is missing in the example"
+    assert acme.fields.mapped()["deals"]["arr"] == "ARR__c"
+
+
+def test_secrets_come_from_three_places_and_are_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_KEY", "s3cr3t/+from env")
+    file = tmp_path / "secret"
+    file.write_text("from-a-file-0815\n")
+    assert secrets.resolve("${ACME_KEY}", "here") == "s3cr3t/+from env"
+    assert secrets.resolve(f"x-${{file:{file}}}", "here") == "x-from-a-file-0815"
+    masked = secrets.mask("a s3cr3t/+from env, b from-a-file-0815, c s3cr3t%2F%2Bfrom%20env")
+    assert "s3cr3t" not in masked
+    assert "0815" not in masked
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [("${NOT_THERE}", "export NOT_THERE="), ("${file:/nowhere/x}", "/nowhere/x"), ("${keyring:service}", "keyring:service/user")],
+)
+def test_a_missing_secret_names_itself_and_its_place(
+    reference: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NOT_THERE", raising=False)
+    with pytest.raises(ConfigurationError) as caught:
+        secrets.resolve(reference, "companies.acme.crm.auth.client_id")
+    assert expected in str(caught.value)
+    assert "companies.acme.crm.auth.client_id" in str(caught.value)
