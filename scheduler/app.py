@@ -73,7 +73,9 @@ class App:
         for name in names:
             if name not in self.config.destinations:
                 known = ", ".join(sorted(self.config.destinations)) or "none"
-                raise ConfigurationError(f"there is no destination {name!r} in {self.path}; known are: {known}")
+                raise ConfigurationError(
+                    f"there is no destination {name!r} in {self.path}; known are: {known}"
+                )
             settings = {
                 key: secrets.resolve(value, f"destinations.{name}.{key}") if isinstance(value, str) else value
                 for key, value in self.config.destinations[name].items()

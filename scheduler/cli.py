@@ -3,25 +3,70 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import Any, Final
 
 import structlog
 import typer
+from typer.core import TyperGroup
 
 from connectors.errors import BoardlineError
-from scheduler.commands import check, demo, docs, init, kpis, quality, report, run, simulator, status, sync
 from scheduler.invocation import print_error
+
+# Each command is a module of ``scheduler.commands``, loaded when it is asked for: help answers at once.
+COMMANDS: Final = {
+    "demo": "The whole job on a simulated CRM, or on an export of yours.",
+    "init": "Ask a few questions, write config.yaml, test the connection.",
+    "check": "Is everything in place? Changes nothing, posts nothing.",
+    "sync": "Pull what changed from the CRM into the store.",
+    "quality": "Completeness, cleanliness and the fix list.",
+    "kpis": "The numbers, for any month, as known at any moment.",
+    "report": "Build the board report, write it, post it.",
+    "run": "The daemon: syncs and reports on schedule.",
+    "status": "Last and next runs, and deliveries.",
+    "docs": "The reference: KPIs, rules, configuration.",
+    "simulator": "The simulated CRMs alone.",
+}
+_MODULE: Final = "scheduler.commands"
+
+
+class _Commands(TyperGroup):
+    """Knows every command by name and loads only the one that is used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"{_MODULE}.{cmd_name}")
+        app = getattr(module, "app", None)
+        if app is None:
+            app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+            app.command(name=cmd_name)(module.command)
+        command = typer.main.get_command(app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
 
 app = typer.Typer(
     name="boardline",
+    cls=_Commands,
     help="Board-ready revenue KPIs from Salesforce and HubSpot, with the evidence behind every number.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, init, check, sync, quality, kpis, report, run, status, docs):
-    app.command(name=module.__name__.rsplit(".", 1)[-1])(module.command)
-app.add_typer(simulator.app, name="simulator")
+
+
+@app.callback()
+def _boardline() -> None:
+    """Makes it a group; the commands are found by name."""
 
 
 def main() -> None:
@@ -35,7 +80,7 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)  # the reader of our output went away
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  the last line of defence
         structlog.get_logger("boardline").exception("unexpected error", error=str(error))
         sys.stderr.write("boardline: this is a bug in Boardline; the log line above says where\n")
         sys.exit(1)

@@ -60,7 +60,9 @@ class BusinessDayTrigger(BaseTrigger):  # type: ignore[misc]
             if left == 0:
                 break
             day += timedelta(days=1)
-        local = datetime(day.year, day.month, day.day, self.schedule.hour, self.schedule.minute, tzinfo=self.zone)
+        local = datetime(
+            day.year, day.month, day.day, self.schedule.hour, self.schedule.minute, tzinfo=self.zone
+        )
         return local.astimezone(UTC).astimezone(self.zone)  # moves a time skipped by daylight saving forward
 
 
@@ -158,7 +160,9 @@ class Daemon:
         with self._busy[company.name]:
             self._guarded("sync", company, lambda: jobs.sync(self.app, company, stop=self.stop))
             if not self.stop.is_set():
-                self._guarded("report", company, lambda: jobs.post_report(self.app, company, datetime.now(UTC)))
+                self._guarded(
+                    "report", company, lambda: jobs.post_report(self.app, company, datetime.now(UTC))
+                )
 
     def _guarded(self, kind: str, company: CompanyConfig, work: Callable[[], object]) -> None:
         """One company's trouble is logged and never reaches another's jobs."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from connectors.simulator.hubspot import ACCESS_TOKEN
+from connectors.simulator.salesforce.auth import Credentials
 from connectors.simulator.world import World
 
 _SALESFORCE: dict[str, Any] = {
@@ -56,15 +58,28 @@ _HUBSPOT: dict[str, Any] = {
     "line_items": {"kind": "line_kind", "product_family": "product_family"},
 }
 FIELDS = {"salesforce": _SALESFORCE, "hubspot": _HUBSPOT}
+_SALESFORCE_LOGIN = Credentials()
+# What the simulators accept: no secrets, they open nothing but a demo.
 AUTH = {
-    "salesforce": {"flow": "client_credentials", "client_id": "demo-client", "client_secret": "demo-secret"},
-    "hubspot": {"flow": "token", "token": "pat-na1-demo"},
+    "salesforce": {
+        "flow": "client_credentials",
+        "client_id": _SALESFORCE_LOGIN.client_id,
+        "client_secret": _SALESFORCE_LOGIN.client_secret,
+    },
+    "hubspot": {"flow": "token", "token": ACCESS_TOKEN},
 }
 MARK = "# Written by `boardline demo`; overwritten by the next one."
 
 
 def text(
-    crm: str, url: str, ca_bundle: str, playbook: str, timezone: str, *, targets: str | None = None, mapped: bool = True
+    crm: str,
+    url: str,
+    ca_bundle: str,
+    playbook: str,
+    timezone: str,
+    *,
+    targets: str | None = None,
+    mapped: bool = True,
 ) -> str:
     """The demo's ``config.yaml``. ``mapped`` False: a foreign export, read through the standard fields alone."""
     company: dict[str, Any] = {
@@ -82,7 +97,9 @@ def text(
         "destinations": {"board": {"type": "file", "path": "reports", "forms": ["html", "markdown", "text"]}},
     }
     body = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-    return f"{MARK}\n# The simulator it names has stopped; kpis, quality and report work from the store.\n{body}"
+    return (
+        f"{MARK}\n# The simulator it names has stopped; kpis, quality and report work from the store.\n{body}"
+    )
 
 
 def write_targets(path: Path, world: World) -> None:

@@ -22,7 +22,8 @@ from scheduler import logs
 from scheduler.secrets import mask
 
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="Configuration file.", metavar="FILE", show_default=False)
+    Path | None,
+    typer.Option("--config", "-c", help="Configuration file.", metavar="FILE", show_default=False),
 ]
 CompanyOption = Annotated[
     list[str] | None, typer.Option("--company", help="Only this company; repeatable.", metavar="NAME")

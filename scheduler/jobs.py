@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
+from metrics.report import BoardReport, build_report
+from pipeline.sync import SyncSummary, sync_company
 
 from metrics import deliver
 from metrics.playbook import load as load_playbook
-from metrics.report import BoardReport, build_report
-from pipeline.sync import SyncSummary, sync_company
 from scheduler.app import App
 from scheduler.config import CompanyConfig
 from scheduler.lock import exclusive
@@ -34,7 +34,14 @@ def sync(
         source = app.open_source(company)
         try:
             summary = sync_company(
-                app.store, source, company, full=full, since=since, only=only, stop=stop, on_progress=on_progress
+                app.store,
+                source,
+                company,
+                full=full,
+                since=since,
+                only=only,
+                stop=stop,
+                on_progress=on_progress,
             )
         finally:
             source.close()

@@ -25,9 +25,13 @@ class Busy(BoardlineError):
 @contextmanager
 def exclusive(store: Store, company: str, work: str) -> Iterator[None]:
     """Hold the lock for ``work`` (sync, report) on ``company``. Raises ``Busy`` at once when it is taken."""
-    taken = Busy(f"{company}: another Boardline process is busy with its {work}; nothing was done here, try again later")
+    taken = Busy(
+        f"{company}: another Boardline process is busy with its {work}; nothing was done here, try again later"
+    )
     if store.engine.dialect.name == "postgresql":
-        key = int.from_bytes(hashlib.sha256(f"boardline:{company}:{work}".encode()).digest()[:8], "big", signed=True)
+        key = int.from_bytes(
+            hashlib.sha256(f"boardline:{company}:{work}".encode()).digest()[:8], "big", signed=True
+        )
         with store.engine.connect() as connection:
             if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar():
                 raise taken

@@ -44,10 +44,14 @@ def open_crm(
     instant = int(now.timestamp())
     if data is not None:
         if not data.is_dir():
-            raise ConfigurationError(f"--data: {data} is not a folder; name the folder that holds the export's files")
+            raise ConfigurationError(
+                f"--data: {data} is not a folder; name the folder that holds the export's files"
+            )
         return Served(kind.from_export(data, now=instant), f"the export in {data}", None)
     if playbook not in VERTICALS:
-        raise ConfigurationError(f"--playbook: {playbook!r} is not known; it is one of {', '.join(VERTICALS)}")
+        raise ConfigurationError(
+            f"--playbook: {playbook!r} is not known; it is one of {', '.join(VERTICALS)}"
+        )
     world = Company(
         Parameters(
             vertical=playbook,

@@ -17,19 +17,25 @@ from scheduler.app import App
 from scheduler.invocation import Invocation, QuietOption, VerboseOption, print_error
 
 _FLOWS = {
-    "salesforce": {"flow": "client_credentials", "client_id": "SF_CLIENT_ID", "client_secret": "SF_CLIENT_SECRET"},
+    "salesforce": {
+        "flow": "client_credentials",
+        "client_id": "SF_CLIENT_ID",
+        "client_secret": "SF_CLIENT_SECRET",
+    },
     "hubspot": {"flow": "token", "token": "HUBSPOT_TOKEN"},
 }
 _PLAYBOOKS = ("hr_tech", "supply_chain", "dev_tools")
 
 
 def command(
-    path: Annotated[
-        Path, typer.Option("--config", "-c", help="File to write.", metavar="FILE")
-    ] = Path(configuration.CONFIG_NAME),
+    path: Annotated[Path, typer.Option("--config", "-c", help="File to write.", metavar="FILE")] = Path(
+        configuration.CONFIG_NAME
+    ),
     name: Annotated[str | None, typer.Option("--name", help="Short name of the client company.")] = None,
     crm: Annotated[str | None, typer.Option("--crm", help="salesforce or hubspot.")] = None,
-    url: Annotated[str | None, typer.Option("--url", help="Salesforce: https://yours.my.salesforce.com")] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Salesforce: https://yours.my.salesforce.com")
+    ] = None,
     playbook: Annotated[str | None, typer.Option("--playbook", help=", ".join(_PLAYBOOKS))] = None,
     timezone: Annotated[str | None, typer.Option("--timezone", help="For example Europe/Berlin.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
@@ -81,8 +87,9 @@ def _write(
         },
         "destinations": {"board": {"type": "file", "path": "reports", "forms": ["html", "markdown", "text"]}},
     }
-    text = "# See config.example.yaml for every setting, above all `fields` and `deal_types`.\n" + yaml.safe_dump(
-        document, sort_keys=False
+    text = (
+        "# See config.example.yaml for every setting, above all `fields` and `deal_types`.\n"
+        + yaml.safe_dump(document, sort_keys=False)
     )
     draft = path.with_name(path.name + ".new")
     try:
@@ -90,7 +97,9 @@ def _write(
         configuration.load(draft)  # what we write must be what we accept
         draft.replace(path)
     except OSError as error:
-        raise ConfigurationError(f"cannot write {path}: {error.strerror}; name another file with -c") from error
+        raise ConfigurationError(
+            f"cannot write {path}: {error.strerror}; name another file with -c"
+        ) from error
     finally:
         draft.unlink(missing_ok=True)
 
@@ -112,7 +121,9 @@ def _ask(question: str, default: str) -> str:
     try:
         return str(typer.prompt(question, default=default, err=True)).strip()
     except typer.Abort:
-        raise ConfigurationError("stopped; nothing was written (all answers can be given as options, see --help)") from None
+        raise ConfigurationError(
+            "stopped; nothing was written (all answers can be given as options, see --help)"
+        ) from None
 
 
 def _choice(question: str, given: str | None, known: tuple[str, ...], default: str) -> str:
@@ -120,4 +131,3 @@ def _choice(question: str, given: str | None, known: tuple[str, ...], default: s
     if answer not in known:
         raise ConfigurationError(f"{question}: {answer!r} is not known; it is one of {', '.join(known)}")
     return answer
-

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from pipeline.quality import report as quality_report
 
 from connectors.errors import ConfigurationError
-from metrics.text import harmless
-from pipeline.quality import report as quality_report
 from scheduler.app import App
 from scheduler.invocation import (
     AsOfOption,
@@ -32,7 +29,9 @@ _COLUMNS = ("rule", "object", "external_id", "other_id", "owner", "message", "ur
 def command(
     as_of: AsOfOption = None,
     by: Annotated[str | None, typer.Option("--by", help="Count by owner, field, rule or segment.")] = None,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write all findings there.", metavar="FILE")] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write all findings there.", metavar="FILE")
+    ] = None,
     config: ConfigOption = None,
     company: CompanyOption = None,
     json: JsonOption = False,
@@ -55,3 +54,54 @@ def command(
     else:
         for document in documents:
             _print(run, document, by)
+
+
+def _print(run: Invocation, document: dict[str, Any], by: str | None) -> None:
+    out = run.out
+    out.print(f"{document['company']}, as of {document['as_of']}")
+    completeness, score = document["completeness"], document["score"]
+    out.print(f"  field completeness {'not computable' if completeness is None else f'{completeness:.1%}'}")
+    out.print(f"  cleanliness        {'not computable' if score is None else f'{score:.1f} of 100'}")
+    for reason in document["reasons"]:
+        out.print(f"    {plain(reason, 300)}")
+    fields = _table("field", "filled", "required", "complete")
+    for row in document["fields"]:
+        ratio = "not visible" if not row["measurable"] else "—" if row["ratio"] is None else f"{row['ratio']:.1%}"
+        fields.add_row(f"{row['object']}.{row['field']}", str(row["filled"]), str(row["required"]), ratio)
+    out.print(fields)
+    if by is not None:
+        groups = _table(by, "complete", "findings")
+        for row in document["groups"]:
+            ratio = "—" if row["ratio"] is None else f"{row['ratio']:.1%}"
+            groups.add_row(plain(row["name"]), ratio, str(row["findings"]))
+        out.print(groups)
+    findings = _table("rule", "record", "owner", "what is wrong", "link")
+    for row in document["findings"][:_SHOWN]:
+        findings.add_row(
+            row["rule"], row["external_id"], plain(row["owner"]), plain(row["message"]), row["url"] or ""
+        )
+    if document["findings"]:
+        out.print(findings)
+    if len(document["findings"]) > _SHOWN:
+        out.print(f"  and {len(document['findings']) - _SHOWN} more; all of them with --csv FILE or --json")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in ("filled", "required", "complete") else "left")
+    return table
+
+
+def _write_csv(path: Path, documents: list[dict[str, Any]]) -> None:
+    """All findings; a cell that a spreadsheet would take for a formula is made harmless."""
+    try:
+        with path.open("w", newline="", encoding="utf-8-sig") as file:
+            rows = csv.writer(file)
+            rows.writerow(["company", *_COLUMNS])
+            for document in documents:
+                for finding in document["findings"]:
+                    cells = (finding[column] for column in _COLUMNS)
+                    rows.writerow([document["company"], *("" if cell is None else plain(str(cell), 2000) for cell in cells)])
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {path}: {error.strerror}; name another file with --csv") from error

@@ -18,21 +18,32 @@ from connectors.simulator.server import Simulator
 from scheduler.invocation import Invocation, QuietOption, VerboseOption, moment
 from scheduler.simulation import CRMS, open_crm
 
-app = typer.Typer(help="The simulated CRMs alone.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.callback()
+def _simulator() -> None:
+    """The simulated CRMs alone."""
 
 
 @app.command()
 def serve(
     crm: Annotated[str, typer.Option("--crm", help=" or ".join(CRMS))] = "salesforce",
     port: Annotated[int, typer.Option("--port", help="0 takes a free one.", min=0, max=65535)] = 0,
-    playbook: Annotated[str, typer.Option("--playbook", help="Vertical of the generated company.")] = "hr_tech",
+    playbook: Annotated[
+        str, typer.Option("--playbook", help="Vertical of the generated company.")
+    ] = "hr_tech",
     seed: Annotated[int, typer.Option("--seed")] = 7,
     accounts: Annotated[int, typer.Option("--accounts", min=1)] = 300,
     deals: Annotated[int, typer.Option("--deals", min=1)] = 3000,
     months: Annotated[int, typer.Option("--months", min=1, max=120)] = 36,
     now: Annotated[str | None, typer.Option("--now", help="The simulated clock.", metavar="TIME")] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Serve an export instead.", metavar="DIR")] = None,
-    faults: Annotated[str | None, typer.Option("--faults", help="For example 429@3,reset@7,random:0.05")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Serve an export instead.", metavar="DIR")
+    ] = None,
+    faults: Annotated[
+        str | None, typer.Option("--faults", help="For example 429@3,reset@7,random:0.05")
+    ] = None,
     rate_limits: Annotated[bool, typer.Option("--rate-limits", help="Enforce the real limits.")] = False,
     tls: Annotated[bool, typer.Option(help="HTTPS with a certificate of its own.")] = True,
     verbose: VerboseOption = False,
@@ -44,7 +55,14 @@ def serve(
     plan = FaultPlan.parse(faults) if faults else None
     with ExitStack() as stack:
         served = open_crm(
-            crm, playbook=playbook, seed=seed, accounts=accounts, deals=deals, months=months, now=clock, data=data
+            crm,
+            playbook=playbook,
+            seed=seed,
+            accounts=accounts,
+            deals=deals,
+            months=months,
+            now=clock,
+            data=data,
         )
         simulator = stack.enter_context(
             Simulator(served.crm, tls=tls, port=port, faults=plan, rate_limits=rate_limits)

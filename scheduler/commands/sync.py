@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from pipeline.sync import SyncSummary
 from rich.table import Table
 
 from connectors.errors import BoardlineError, ConfigurationError
-from pipeline.sync import SyncSummary
 from scheduler import jobs
 from scheduler.app import App
 from scheduler.config import CompanyConfig
@@ -32,7 +32,9 @@ from scheduler.progress import sync_progress
 
 
 def command(
-    once: Annotated[bool, typer.Option("--once", help="One pass, then end; without it, sync on schedule.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="One pass, then end; without it, sync on schedule.")
+    ] = False,
     since: Annotated[
         str | None, typer.Option("--since", help="Read again what changed since then.", metavar="DATE")
     ] = None,
@@ -53,7 +55,9 @@ def command(
     companies = app.companies(company or ())
     if not once:
         if full or since or only:
-            raise ConfigurationError("--full, --since and --only need --once; a scheduled sync reads what changed")
+            raise ConfigurationError(
+                "--full, --since and --only need --once; a scheduled sync reads what changed"
+            )
         Daemon(app, companies, reports=False).run()
         return
     streams = tuple(name.strip() for name in only.split(",")) if only else None
@@ -62,7 +66,11 @@ def command(
     summaries: list[SyncSummary] = []
     failures: list[BoardlineError | None] = []
     for settings in companies:
-        start = moment(f"{since}T00:00:00" if since and len(since) == 10 else since, settings.zone) if since else None
+        start = (
+            moment(f"{since}T00:00:00" if since and len(since) == 10 else since, settings.zone)
+            if since
+            else None
+        )
         if start and start > datetime.now(UTC):
             raise ConfigurationError(f"--since: {since} is in the future")
         try:
@@ -91,7 +99,9 @@ def _one(
     stop: threading.Event,
 ) -> SyncSummary:
     with sync_progress(run, company.name) as on_progress:
-        summary = jobs.sync(app, company, full=full, since=since, only=only, stop=stop, on_progress=on_progress)
+        summary = jobs.sync(
+            app, company, full=full, since=since, only=only, stop=stop, on_progress=on_progress
+        )
     if summary.error is not None:
         print_error(summary.error)
     return summary

@@ -36,7 +36,9 @@ class Done:
         return orjson.loads(self.out)
 
 
-def boardline(*arguments: str | Path, environment: dict[str, str] | None = None, cwd: Path | None = None) -> Done:
+def boardline(
+    *arguments: str | Path, environment: dict[str, str] | None = None, cwd: Path | None = None
+) -> Done:
     """Run a command to its end, without a terminal and with only the given secrets."""
     finished = subprocess.run(
         [BOARDLINE, *map(str, arguments)],
@@ -112,7 +114,12 @@ def write_config(site: Site, folder: Path, store_url: str, company: dict[str, An
 
 @contextmanager
 def site(
-    crm: str, folder: Path, *, now: datetime = NOW, store_url: str = "sqlite:///boardline.db", **parameters: Any
+    crm: str,
+    folder: Path,
+    *,
+    now: datetime = NOW,
+    store_url: str = "sqlite:///boardline.db",
+    **parameters: Any,
 ) -> Iterator[Site]:
     """Serve a small generated company on a free port and configure Boardline for it."""
     served = open_crm(crm, now=now, **{**SMALL, **parameters})

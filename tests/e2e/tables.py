@@ -19,7 +19,9 @@ def rows(database: Path, table: str) -> dict[tuple[Any, ...], dict[str, Any]]:
         connection.row_factory = sqlite3.Row
         found = [dict(row) for row in connection.execute(f'SELECT * FROM "{table}"')]
     keys = _keys(table)
-    content = {tuple(row[key] for key in keys): {k: v for k, v in row.items() if k not in OURS} for row in found}
+    content = {
+        tuple(row[key] for key in keys): {k: v for k, v in row.items() if k not in OURS} for row in found
+    }
     assert len(content) == len(found), f"{table}: the key is not unique"
     return content
 
@@ -47,6 +49,10 @@ def differences(left: Path, right: Path) -> list[str]:
         for key in one[table].keys() | two[table].keys():
             a, b = one[table].get(key), two[table].get(key)
             if a != b:
-                changed = {k: (a[k], b[k]) for k in a if a[k] != b[k]} if a and b else {"only": "left" if a else "right"}
+                changed = (
+                    {k: (a[k], b[k]) for k in a if a[k] != b[k]}
+                    if a and b
+                    else {"only": "left" if a else "right"}
+                )
                 found.append(f"{table} {key}: {changed}")
     return sorted(found)

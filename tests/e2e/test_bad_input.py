@@ -42,11 +42,15 @@ def bad_yaml(place: Site, folder: Path) -> Done:
 
 
 def missing_secret(place: Site, folder: Path) -> Done:
-    return boardline("sync", "--once", "-c", changed(place, folder, "demo-secret", "${BOARDLINE_TEST_SECRET}"))
+    return boardline(
+        "sync", "--once", "-c", changed(place, folder, "simulator-secret", "${BOARDLINE_TEST_SECRET}")
+    )
 
 
 def wrong_host(place: Site, folder: Path) -> Done:
-    return boardline("sync", "--once", "-c", changed(place, folder, place.simulator.url, "https://localhost:1"))
+    return boardline(
+        "sync", "--once", "-c", changed(place, folder, place.simulator.url, "https://localhost:1")
+    )
 
 
 def unknown_host(place: Site, folder: Path) -> Done:
@@ -56,7 +60,7 @@ def unknown_host(place: Site, folder: Path) -> Done:
 
 
 def wrong_token(place: Site, folder: Path) -> Done:
-    return boardline("sync", "--once", "-c", changed(place, folder, "demo-secret", "wrong-secret-4711"))
+    return boardline("sync", "--once", "-c", changed(place, folder, "simulator-secret", "wrong-secret-4711"))
 
 
 def unknown_crm(place: Site, folder: Path) -> Done:
@@ -69,7 +73,9 @@ def not_a_database(place: Site, folder: Path) -> Done:
 
 
 def unreadable_store(place: Site, folder: Path) -> Done:
-    return boardline("kpis", "-c", changed(place, folder, "sqlite:///boardline.db", "sqlite:///no/such/folder/x.db"))
+    return boardline(
+        "kpis", "-c", changed(place, folder, "sqlite:///boardline.db", "sqlite:///no/such/folder/x.db")
+    )
 
 
 def no_postgres(place: Site, folder: Path) -> Done:
@@ -149,5 +155,5 @@ def test_bad_input(served: Site, tmp_path: Path, case: Callable[[Site, Path], Do
     for part in parts:
         assert part in message, message
     assert "Traceback" not in done.err
-    for secret in ("demo-secret", "wrong-secret-4711", "hidden-password-0815"):
+    for secret in ("simulator-secret", "wrong-secret-4711", "hidden-password-0815"):
         assert secret not in done.err

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
+from metrics.compute import compute
 
 from connectors.simulator.company import Company
-from metrics.compute import compute
 from metrics.facts import Facts
 from metrics.kpi import KpiValue
 from pipeline.company import Company as Definitions
@@ -31,6 +30,7 @@ BRIDGE = (
     "contraction",
     "churn",
 )
+LOSSES = ("contraction", "churn")  # printed as positive amounts
 
 
 class Synced:
@@ -77,7 +77,7 @@ def test_recurring_revenue_of_every_month(synced: Synced, truth: Truth) -> None:
         expected: dict[str, float | None] = {
             "arr": revenue.arr(month),
             "carr": revenue.carr(month),
-            **{f"arr_{name}": bridge[name] for name in BRIDGE},
+            **{f"arr_{name}": abs(bridge[name]) if name in LOSSES else bridge[name] for name in BRIDGE},
         }
         wrong += [
             (month, kpi, synced.value(kpi, month), want)
@@ -112,7 +112,9 @@ def test_ratios_of_every_month(synced: Synced, truth: Truth) -> None:
         }
         for kpi, want in expected.items():
             got = synced.value(kpi, month)
-            if (got is None) != (want is None) or (got is not None and got != pytest.approx(want, abs=1e-9, rel=1e-9)):
+            if (got is None) != (want is None) or (
+                got is not None and got != pytest.approx(want, abs=1e-9, rel=1e-9)
+            ):
                 wrong.append((month, kpi, got, want, synced.values[kpi, month].reasons))
     assert wrong == []
 
@@ -127,7 +129,9 @@ def test_data_quality_of_every_month(synced: Synced, truth: Truth) -> None:
         }
         for kpi, number in expected.items():
             got = synced.value(kpi, month)
-            if (got is None) != (number is None) or (got is not None and got != pytest.approx(number, rel=1e-9)):
+            if (got is None) != (number is None) or (
+                got is not None and got != pytest.approx(number, rel=1e-9)
+            ):
                 wrong.append((month, kpi, got, number))
     assert wrong == []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,6 +73,10 @@ def test_same_findings(both: dict[str, Site]) -> None:
 
 
 def test_same_scores(both: dict[str, Site]) -> None:
-    documents = [both[crm].run("quality", "--json", "--as-of", AS_OF).json() for crm in ("salesforce", "hubspot")]
-    left, right = ({key: document[key] for key in ("score", "completeness", "cleanliness")} for document in documents)
+    documents = [
+        both[crm].run("quality", "--json", "--as-of", AS_OF).json() for crm in ("salesforce", "hubspot")
+    ]
+    left, right = (
+        {key: document[key] for key in ("score", "completeness", "cleanliness")} for document in documents
+    )
     assert left == right

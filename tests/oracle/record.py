@@ -85,7 +85,9 @@ class Truth:
         self.stages = {stage.name: stage for stage in world.stages}
         self.rates: dict[str, list[tuple[date, Fraction]]] = {}
         for rate in self.all("rate"):
-            self.rates.setdefault(rate["currency"], []).append((day(rate["start_date"]), Fraction(rate["rate"])))
+            self.rates.setdefault(rate["currency"], []).append(
+                (day(rate["start_date"]), Fraction(rate["rate"]))
+            )
         for dated in self.rates.values():
             dated.sort()
         self.lines: dict[int, list[Record]] = {}

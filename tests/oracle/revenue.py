@@ -32,6 +32,7 @@ class Contract:
     end: date
     rows: list[Row]
     own_end: date = field(default=NEVER)
+    ended_by: date = NEVER  # when the churn deal that ends it was signed
 
     @property
     def arr(self) -> int:
@@ -65,6 +66,15 @@ def rows_of(truth: Truth, deal: Record) -> list[Row] | None:
     if rest or not rows:
         rows.append(Row(rest, None, None, 0))
     return rows
+
+
+@dataclass
+class Owned:
+    """One product of one customer on one day."""
+
+    arr: int = 0
+    quantity: float = 0
+    kind: str | None = None
 
 
 class Revenue:
@@ -110,10 +120,10 @@ class Revenue:
             if contract.type in ("expansion", "contraction"):
                 contract.end = self._base_end(bases, contract)
         for renewal in sorted((c for c in contracts if c.type == "renewal"), key=lambda c: c.start):  # ruling 10
+            latest = renewal.start + timedelta(days=3)
             for contract in contracts:
-                if contract is not renewal and contract.start < renewal.start:
-                    if renewal.start < contract.end <= renewal.start + timedelta(days=3):
-                        contract.end = renewal.start
+                if contract.start < renewal.start < contract.end <= latest:
+                    contract.end = renewal.start
         for churn in sorted(churns, key=lambda c: c.start):  # ruling 11
             live = [c for c in contracts if c.live(churn.start)]
             if not live:
@@ -122,6 +132,7 @@ class Revenue:
             if -self.home(churn, churn.start) >= at_stake:
                 for contract in live:
                     contract.end = churn.start
+                    contract.ended_by = churn.signed
             else:
                 churn.end = self._base_end(bases, churn)
                 contracts.append(churn)
@@ -169,17 +180,19 @@ class Revenue:
         return sum(self.by_customer(on, on).values())
 
     def carr(self, month: str) -> int:
-        """Ruling 14."""
+        """Ruling 14: what is signed comes in, what a signed renewal replaces or a signed churn ends goes out."""
         on = self.truth.day_of(month)
         total = self.arr(month)
         for contracts in self.contracts.values():
             for contract in contracts:
-                if contract.signed <= on < contract.start:
+                renewed = min(
+                    (c.signed for c in contracts if c.type == "renewal" and c.start == contract.end),
+                    default=NEVER,
+                )
+                if contract.signed <= on < contract.start < contract.end:
                     total += self.home(contract, on)
-                    if contract.type == "renewal":
-                        total -= sum(
-                            self.home(c, on) for c in contracts if c.live(on) and c.end <= contract.start
-                        )
+                if min(renewed, contract.ended_by) <= on < contract.end and contract.live(on):
+                    total -= self.home(contract, on)
         return total
 
     def bridge(self, month: str) -> dict[str, int]:
@@ -216,32 +229,37 @@ class Revenue:
 
     def _split(self, customer: int, before: date, on: date, moves: dict[str, int]) -> None:
         was, now = self._products(customer, before, on), self._products(customer, on, on)
+        fresh = self._products(customer, on, on, since=before)
         for product in {*was, *now}:
-            old_arr, old_quantity, _ = was.get(product, (0, 0.0, None))
-            new_arr, new_quantity, kind = now.get(product, (0, 0.0, None))
-            net = new_arr - old_arr
+            old, new = was.get(product, Owned()), now.get(product, Owned())
+            net = new.arr - old.arr
             if net < 0:
                 moves["contraction"] += net
             elif net > 0:
                 explained = 0
-                if product is not None and kind in ("seat", "module"):
-                    added = new_quantity - old_quantity
+                if product is not None and new.kind in ("seat", "module"):
+                    added = Fraction(new.quantity) - Fraction(old.quantity)
+                    priced = fresh.get(product, new)  # the new unit price is that of what came since
                     if product not in was:
                         explained = net
-                    elif added > 0 and new_quantity > 0:
-                        explained = min(net, round(Fraction(new_arr) * Fraction(added) / Fraction(new_quantity)))
-                    moves[f"expansion_{kind}"] += explained
+                    elif added > 0 and priced.quantity > 0:
+                        explained = round(added * priced.arr / Fraction(priced.quantity))
+                    moves[f"expansion_{new.kind}"] += explained
                 moves["expansion_other"] += net - explained
 
-    def _products(self, customer: int, on: date, rates_of: date) -> dict[int | None, tuple[int, float, str | None]]:
-        owned: dict[int | None, tuple[int, float, str | None]] = {}
+    def _products(
+        self, customer: int, on: date, rates_of: date, since: date | None = None
+    ) -> dict[int | None, Owned]:
+        """What a customer owns on a day, product by product; with ``since`` only what started after it."""
+        products: dict[int | None, Owned] = {}
         for contract in self.contracts[customer]:
-            if contract.live(on):
+            if contract.live(on) and (since is None or contract.start > since):
                 for row in contract.rows:
-                    arr, quantity, kind = owned.get(row.product, (0, 0.0, row.kind))
-                    value = self.truth.home(row.arr, contract.currency, rates_of)
-                    owned[row.product] = (arr + value, quantity + row.quantity, kind)
-        return owned
+                    owned = products.setdefault(row.product, Owned())
+                    owned.arr += self.truth.home(row.arr, contract.currency, rates_of)
+                    owned.quantity += row.quantity
+                    owned.kind = owned.kind or row.kind
+        return products
 
     def retention(self, month: str) -> dict[str, float | int | None]:
         """NRR, GRR and logo churn of the customers live a year before (ruling 17)."""

@@ -22,7 +22,9 @@ class Sales:
 
     def __init__(self, truth: Truth) -> None:
         self.truth = truth
-        opens = sorted((s for s in truth.world.stages if not s.closed and s.active), key=lambda s: s.sort_order)
+        opens = sorted(
+            (s for s in truth.world.stages if not s.closed and s.active), key=lambda s: s.sort_order
+        )
         threshold = opens[1].sort_order
         self.qualifying = {s.name for s in truth.world.stages if not s.closed and s.sort_order >= threshold}
         self.closed = [found for deal in truth.live("deal") if (found := self._closed(deal))]

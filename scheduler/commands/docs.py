@@ -1,0 +1,108 @@
+"""``boardline docs``: the reference, written by the code itself."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from connectors import registry
+from connectors.errors import ConfigurationError
+from scheduler import config as configuration
+from scheduler.invocation import Invocation
+
+
+def _kpis() -> str:
+    parts = ["# KPIs", "Every number Boardline computes, from the code that computes it."]
+    for name, kpi in registry.units("metrics.kpis", "KPI").items():
+        parts += [
+            f"## {kpi.title}",
+            f"`{name}` · {kpi.unit} · {kpi.period.replace('_', ' ')} · definition {kpi.definition}",
+            _documentation("metrics.kpis", name),
+        ]
+    return "\n\n".join(parts)
+
+
+def _rules() -> str:
+    parts = ["# Data-quality rules", "What is looked for in the CRM's records, from the code that looks."]
+    for name, rule in registry.units("pipeline.rules", "RULE").items():
+        parts += [
+            f"## {rule.title}",
+            f"`{name}` · {rule.object} · {rule.severity}",
+            _documentation("pipeline.rules", name),
+            f"What to do: {rule.remedy}",
+        ]
+    return "\n\n".join(parts)
+
+
+def _config() -> str:
+    parts = ["# Configuration", "Every setting; `config.example.yaml` shows them at work."]
+    schema = configuration.json_schema()
+    for name, model in {"Top level": schema, **schema["$defs"]}.items():
+        if "properties" not in model:
+            continue
+        rows = [f"| `{key}` | {_kind(value)} | {_default(value)} |" for key, value in model["properties"].items()]
+        parts += [
+            f"## {name}",
+            model.get("description", ""),
+            "| key | value | default |\n|---|---|---|\n" + "\n".join(rows),
+        ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _kind(value: dict[str, Any]) -> str:
+    if "$ref" in value:
+        return str(value["$ref"].rsplit("/", 1)[-1])
+    if "anyOf" in value:
+        return " or ".join(_kind(item) for item in value["anyOf"])
+    if "enum" in value:
+        return " · ".join(str(item) for item in value["enum"])
+    return str(value.get("type", value.get("const", "any")))
+
+
+def _default(value: dict[str, Any]) -> str:
+    text = orjson.dumps(value["default"]).decode() if "default" in value else "required" if "$ref" not in value else ""
+    return f"`{text}`" if text and len(text) < 120 else "see above" if text else ""
+
+
+def _documentation(package: str, name: str) -> str:
+    return inspect.cleandoc(import_module(f"{package}.{name}").__doc__ or "")
+
+
+def _schema() -> str:
+    return orjson.dumps(configuration.json_schema(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode()
+
+
+PAGES: dict[str, Callable[[], str]] = {"kpis": _kpis, "rules": _rules, "config": _config}
+FILES: dict[str, Callable[[], str]] = {
+    **{f"{name}.md": page for name, page in PAGES.items()},
+    "config.schema.json": _schema,
+}
+
+
+def command(
+    topic: Annotated[str | None, typer.Argument(help=", ".join(PAGES) + "; default all.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="The configuration's JSON schema, for editors.")] = False,
+    write: Annotated[Path | None, typer.Option("--write", help="Write the pages as files.", metavar="DIR")] = None,
+) -> None:
+    """Print the reference: KPIs, data-quality rules, configuration."""
+    Invocation.start()
+    if topic is not None and topic not in PAGES:
+        raise ConfigurationError(f"there is no page {topic!r}; known are {', '.join(PAGES)}")
+    if write is not None:
+        try:
+            write.mkdir(parents=True, exist_ok=True)
+            for name, page in FILES.items():
+                (write / name).write_text(page() + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(f"cannot write to {write}: {error.strerror}; name another folder") from error
+    elif json:
+        sys.stdout.write(_schema() + "\n")
+    else:
+        sys.stdout.write("\n\n".join(PAGES[name]() for name in ([topic] if topic else PAGES)) + "\n")

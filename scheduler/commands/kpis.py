@@ -1,0 +1,125 @@
+"""``boardline kpis``: the numbers, for any month, as known at any moment."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from connectors.errors import ConfigurationError
+from metrics import compute as metrics
+from metrics.facts import Facts
+from metrics.judge import Judge
+from metrics.kpi import KpiValue
+from metrics.playbook import load as load_playbook
+from metrics.render.numbers import undefined_text, value_text
+from metrics.render.safe import plain
+from scheduler.app import App
+from scheduler.config import CompanyConfig
+from scheduler.invocation import (
+    AsOfOption,
+    CompanyOption,
+    ConfigOption,
+    Invocation,
+    JsonOption,
+    MonthOption,
+    QuietOption,
+    VerboseOption,
+    moment,
+    month_of,
+)
+
+
+def command(
+    month: MonthOption = None,
+    as_of: AsOfOption = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="Cut by size, industry, motion, product, owner or pipeline.")
+    ] = None,
+    evidence: Annotated[
+        str | None, typer.Option("--evidence", help="The records behind this KPI instead.", metavar="KPI")
+    ] = None,
+    config: ConfigOption = None,
+    company: CompanyOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Compute the KPIs from the store; no CRM is called."""
+    run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=True)
+    if evidence is not None and evidence not in metrics.registered():
+        raise ConfigurationError(
+            f"--evidence: there is no KPI {evidence!r}; known are {', '.join(metrics.registered())}"
+        )
+    app = App.load(config)
+    documents = []
+    for settings in app.companies(company or ()):
+        known_at = moment(as_of, settings.zone)
+        wanted = month_of(month, known_at, settings.zone)
+        facts = Facts.load(app.store, settings, (wanted,), known_at)
+        if evidence is not None:
+            documents.append(_evidence(app, settings, facts, evidence, wanted))
+            if not json:
+                _print_evidence(run, documents[-1])
+            continue
+        values = metrics.compute(facts, cut=by, judge=Judge(load_playbook(settings.playbook)))
+        documents.append(metrics.as_json(values, settings.name, known_at, facts.currency))
+        if not json:
+            _print(run, settings, known_at, values)
+    if json:
+        run.print_json(documents)
+
+
+def _print(run: Invocation, company: CompanyConfig, known_at: datetime, values: list[KpiValue]) -> None:
+    table = Table(box=None, pad_edge=False, title_justify="left")
+    table.title = f"{company.name}, as known at {known_at.astimezone(company.zone):%Y-%m-%d %H:%M %Z}"
+    for name in ("KPI", "period", "segment"):
+        table.add_column(name)
+    table.add_column("value", justify="right")
+    for name in ("n", "status", "why"):
+        table.add_column(name, justify="right" if name == "n" else "left")
+    for value in values:
+        segment = plain(next(iter(value.segment.values()), ""))
+        table.add_row(
+            value.title,
+            value.period,
+            segment,
+            value_text(value) or "—",
+            "" if value.n is None else str(value.n),
+            value.status,
+            plain("; ".join(value.reasons), 300) if value.value is not None else plain(undefined_text(value), 300),
+        )
+    run.out.print(table)
+
+
+def _evidence(app: App, company: CompanyConfig, facts: Facts, kpi: str, month: str) -> dict[str, Any]:
+    info = app.store.source_info(company.name)
+    value = metrics.compute(facts, kpis=(kpi,))[0]
+    document = metrics.as_json([value], company.name, facts.known_at, facts.currency)
+    records = metrics.registered()[kpi].evidence(facts, month)
+    return {
+        **document["kpis"][0],
+        "company": company.name,
+        "known_at": document["known_at"],
+        "currency": facts.currency,
+        "evidence": [
+            {**row, "url": info.link(row["object"], row["external_id"]) if info else None}
+            for row in records.iter_rows(named=True)
+        ],
+    }
+
+
+def _print_evidence(run: Invocation, document: dict[str, Any]) -> None:
+    value = document["value"] if document["value"] is not None else "; ".join(document["reasons"])
+    run.out.print(f"{document['id']} {document['period']}: {value} ({document['definition']})")
+    table = Table(box=None, pad_edge=False)
+    for name in ("object", "id", "name", "contribution", "note", "link"):
+        table.add_column(name, justify="right" if name == "contribution" else "left")
+    for row in document["evidence"]:
+        contribution = "" if row["contribution"] is None else f"{row['contribution']:,.0f}"
+        table.add_row(
+            row["object"], row["external_id"], plain(row["name"]), contribution, plain(row["note"]), row["url"] or ""
+        )
+    run.out.print(table)
