@@ -9,6 +9,7 @@ these, with a message for a person (what is wrong, where, what to do) and withou
 - ``QuotaExhausted``      the CRM's allowance is spent; resume at ``resume_at`` exit status 4
 - ``StreamUnavailable``   an optional object is not visible; skip it, say so   (no failure)
 - ``SourceError``         this stream failed in a way nobody foresaw; others go on  exit status 1
+- ``DeliveryConflict``   something else stands where a message should go; a person decides    exit status 1
 - ``Retriable``           inside ``connectors`` only: try again, after ``retry_after`` seconds if given
 """
 
@@ -57,6 +58,14 @@ class StreamUnavailable(BoardlineError):
 
 class SourceError(BoardlineError):
     """A stream failed; other streams go on and this one keeps its cursor."""
+
+
+class DeliveryConflict(BoardlineError):
+    """Another content already stands under this message's key, at ``location``; nothing was overwritten."""
+
+    def __init__(self, message: str, location: str | None = None) -> None:
+        super().__init__(message)
+        self.location = location
 
 
 class Retriable(BoardlineError):

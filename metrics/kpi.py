@@ -15,6 +15,7 @@ from typing import Final, Literal
 import polars as pl
 
 from metrics.facts import Facts
+from metrics.words import CUTS as CUTS
 
 Unit = Literal["currency", "ratio", "count", "days", "months", "points", "multiple"]
 Status = Literal[
@@ -37,11 +38,14 @@ MEASURE: Final = pl.Schema(
 
 # What `evidence` returns. `contribution` is in the unit of the numerator.
 EVIDENCE: Final = pl.Schema(
-    {"object": pl.String, "external_id": pl.String, "name": pl.String, "contribution": pl.Float64, "note": pl.String}
+    {
+        "object": pl.String,
+        "external_id": pl.String,
+        "name": pl.String,
+        "contribution": pl.Float64,
+        "note": pl.String,
+    }
 )
-
-# The ways a number can be cut (kpis.md R15).
-CUTS: Final = ("size", "industry", "motion", "product", "owner", "pipeline")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,10 @@ class Kpi:
     ``requires``: (table, column) pairs that must be filled for the number to be trusted.
     ``definition``: id and version of the formula, printed beside each number.
     ``low_sample``: below this n the value is marked; None when counting makes no sense.
+    ``cuts``: the ways this number can be cut; by any other ``compute`` returns no rows.
+    ``parts``: the units of numerator and denominator.
+    ``stands_on``: the deals behind the number (columns month, external_id), over which the filling of ``requires``
+    is measured; None where trust in single deals is not the question.
     """
 
     id: str
@@ -64,6 +72,9 @@ class Kpi:
     compute: Callable[[Facts, str | None], pl.DataFrame] = field(repr=False)
     evidence: Callable[[Facts, str], pl.DataFrame] = field(repr=False)
     low_sample: int | None = None
+    parts: tuple[Unit | None, Unit | None] = ("count", "count")
+    cuts: tuple[str, ...] = CUTS
+    stands_on: Callable[[Facts], pl.DataFrame] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -86,3 +97,4 @@ class KpiValue:
     definition: str
     known_at: datetime
     currency: str
+    parts: tuple[Unit | None, Unit | None] = ("count", "count")  # units of numerator and denominator

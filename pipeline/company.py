@@ -94,6 +94,13 @@ class Company(Settings):
     engagement_start: date | None = None
     deal_types: DealTypes = DealTypes()
     channels: dict[str, tuple[str, ...]] = {"marketing": ("inbound",), "partner": ("partner",)}
+    # Sales motion -> the lead sources (compared without case) that tell it where a deal names no motion itself.
+    source_map: dict[str, tuple[str, ...]] = {
+        "inbound": ("Inbound", "Web", "Website", "Webinar", "Content Download", "Phone Inquiry"),
+        "outbound": ("Outbound", "Cold Call", "Trade Show", "Purchased List"),
+        "partner": ("Partner", "Partner Referral"),
+        "self-serve": ("Self-Serve", "Free Trial"),
+    }
     arr: ArrSettings = ArrSettings()
     inputs: Inputs = Inputs()
     new_business_pipeline: str | None = None  # None: the one pipeline, or the CRM's default

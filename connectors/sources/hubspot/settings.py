@@ -1,0 +1,186 @@
+"""What a company's configuration says about its HubSpot portal, checked before any request is sent."""
+
+from __future__ import annotations
+
+import difflib
+import ssl
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from connectors.errors import ConfigurationError
+from connectors.source import SourceSettings
+from connectors.sources.hubspot.mapping import COLUMNS
+from connectors.sources.hubspot.paths import VERSIONS
+
+DEFAULT_URL: Final = "https://api.hubapi.com"
+FLOWS: Final[dict[str, tuple[str, ...]]] = {
+    "token": ("token",),
+    "oauth": ("client_id", "client_secret", "refresh_token"),
+}
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Options:
+    """``crm.options`` of a HubSpot company, in seconds, hours and records.
+
+    ``api_version``: ``v3`` or a dated one. ``search_lag_seconds``: how far behind the present an increment
+    ends, because HubSpot's search index trails. ``overlap_seconds``: how far before the last end it starts.
+    ``relist_hours``: how often all ids are listed to find what was deleted for good. ``page_size``: records per
+    request at most. ``url_limit``: characters of a listing's URL, beyond which records are read in batches.
+    """
+
+    api_version: str = "v3"
+    search_lag_seconds: float = 60.0
+    overlap_seconds: float = 300.0
+    relist_hours: float = 24.0
+    page_size: int = 100
+    url_limit: int = 6_000
+
+    @property
+    def lag(self) -> timedelta:
+        return timedelta(seconds=self.search_lag_seconds)
+
+    @property
+    def overlap(self) -> timedelta:
+        return timedelta(seconds=self.overlap_seconds)
+
+    @property
+    def relist(self) -> timedelta:
+        return timedelta(hours=self.relist_hours)
+
+
+@dataclass(frozen=True)
+class HubSpotSettings:
+    """The checked settings: ``credentials`` holds the keys of the flow."""
+
+    company: str
+    url: str
+    flow: str
+    credentials: Mapping[str, str] = field(repr=False)
+    options: Options
+    source: SourceSettings
+
+
+def check(settings: SourceSettings) -> HubSpotSettings:
+    """Check everything that can be checked without a request; ``ConfigurationError`` names the setting."""
+    where = f"{settings.company}: crm"
+    flow, credentials = _credentials(where, settings.auth)
+    _ca_bundle(where, settings.ca_bundle)
+    _mapping(settings.company, settings.fields, settings.custom)
+    return HubSpotSettings(
+        company=settings.company,
+        url=_url(where, settings.url),
+        flow=flow,
+        credentials=credentials,
+        options=_options(where, settings.options),
+        source=settings,
+    )
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """``did you mean 'token'?`` or, when nothing is near, what there is."""
+    names = list(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}"
+
+
+def _credentials(where: str, auth: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    flow = auth.get("flow", "token")
+    if flow not in FLOWS:
+        raise ConfigurationError(f"{where}.auth.flow: HubSpot has no {flow!r}; {nearest(flow, FLOWS)}")
+    wanted = FLOWS[flow]
+    for key in auth:
+        if key not in (*wanted, "flow"):
+            raise ConfigurationError(
+                f"{where}.auth.{key}: flow {flow!r} has no such key; {nearest(key, wanted)}"
+            )
+    found = {key: str(auth.get(key) or "").strip() for key in wanted}
+    for key, value in found.items():
+        if not value:
+            raise ConfigurationError(
+                f"{where}.auth.{key}: is missing; flow {flow!r} needs {', '.join(wanted)}"
+            )
+        if not value.isascii() or any(char.isspace() for char in value):
+            raise ConfigurationError(
+                f"{where}.auth.{key}: contains blanks or characters that no HubSpot secret has; copy it again"
+            )
+    return flow, found
+
+
+def _url(where: str, url: str) -> str:
+    url = (url or DEFAULT_URL).rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.path or parts.query:
+        raise ConfigurationError(
+            f"{where}.url: {url!r} is no address; use https://HOST, usually {DEFAULT_URL}"
+        )
+    if parts.username or parts.password:
+        raise ConfigurationError(f"{where}.url: must not contain credentials; they belong in crm.auth")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise ConfigurationError(
+            f"{where}.url: {url!r} would send the token unencrypted; use https://{parts.netloc}"
+        )
+    return url
+
+
+def _ca_bundle(where: str, bundle: str | None) -> None:
+    if bundle is None:
+        return
+    if not Path(bundle).is_file():
+        raise ConfigurationError(f"{where}.ca_bundle: there is no file {bundle!r}")
+    try:
+        ssl.create_default_context(cafile=bundle)
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigurationError(
+            f"{where}.ca_bundle: {bundle!r} holds no PEM certificates ({error})"
+        ) from error
+
+
+def _mapping(
+    company: str, fields: Mapping[str, Mapping[str, str]], custom: Mapping[str, Mapping[str, str]]
+) -> None:
+    for where, tables in ((f"{company}: fields", fields), (f"{company}: fields.custom", custom)):
+        for table in tables:
+            if table not in COLUMNS:
+                raise ConfigurationError(
+                    f"{where}.{table}: HubSpot fills no such table; {nearest(table, COLUMNS)}"
+                )
+    for table, columns in fields.items():
+        for column in columns:
+            if column not in COLUMNS[table]:
+                raise ConfigurationError(
+                    f"{company}: fields.{table}.{column}: there is no such field; {nearest(column, COLUMNS[table])}"
+                )
+
+
+def _options(where: str, options: Mapping[str, Any]) -> Options:
+    known = Options.__dataclass_fields__
+    checked: dict[str, Any] = {}
+    for key, value in options.items():
+        if key not in known:
+            raise ConfigurationError(f"{where}.options.{key}: there is no such option; {nearest(key, known)}")
+        checked[key] = value if key == "api_version" else _positive(f"{where}.options.{key}", key, value)
+    version = checked.get("api_version", VERSIONS[0])
+    if version not in VERSIONS:
+        raise ConfigurationError(
+            f"{where}.options.api_version: there is no {version!r}; known are {', '.join(VERSIONS)}"
+        )
+    return Options(**checked)
+
+
+_RANGES: Final[dict[str, tuple[float, float]]] = {"page_size": (1, 100), "url_limit": (200, 15_000)}
+
+
+def _positive(where: str, key: str, value: Any) -> float:
+    low, high = _RANGES.get(key, (0.0, float("inf")))
+    whole = key in _RANGES
+    if isinstance(value, bool) or not isinstance(value, int | float) or (whole and value != int(value)):
+        raise ConfigurationError(f"{where}: {value!r} is no {'whole ' if whole else ''}number")
+    if not low <= value <= high:
+        raise ConfigurationError(f"{where}: {value!r} is not between {low:g} and {high:g}")
+    return int(value) if whole else float(value)

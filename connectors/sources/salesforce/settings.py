@@ -1,0 +1,185 @@
+"""What the configuration may say about a Salesforce org, checked before anything is sent.
+
+Sign-in flows (``crm.auth.flow``):
+
+- ``client_credentials``: client_id, client_secret
+- ``jwt``: username, client_id, private_key or private_key_file (RS256, PEM)
+- ``refresh_token``: client_id, client_secret, refresh_token
+- ``password``: username, password, security_token (SOAP; ends with the Summer '27 release)
+- ``session``: session_id (never renewed)
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, model_validator
+
+from connectors.errors import ConfigurationError
+
+API_VERSION: Final = "62.0"
+_Text = Annotated[str, Field(min_length=1)]
+_Secret = Annotated[SecretStr, Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class ClientCredentials(_Part):
+    flow: Literal["client_credentials"]
+    client_id: _Text
+    client_secret: _Secret
+
+
+class Jwt(_Part):
+    flow: Literal["jwt"]
+    username: _Text
+    client_id: _Text
+    private_key: _Secret | None = None
+    private_key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Jwt:
+        if (self.private_key is None) == (self.private_key_file is None):
+            raise ValueError("give either private_key or private_key_file")
+        return self
+
+    def key(self) -> str:
+        """The PEM text. Raises ``ConfigurationError`` when the file cannot be read."""
+        if self.private_key is not None:
+            return self.private_key.get_secret_value()
+        assert self.private_key_file is not None  # noqa: S101  # by the validator
+        try:
+            return self.private_key_file.expanduser().read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(
+                f"crm.auth.private_key_file: {self.private_key_file} cannot be read as a PEM file"
+            ) from error
+
+
+class RefreshToken(_Part):
+    flow: Literal["refresh_token"]
+    client_id: _Text
+    client_secret: _Secret | None = None  # public clients have none
+    refresh_token: _Secret
+
+
+class Password(_Part):
+    flow: Literal["password"]
+    username: _Text
+    password: _Secret
+    security_token: SecretStr = SecretStr("")  # none from a trusted network
+
+
+class SessionId(_Part):
+    flow: Literal["session"]
+    session_id: _Secret
+
+
+Auth = ClientCredentials | Jwt | RefreshToken | Password | SessionId
+_FLOWS: Final[dict[str, type[_Part]]] = {
+    "client_credentials": ClientCredentials,
+    "jwt": Jwt,
+    "refresh_token": RefreshToken,
+    "password": Password,
+    "session": SessionId,
+}
+_AUTH: Final[TypeAdapter[Auth]] = TypeAdapter(Annotated[Auth, Field(discriminator="flow")])
+
+
+class Options(_Part):
+    """``crm.options``: rarely needed.
+
+    ``overlap_seconds``: how far an increment reaches back over the last one, for records whose transaction was
+    slow to commit. ``page_size``: records of one answer, to be lowered where wide records time out.
+    ``forecasting_type``: which quotas count, where the org keeps several kinds.
+    ``audience``: who the JWT is for, where crm.url is a proxy.
+    """
+
+    api_version: Annotated[str, Field(pattern=r"^\d{2,3}\.0$")] = API_VERSION
+    overlap_seconds: Annotated[int, Field(ge=0, le=86_400)] = 600
+    page_size: Annotated[int, Field(ge=200, le=2_000)] = 2_000
+    forecasting_type: str | None = None
+    audience: str | None = None
+
+
+def read_auth(auth: Mapping[str, str]) -> Auth:
+    """Check ``crm.auth``. Raises ``ConfigurationError`` naming the key, never its value."""
+    flow = auth.get("flow")
+    if flow not in _FLOWS:
+        said = "is missing" if flow is None else f"{flow!r} is unknown"
+        raise ConfigurationError(
+            f"crm.auth.flow {said}; use one of {', '.join(_FLOWS)}{nearest(str(flow or ''), _FLOWS)}"
+        )
+    try:
+        return _AUTH.validate_python(dict(auth))
+    except ValidationError as error:
+        keys = [key for key in _FLOWS[flow].model_fields if key != "flow"]
+        raise ConfigurationError(_explain(error, "crm.auth", keys, f" for flow {flow}")) from None
+
+
+def read_options(options: Mapping[str, Any]) -> Options:
+    """Check ``crm.options``. Raises ``ConfigurationError`` naming the key."""
+    try:
+        return Options.model_validate(dict(options))
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, "crm.options", list(Options.model_fields), "")) from None
+
+
+def read_url(url: str) -> str:
+    """The org's address without a trailing slash: https, or http on this machine only."""
+    parts = urlsplit(url if "://" in url else "")
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if not parts.hostname or port == -1:
+        hint = f"; did you mean https://{url}?" if url and "://" not in url else ""
+        raise ConfigurationError(
+            f"crm.url: {url!r} is no address such as https://acme.my.salesforce.com{hint}"
+        )
+    if parts.username or parts.password:
+        raise ConfigurationError("crm.url: put credentials under crm.auth, not into the address")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"crm.url: give the address alone, {parts.scheme}://{parts.netloc}, without {parts.path or '?'}"
+        )
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+        raise ConfigurationError(f"crm.url: use https for {parts.hostname}; tokens never travel in the clear")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name means this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """'; did you mean ...?', or nothing when no known name is near."""
+    lower = {word.lower(): word for word in known}
+    close = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.6)
+    return f"; did you mean {lower[close[0]]}?" if close else ""
+
+
+def _explain(error: ValidationError, where: str, known: list[str], suffix: str) -> str:
+    first = error.errors(include_input=False, include_url=False)[0]
+    path = [str(part) for part in first["loc"] if str(part) not in _FLOWS]
+    key = ".".join(path)
+    if first["type"] == "extra_forbidden":
+        guess = nearest(key, known)
+        return f"{where}.{key} is unknown{suffix}{guess or '; known are ' + ', '.join(known)}"
+    if first["type"] == "missing":
+        return f"{where}.{key} is missing{suffix}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}{'.' + key if key else ''}: {message}{suffix}"

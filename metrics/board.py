@@ -1,0 +1,222 @@
+"""The board report as plain data: what was computed, nothing about how it looks.
+
+Every number in it is a ``KpiValue`` or a sum handed over by the metrics core. ``render`` turns the same
+``BoardReport`` into HTML, Markdown and text; money is in minor units of ``currency`` throughout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from metrics.kpi import KpiValue, Unit
+
+
+@dataclass(frozen=True)
+class Point:
+    """One month of a series; ``value`` null where the number is undefined."""
+
+    month: str
+    value: float | None
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One line of the scorecard. ``series``: twelve months ending with the report's. ``edges``: thresholds."""
+
+    now: KpiValue
+    last_month: KpiValue | None = None
+    year_ago: KpiValue | None = None
+    series: tuple[Point, ...] = ()
+    edges: tuple[float, ...] = ()
+    higher_is_better: bool | None = None
+
+
+@dataclass(frozen=True)
+class Movement:
+    """One step of the ARR bridge, signed: churn and contraction are negative."""
+
+    id: str
+    label: str
+    amount: int
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """Opening ARR, every movement, closing ARR; ``opening + sum(movements) == closing`` to the cent."""
+
+    label: str
+    opening: int
+    movements: tuple[Movement, ...]
+    closing: int
+
+    def __post_init__(self) -> None:
+        gap = self.opening + sum(step.amount for step in self.movements) - self.closing
+        if gap:
+            raise ValueError(f"the ARR bridge of {self.label} does not tie: it is off by {gap} minor units")
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """All deals that stand in one stage, open or closed. ``open`` null: the stage is in no pipeline we know.
+
+    ``unconverted``: deals whose currency has no rate, not in ``amount``.
+    """
+
+    stage: str
+    label: str
+    deals: int
+    amount: int
+    open: bool | None
+    unconverted: int = 0
+
+
+@dataclass(frozen=True)
+class FieldScore:
+    """How many of the cells that should be filled are; ``ratio`` null: nothing to measure or not visible."""
+
+    object: str
+    field: str
+    filled: int
+    required: int
+    ratio: float | None
+    measurable: bool = True
+
+
+@dataclass(frozen=True)
+class CleanPart:
+    """One part of the cleanliness score: the share of faulty records (null, with ``reason``) and its weight."""
+
+    label: str
+    share: float | None
+    weight: float
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class RuleCount:
+    rule: str
+    severity: str
+    findings: int
+
+
+@dataclass(frozen=True)
+class OwnerCount:
+    """For the operator's eyes; the board's forms never print the name."""
+
+    owner: str
+    findings: int
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How far the records behind the numbers can be trusted, as of the report's ``known_at``.
+
+    Ratios 0..1, ``cleanliness`` 0..100; ``reasons`` say why one of them is null.
+    """
+
+    completeness: float | None
+    cleanliness: float | None
+    threshold: float
+    reasons: tuple[str, ...] = ()
+    fields: tuple[FieldScore, ...] = ()
+    parts: tuple[CleanPart, ...] = ()
+    rules: tuple[RuleCount, ...] = ()
+    owners: tuple[OwnerCount, ...] = ()
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A deal that is in no figure of recurring revenue, and why."""
+
+    external_id: str
+    name: str
+    reason: str
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Caveat:
+    """Something this CRM cannot tell, what that costs, and what would mend it."""
+
+    title: str
+    text: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One entry of the appendix: the KPI's own documentation."""
+
+    id: str
+    title: str
+    version: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record behind a number. ``contribution`` in the unit of the KPI's numerator."""
+
+    name: str
+    external_id: str
+    contribution: float | None
+    note: str
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The records behind one number: the ``shown`` largest of ``total``."""
+
+    kpi: str
+    title: str
+    total: int
+    unit: Unit
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True)
+class BoardReport:
+    """Everything a board summary says, before any form is given to it.
+
+    ``month`` is YYYY-MM; ``state_on`` is the day the stocks are read; ``known_at`` is the moment up to
+    which the CRM was listened to. ``headline``: three sentences made from the numbers below, no others.
+    ``records``: how many accounts and deals the store holds; none at all makes an empty report.
+    """
+
+    company: str
+    playbook: str
+    month: str
+    period: str
+    state_on: date
+    known_at: datetime
+    currency: str
+    crm: str
+    records: int
+    headline: tuple[str, ...] = ()
+    scorecard: tuple[ScoreRow, ...] = ()
+    bridge_month: Bridge | None = None
+    bridge_year: Bridge | None = None
+    arr_trend: tuple[Point, ...] = ()
+    nrr_trend: tuple[Point, ...] = ()
+    grr_trend: tuple[Point, ...] = ()
+    win_rates: tuple[KpiValue, ...] = ()
+    pipeline: tuple[StageRow, ...] = ()
+    quality: Quality | None = None
+    left_out: tuple[LeftOut, ...] = ()
+    left_out_total: int = 0
+    caveats: tuple[Caveat, ...] = ()
+    definitions: tuple[Definition, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    timezone: str = "UTC"
+    synced_at: datetime | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def empty(self) -> bool:
+        return self.records == 0
+
+    def score(self, kpi: str) -> KpiValue | None:
+        """The scorecard's value of one KPI, if it is there."""
+        return next((row.now for row in self.scorecard if row.now.id == kpi), None)

@@ -1,0 +1,199 @@
+"""Stocks of ARR and the movements between two month-ends.
+
+Source: kpis.md section 2 and rulings 1, 5, 6, 14 to 17. Each row of ARR is valued at the constant rate of D for
+both ends, rounded half-even, then summed. Per customer: opening 0 is new logo, or reactivation where the customer
+had ARR on any day up to the opening; closing 0 is churn; else per product a fall is contraction and a rise is
+
+- all seat or module, by the line's kind, where the product was not owned at the opening;
+- added quantity x new unit price as seat or module where the quantity rose. The new unit price is the ARR of the
+  product's rows that started since the opening divided by their quantity (all its live rows where none
+  started); the part is rounded half-even, and what is left (price, escalator) is other, negative where the price fell;
+- other where there is no product, no kind or no added quantity.
+
+Contraction and churn are positive amounts: opening + fx + new_logo + expansions + reactivation - contraction -
+churn = closing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from metrics.currency import Rates
+
+MOVEMENTS: Final = (
+    "new_logo", "expansion_seat", "expansion_module", "expansion_other", "reactivation", "contraction", "churn",
+)  # fmt: skip
+LOSSES: Final = ("contraction", "churn")
+POINTS: Final = ("now", "prev", "prev_own", "year")
+
+
+def positions(rows: pl.DataFrame, periods: pl.DataFrame, rates: Rates) -> pl.DataFrame:
+    """Every row of ARR that is live at one of the points of a month, valued in the report's currency.
+
+    Points: ``now`` (D), ``prev`` (the month-end before), ``year`` (the month-end a year before), all at the rate of D;
+    ``prev_own`` (the month-end before at its own rate). Columns: those of ``rows``, month, point, fresh (started
+    since the month-end before), value (Int64 minor units).
+    """
+    grid = pl.concat(
+        periods.select("month", "prev_day", at=at, rate_day=rate, point=pl.lit(point))
+        for point, at, rate in (
+            ("now", "day", "day"),
+            ("prev", "prev_day", "day"),
+            ("prev_own", "prev_day", "prev_day"),
+            ("year", "year_day", "day"),
+        )
+    )
+    live = _live(rows, grid.select("at").unique().sort("at")["at"])
+    placed = grid.join(live, on="at", how="inner").with_columns(fresh=pl.col("start") > pl.col("prev_day"))
+    return rates.convert(placed, "arr", "rate_day", "value").drop("prev_day", "rate_day")
+
+
+def _live(rows: pl.DataFrame, days: pl.Series) -> pl.DataFrame:
+    """One row per row of ARR and day on which it is live (start <= day < end), with the column ``at``."""
+    first = pl.lit(days).search_sorted(pl.col("start"), side="left").cast(pl.Int64)
+    after = pl.lit(days).search_sorted(pl.col("end"), side="left").cast(pl.Int64)
+    index = pl.DataFrame({"at": days}).with_row_index("_at").with_columns(pl.col("_at").cast(pl.Int64))
+    return (
+        rows.with_columns(_at=pl.int_ranges(first, pl.max_horizontal(first, after)))
+        .filter(pl.col("_at").list.len() > 0)
+        .explode("_at")
+        .join(index, on="_at")
+        .drop("_at")
+    )
+
+
+def pending(rows: pl.DataFrame, periods: pl.DataFrame, rates: Rates) -> pl.DataFrame:
+    """What CARR adds to ARR (ruling 14): rows with month, value (signed), at the rate of D.
+
+    A row signed by D that starts later adds its ARR; a row counted so far that ends at the start of a renewal, or by a
+    churn deal, signed by D, is taken off.
+    """
+    day, signed, left = pl.col("day"), pl.col("signed"), pl.col("leaves_signed")
+    coming = ((signed <= day) & (day < pl.col("start")) & (pl.col("start") < pl.col("end"))).fill_null(False)
+    live = (pl.col("start") <= day) & (day < pl.col("end"))
+    leaving = ((live | coming) & (left <= day)).fill_null(False)
+    effect = coming.cast(pl.Int64) - leaving.cast(pl.Int64)
+    ahead = (signed < pl.col("start")) | (left < pl.col("end"))
+    placed = (
+        periods.select("month", "day")
+        .join(rows.filter(ahead), how="cross")
+        .with_columns(_effect=effect)
+        .filter(pl.col("_effect") != 0)
+    )
+    valued = rates.convert(placed, "arr", "day", "value")
+    return valued.with_columns(value=pl.col("value") * pl.col("_effect")).drop("_effect", "day")
+
+
+def first_live(rows: pl.DataFrame, rates: Rates) -> pl.DataFrame:
+    """customer, first: the first day on which the customer's ARR was above zero (each row at its start's rate)."""
+    valued = rates.convert(rows.filter(pl.col("start") < pl.col("end")), "arr", "start", "value")
+    steps = pl.concat(
+        [
+            valued.select("customer", day="start", step="value"),
+            valued.select("customer", day="end", step=-pl.col("value")),
+        ]
+    )
+    levels = (
+        steps.group_by("customer", "day")
+        .agg(pl.col("step").sum())
+        .sort("customer", "day")
+        .with_columns(level=pl.col("step").cum_sum().over("customer"))
+    )
+    return levels.filter(pl.col("level") > 0).group_by("customer").agg(first=pl.col("day").min())
+
+
+def by_product(placed: pl.DataFrame) -> pl.DataFrame:
+    """``positions`` summed per month, customer and product.
+
+    Columns: month, customer, product, product_name, kind, now, prev, prev_own, year (values), now_quantity,
+    prev_quantity, prev_rows, fresh_value, fresh_quantity.
+    """
+    at = {point: pl.col("point") == point for point in POINTS}
+    fresh = at["now"] & pl.col("fresh")
+    new_kind = pl.coalesce(pl.col("kind").filter(fresh).drop_nulls().max(), pl.col("kind").drop_nulls().max())
+    return placed.group_by("month", "customer", "product").agg(
+        *(pl.col("value").filter(where).sum().alias(point) for point, where in at.items()),
+        pl.col("product_name").drop_nulls().max(),
+        new_kind.alias("kind"),
+        pl.col("quantity").filter(at["now"]).sum().alias("now_quantity"),
+        pl.col("quantity").filter(at["prev"]).sum().alias("prev_quantity"),
+        at["prev"].sum().alias("prev_rows"),
+        pl.col("value").filter(fresh).sum().alias("fresh_value"),
+        pl.col("quantity").filter(fresh).sum().alias("fresh_quantity"),
+    )
+
+
+def movements(totals: pl.DataFrame, first: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
+    """``by_product`` with one signed column per movement and ``fx``, all in minor units.
+
+    ``first``: from ``first_live``. Losses are positive. Each row ties: prev_own + fx + gains - losses = now.
+    """
+    opening, closing = (pl.col(point).sum().over("month", "customer") for point in ("prev", "now"))
+    rows = (
+        totals.join(first, on="customer", how="left")
+        .join(periods.select("month", "prev_day"), on="month")
+        .with_columns(_opening=opening, _closing=closing, _net=pl.col("now") - pl.col("prev"))
+        .with_columns(_quantity_part=_quantity_part())
+    )
+    known = (pl.col("first") <= pl.col("prev_day")).fill_null(False)
+    arrives = pl.col("_opening") == 0
+    leaves = ~arrives & (pl.col("_closing") == 0)
+    stays = ~arrives & ~leaves
+    grows = stays & (pl.col("_net") > 0)
+    net, part = pl.col("_net"), pl.col("_quantity_part")
+    parts = {
+        "new_logo": pl.when(arrives & ~known).then(net),
+        "expansion_seat": pl.when(grows & (pl.col("kind") == "seat")).then(part),
+        "expansion_module": pl.when(grows & (pl.col("kind") == "module")).then(part),
+        "expansion_other": pl.when(grows).then(net - part),
+        "reactivation": pl.when(arrives & known).then(net),
+        "contraction": pl.when(stays & (net < 0)).then(-net),
+        "churn": pl.when(leaves).then(-net),
+    }
+    return rows.with_columns(
+        *(value.fill_null(0).alias(name) for name, value in parts.items()),
+        fx=pl.col("prev") - pl.col("prev_own"),
+    ).drop("_opening", "_closing", "_net", "_quantity_part", "first", "prev_day")
+
+
+def _quantity_part() -> pl.Expr:
+    """How much of a product's rise is seats or modules; 0 where its rows have no kind."""
+    added = pl.col("now_quantity") - pl.col("prev_quantity")
+    fresh = pl.col("fresh_quantity") > 0
+    price_of = pl.when(fresh).then("fresh_value").otherwise("now").cast(pl.Float64)
+    quantity = pl.when(fresh).then("fresh_quantity").otherwise("now_quantity")
+    volume = (added * price_of / quantity).round(0, mode="half_to_even").cast(pl.Int64, strict=False)
+    return (
+        pl.when(pl.col("kind").is_null() | pl.col("product").is_null())
+        .then(0)
+        .when(pl.col("prev_rows") == 0)
+        .then("_net")
+        .when((added > 0) & (quantity > 0))
+        .then(volume)
+        .otherwise(0)
+    )
+
+
+def bridge(moved: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
+    """One row per month: month, opening, the movements, fx, closing (minor units); months without ARR are zero.
+
+    Raises ``ArithmeticError`` should a month not tie to the cent, which would be a fault of this module.
+    """
+    sums = moved.group_by("month").agg(
+        pl.col("prev_own").sum().alias("opening"),
+        *(pl.col(name).sum() for name in (*MOVEMENTS, "fx")),
+        pl.col("now").sum().alias("closing"),
+    )
+    table = (
+        periods.select("month")
+        .join(sums, on="month", how="left", maintain_order="left")
+        .with_columns(pl.exclude("month").fill_null(0))
+    )
+    gains = pl.sum_horizontal([name for name in MOVEMENTS if name not in LOSSES])
+    open_end = pl.col("opening") + pl.col("fx") + gains - pl.sum_horizontal(LOSSES) != pl.col("closing")
+    broken = table.filter(open_end)["month"].to_list()
+    if broken:
+        raise ArithmeticError(f"the ARR bridge does not tie in {', '.join(broken)}")
+    return table

@@ -1,0 +1,111 @@
+"""What a company's CRM cannot tell, said before anybody asks: what is missing, what it costs, what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import polars as pl
+
+from metrics.board import Caveat
+from metrics.facts import Facts
+from metrics.kpi import KpiValue
+from pipeline.records import SourceInfo
+
+_HISTORY: Final = ("stage", "amount", "close_date")  # what earlier pipelines are rebuilt from
+_MANY: Final = 0.2  # share of deals from which on an unmapped type is worth a board's time
+
+
+def of(facts: Facts, info: SourceInfo | None, headline: Sequence[KpiValue]) -> tuple[Caveat, ...]:
+    """The caveats of one report; ``headline``: its values, of which the undefined ones are named."""
+    if info is None:
+        return (
+            Caveat(
+                "Never synced",
+                "Nothing has been read from this company's CRM yet.",
+                'Run "boardline sync --once", then this report again.',
+            ),
+        )
+    if not facts.live("deals").height:
+        return (
+            Caveat(
+                "No deals",
+                "The CRM shows us no deal as of this moment.",
+                'Check with "boardline check" which objects this user may read.',
+            ),
+        )
+    quotas = tuple(_quotas(facts))
+    return (
+        *_money(facts),
+        *_history(facts, info),
+        *_types(facts),
+        *quotas,
+        *_undefined(headline, bool(quotas)),
+    )
+
+
+def _money(facts: Facts) -> Iterator[Caveat]:
+    """No terms, no recurring revenue."""
+    deals = facts.deals
+    won = deals.filter(pl.col("outcome") == "won")
+    if won.height and not won["arr"].is_not_null().any() and not (won["term_months"] > 0).any():
+        yield Caveat(
+            "No contract terms",
+            f"None of the {won.height:,} won deals holds an ARR or a term, so they count as one-time sales and there is"
+            " no recurring revenue to report: ARR, its bridge, NRR and GRR say nothing about this company.",
+            "Name the CRM's fields for ARR or term and start date under fields: deals: in the configuration.",
+        )
+    elif won.height and not won["start_date"].is_not_null().any():
+        yield Caveat(
+            "No contract start dates",
+            "Contracts are taken to start on the day the deal closed.",
+            "Name the CRM's field for the start date under fields: deals: in the configuration.",
+        )
+    foreign = sorted(set(deals["currency"].drop_nulls().unique()) - set(facts.rates.currencies))
+    if foreign:
+        yield Caveat(
+            "Currencies without a rate",
+            f"Amounts in {', '.join(foreign)} cannot be converted and are in no sum.",
+            "Add exchange rates for them in the CRM.",
+        )
+
+
+def _history(facts: Facts, info: SourceInfo) -> Iterator[Caveat]:
+    kept = facts.changes["field"].unique().to_list()
+    missing = [field for field in _HISTORY if field not in info.history and field not in kept]
+    if missing:
+        names = ", ".join(field.replace("_", " ") for field in missing)
+        yield Caveat(
+            "No history",
+            f"The CRM gives no past values of {names}: earlier pipelines are drawn from today's values, and deals won"
+            " or lost without a trace of their stages are judged by their dates alone.",
+            "Switch on field history for deals, or let Boardline run: it records every change it sees from now on.",
+        )
+
+
+def _types(facts: Facts) -> Iterator[Caveat]:
+    unmapped = facts.deals.filter(pl.col("deal_type").is_null())
+    if unmapped.height and unmapped.height >= _MANY * facts.deals.height:
+        yield Caveat(
+            "Deals of unknown type",
+            f"{unmapped.height:,} of {facts.deals.height:,} deals have a blank type or one that is not mapped; they are"
+            " in the pipeline table, but in no ARR, win rate or coverage.",
+            "Map the CRM's types under deal_types: in the configuration and fill the blank ones.",
+        )
+
+
+def _quotas(facts: Facts) -> Iterator[Caveat]:
+    if not facts.live("quotas").height and facts.targets.rows.is_empty():
+        yield Caveat(
+            "No quotas",
+            "Neither the CRM nor a targets file holds a quota, so pipeline coverage cannot be computed.",
+            "Give a targets file under inputs: targets: in the configuration.",
+        )
+
+
+def _undefined(headline: Sequence[KpiValue], quotas: bool) -> Iterator[Caveat]:
+    """``quotas``: their absence has been told already."""
+    for value in headline:
+        if value.value is None and not (quotas and value.id == "pipeline_coverage"):
+            reasons = "; ".join(value.reasons)
+            yield Caveat(f"{value.title} is not computable", f"{reasons[:1].upper()}{reasons[1:]}.", "")

@@ -1,0 +1,289 @@
+"""All KPIs over all months in one pass, each with its status; and the frames a report is drawn from.
+
+Status, the first that applies: ``not_computable`` (no value; the reason says why), ``unreliable`` (a field the KPI
+stands on is filled on fewer deals than the company's threshold, kpis.md R14), ``low_sample`` (counts below the KPI's
+limit), then what ``judge`` says, else ``no_target``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any, Final, cast
+
+import polars as pl
+
+from connectors.errors import ConfigurationError
+from connectors.registry import units
+from connectors.schema import exponent
+from metrics import bridge as arr_bridge
+from metrics.facts import Facts
+from metrics.kpi import CUTS, Kpi, KpiValue, Status, Unit
+from pipeline.emptiness import filled
+
+Judge = Callable[[KpiValue], tuple[Status, str | None]]
+
+# Required columns that are read from another column of the facts, where 0 is a value and not a blank (ruling 7).
+_DERIVED: Final = {"arr": "arr_value"}
+
+
+def registered() -> dict[str, Kpi]:
+    """Every KPI by id."""
+    return cast(dict[str, Kpi], units("metrics.kpis", "KPI"))
+
+
+def compute(
+    facts: Facts, kpis: Iterable[str] | None = None, cut: str | None = None, judge: Judge | None = None
+) -> list[KpiValue]:
+    """The values of ``kpis`` (default: all) for every month of ``facts``, in the order of KPI, month and segment.
+
+    Without ``cut`` one value per month for the whole company; with one (size | industry | motion | product | owner |
+    pipeline) one per segment instead, and none for KPIs that cannot be cut that way. ``judge`` gives status and
+    target of a value that is otherwise sound. Raises ``ConfigurationError`` for an unknown KPI or cut.
+    """
+    known = registered()
+    wanted = list(known) if kpis is None else list(kpis)
+    for name in wanted:
+        if name not in known:
+            raise ConfigurationError(f"there is no KPI {name!r}; known are {', '.join(known)}")
+    if cut is not None and cut not in CUTS:
+        raise ConfigurationError(f"numbers cannot be cut by {cut!r}; possible are {', '.join(CUTS)}")
+    values: list[KpiValue] = []
+    for name in wanted:
+        kpi = known[name]
+        if cut is not None and cut not in kpi.cuts:
+            continue
+        doubts = _doubts(facts, kpi)
+        for row in kpi.compute(facts, cut).iter_rows(named=True):
+            values.append(_value(facts, kpi, row, cut, doubts.get(row["month"], ()), judge))
+    return values
+
+
+def _value(
+    facts: Facts,
+    kpi: Kpi,
+    row: Mapping[str, Any],
+    cut: str | None,
+    doubts: tuple[str, ...],
+    judge: Judge | None,
+) -> KpiValue:
+    status, reasons = _status(kpi, row, doubts)
+    top, bottom = kpi.parts
+    value = KpiValue(
+        id=kpi.id,
+        title=kpi.title,
+        period=facts.calendar.label(row["month"], kpi.period),
+        month=row["month"],
+        value=_number(row["value"], kpi.unit),
+        unit=kpi.unit,
+        numerator=_number(row["numerator"], top),
+        denominator=_number(row["denominator"], bottom),
+        n=row["n"],
+        segment={} if cut is None else {cut: row["segment"]},
+        status=status,
+        target=None,
+        reasons=reasons,
+        definition=kpi.definition,
+        known_at=facts.known_at,
+        currency=facts.currency,
+        parts=kpi.parts,
+    )
+    if judge is None:
+        return value
+    judged, target = judge(value)
+    return replace(value, status=judged if status == "no_target" else status, target=target)
+
+
+def _status(kpi: Kpi, row: Mapping[str, Any], doubts: tuple[str, ...]) -> tuple[Status, tuple[str, ...]]:
+    if row["value"] is None:
+        return "not_computable", (row["reason"] or "undefined",)
+    notes = (row["reason"],) if row["reason"] else ()
+    few: tuple[str, ...] = ()
+    if kpi.low_sample is not None and row["n"] is not None and row["n"] < kpi.low_sample:
+        few = (f"low sample: {row['n']}, fewer than {kpi.low_sample}",)
+    status: Status = "unreliable" if doubts else "low_sample" if few else "no_target"
+    return status, (*doubts, *few, *notes)
+
+
+def _number(value: float | None, unit: Unit | None) -> int | float | None:
+    return (
+        int(value) if value is not None and unit in ("currency", "count") and value == int(value) else value
+    )
+
+
+def _doubts(facts: Facts, kpi: Kpi) -> dict[str, tuple[str, ...]]:
+    """Month -> why a value of this KPI cannot be trusted: its fields that are filled too rarely."""
+    columns = [column for table, column in kpi.requires if table == "deals"]
+    if kpi.stands_on is None or not columns:
+        return {}
+    deals = facts.deals.select(
+        "external_id", *(_is_filled(facts.deals, column).alias(f"_{column}") for column in columns)
+    )
+    shares = (
+        kpi.stands_on(facts)
+        .join(deals, on="external_id")
+        .group_by("month")
+        .agg(pl.len().alias("n"), *(pl.col(f"_{column}").mean() for column in columns))
+    )
+    found: dict[str, tuple[str, ...]] = {}
+    threshold = facts.company.completeness_threshold
+    for row in shares.iter_rows(named=True):
+        found[row["month"]] = tuple(
+            f"{column} is filled on {row[f'_{column}']:.0%} of the {row['n']} deals behind this number, "
+            f"less than {threshold:.0%}"
+            for column in columns
+            if row[f"_{column}"] < threshold
+        )
+    return found
+
+
+def _is_filled(deals: pl.DataFrame, column: str) -> pl.Expr:
+    if column in _DERIVED:
+        return pl.col(_DERIVED[column]).is_not_null()
+    return filled(pl.col(column), deals.schema[column])
+
+
+def bridge(facts: Facts) -> pl.DataFrame:
+    """The ARR bridge: month, opening, new_logo, expansion_seat, expansion_module, expansion_other, reactivation,
+    contraction, churn, fx, closing; minor units.
+
+    opening + fx + new_logo + expansions + reactivation - contraction - churn = closing, to the cent. Opening is the
+    closing of the month before (at its own rate); contraction and churn are positive amounts.
+    """
+    return arr_bridge.bridge(facts.movements, facts.periods)
+
+
+def bridge_detail(facts: Facts) -> pl.DataFrame:
+    """The bridge per month, customer and product (evidence).
+
+    Columns: month, customer, name, product, product_name, prev_own (opening at its own rate), the movements, fx, now.
+    """
+    names = facts.customers.select("customer", "name")
+    return (
+        facts.movements.join(names, on="customer", how="left")
+        .select(
+            "month",
+            "customer",
+            "name",
+            "product",
+            "product_name",
+            "prev_own",
+            *arr_bridge.MOVEMENTS,
+            "fx",
+            "now",
+        )
+        .sort("month", "customer", "product", nulls_last=True)
+    )
+
+
+def pipeline_by_stage(facts: Facts) -> pl.DataFrame:
+    """All live deals at ``known_at``, of every type, open and closed, by stage.
+
+    Columns: pipeline, stage, label, sort_order, outcome, deals, amount (report currency, minor units, each deal at the
+    rate of the known day), unconverted (deals with an amount in a currency without rate, not in ``amount``). Stages
+    without deals are listed with 0; a stage that no layout knows has no sort_order and comes last.
+    """
+    deals = facts.deals.select("pipeline", "stage", "amount", "currency").with_columns(
+        day=pl.lit(facts.calendar.known_day)
+    )
+    valued = facts.rates.convert(deals, "amount", "day", "value")
+    sums = valued.group_by("pipeline", "stage").agg(
+        deals=pl.len().cast(pl.Int64),
+        amount=pl.col("value").sum(),
+        unconverted=(pl.col("amount").is_not_null() & pl.col("value").is_null()).sum().cast(pl.Int64),
+    )
+    layout = facts.stages.select("pipeline", "stage", "label", "sort_order", "outcome", "active")
+    table = layout.join(sums, on=["pipeline", "stage"], how="full", coalesce=True, nulls_equal=True)
+    return (
+        table.filter(pl.col("active").fill_null(True) | pl.col("deals").is_not_null())
+        .with_columns(
+            pl.coalesce("label", "stage", pl.lit("(no stage)")).alias("label"),
+            pl.col("deals", "amount", "unconverted").fill_null(0),
+        )
+        .select("pipeline", "stage", "label", "sort_order", "outcome", "deals", "amount", "unconverted")
+        .sort("pipeline", "sort_order", "label", nulls_last=True)
+    )
+
+
+def left_out(facts: Facts) -> pl.DataFrame:
+    """Deals that some KPI leaves out though they are there, with the reason.
+
+    Columns: object, external_id, name, owner_id, kpis (what they are missing from), reason, amount (deal currency,
+    minor units), currency, value (the same in the report's currency at the rate of the outcome day, null without one).
+    """
+    recurring = facts.problems.with_columns(kpis=pl.lit("ARR"), reason="problem")
+    lost = facts.deals.filter((pl.col("outcome") == "lost") & pl.col("deal_type").is_null()).with_columns(
+        kpis=pl.lit("win rate"), reason=pl.lit("unmapped deal type")
+    )
+    pilots = facts.deals.filter("pilot_in_won_stage").with_columns(
+        kpis=pl.lit("ARR, win rate"), reason=pl.lit("pilot in a won stage, not converted")
+    )
+    zero = facts.deals.filter(
+        (pl.col("outcome") == "won") & (pl.col("deal_type") == "new") & (pl.col("arr_value") == 0)
+    ).with_columns(kpis=pl.lit("average deal size"), reason=pl.lit("won with a value of zero"))
+    open_ones = facts.deals.filter(
+        (pl.col("outcome") == "open") & ~pl.col("currency").is_in(facts.rates.currencies)
+    ).with_columns(kpis=pl.lit("pipeline"), reason=pl.lit("currency without an exchange rate"))
+    columns = (
+        "external_id",
+        "name",
+        "owner_id",
+        "kpis",
+        "reason",
+        "arr_value",
+        "amount",
+        "currency",
+        "outcome_day",
+    )
+    rows = pl.concat(
+        [frame.select(columns) for frame in (recurring, lost, pilots, zero, open_ones)]
+    ).with_columns(
+        amount=pl.coalesce("arr_value", "arr", "amount"),
+        _on=pl.col("outcome_day").fill_null(facts.calendar.known_day),
+    )
+    return (
+        facts.rates.convert(rows, "amount", "_on", "value")
+        .with_columns(object=pl.lit("deals"))
+        .select("object", "external_id", "name", "owner_id", "kpis", "reason", "amount", "currency", "value")
+        .sort("reason", "external_id")
+    )
+
+
+def as_json(values: Sequence[KpiValue], company: str, known_at: datetime, currency: str) -> dict[str, Any]:
+    """The document of ``kpis --json``: money as decimal text in major units, ratios as numbers, undefined as null."""
+    months = sorted({value.month for value in values})
+    period = months[0] if len(months) == 1 else f"{months[0]}..{months[-1]}" if months else None
+    return {
+        "company": company,
+        "period": period,
+        "known_at": known_at.isoformat(),
+        "currency": currency,
+        "kpis": [
+            {
+                "id": value.id,
+                "period": value.period,
+                "month": value.month,
+                "value": _printed(value.value, value.unit, value.currency),
+                "unit": value.unit,
+                "numerator": _printed(value.numerator, value.parts[0], value.currency),
+                "denominator": _printed(value.denominator, value.parts[1], value.currency),
+                "n": value.n,
+                "segment": dict(value.segment),
+                "status": value.status,
+                "target": value.target,
+                "reasons": list(value.reasons),
+                "definition": value.definition,
+            }
+            for value in values
+        ],
+    }
+
+
+def _printed(value: int | float | None, unit: Unit | None, currency: str) -> str | int | float | None:
+    if value is None or unit != "currency":
+        return value
+    minor = Decimal(value if isinstance(value, int) else repr(value)).to_integral_value(ROUND_HALF_EVEN)
+    digits = exponent(currency)
+    return f"{minor.scaleb(-digits):.{digits}f}"

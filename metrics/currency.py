@@ -1,0 +1,135 @@
+"""Conversion into the report's currency: dated rates, one rounding per row, nothing converted by guess.
+
+The rate of a day is the one in force on it; before the first one, the first one; the home currency is 1
+(kpis.md, ruling 5). Each row is converted once and rounded half-even to the report currency's minor unit
+(ruling 6), in decimals, never in floats. A currency without any rate has no value: null, and the row is listed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Final
+
+import polars as pl
+
+from connectors.schema import exponent
+
+# Minor units of the report's currency for one minor unit of the row's. Fifteen decimals hold a rate of twelve
+# exactly through a shift of three (the widest there is between ISO currencies).
+FACTOR: Final = pl.Decimal(38, 15)
+_EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_STEP: Final = Decimal(1).scaleb(-15)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The exchange rates of a company, ready to be joined.
+
+    ``table``: currency, day (in force from), factor (into the report's currency), sorted by day.
+    """
+
+    home: str
+    report: str
+    table: pl.DataFrame
+
+    @classmethod
+    def of(cls, rates: pl.DataFrame, home: str, report: str) -> Rates:
+        """From the canonical ``exchange_rates`` (live rows), the home currency and the report's.
+
+        Where the report is not in the home currency a rate is the quotient of two rates in force on the same
+        day, to 15 decimals; without a rate for the report's currency only that currency itself converts.
+        """
+        known = rates.filter(
+            pl.col("rate").is_not_null() & (pl.col("rate") > 0) & (pl.col("currency") != home)
+        )
+        steps = known.select("currency", day="start_date", rate="rate").sort("day")
+        if report == home:
+            rows = [
+                (currency, day, _factor(currency, report, rate, Decimal(1)))
+                for currency, day, rate in steps.iter_rows()
+            ]
+            rows.append((home, None, Decimal(1)))
+        else:
+            rows = [*_cross(steps, home, report), (report, None, Decimal(1))]
+        table = pl.DataFrame(
+            rows, schema={"currency": pl.String, "day": pl.Date, "factor": FACTOR}, orient="row"
+        )
+        return cls(home, report, table.unique().sort("day", nulls_last=False))
+
+    @property
+    def currencies(self) -> list[str]:
+        """Every currency that can be converted."""
+        return self.table["currency"].unique().sort().to_list()
+
+    def convert(
+        self, frame: pl.DataFrame, amount: str, on: str, into: str, currency: str = "currency"
+    ) -> pl.DataFrame:
+        """``frame`` with the column ``into`` (Int64, report currency minor units) added; row order is kept.
+
+        ``amount``: Int64 minor units in ``currency``; ``on``: the date whose rate counts. Null where the amount
+        or the date is null or the currency has no rate.
+        """
+        product = self.exact(frame, amount, on, into, currency)
+        return product.with_columns(pl.col(into).round(0, mode="half_to_even").cast(pl.Int64))
+
+    def exact(
+        self, frame: pl.DataFrame, amount: str, on: str, into: str, currency: str = "currency"
+    ) -> pl.DataFrame:
+        """Like ``convert`` without rounding: ``into`` is a decimal, for comparing and for weighting."""
+        first = self.table.group_by("currency", maintain_order=True).agg(_first=pl.col("factor").first())
+        dated = self.table.filter(pl.col("day").is_not_null()).select("currency", _day="day", _rate="factor")
+        joined = (
+            frame.with_row_index("_row")
+            .sort(on)
+            .join_asof(
+                dated,
+                left_on=on,
+                right_on="_day",
+                by_left=currency,
+                by_right="currency",
+                strategy="backward",
+                check_sortedness=False,
+            )
+            .join(first, left_on=currency, right_on="currency", how="left")
+        )
+        product = pl.col(amount).cast(pl.Decimal(38, 0)) * pl.coalesce("_rate", "_first")
+        return (
+            joined.with_columns(pl.when(pl.col(on).is_not_null()).then(product).alias(into))
+            .sort("_row")
+            .select(*frame.columns, into)
+        )
+
+
+def _factor(currency: str, report: str, rate: Decimal, divisor: Decimal) -> Decimal:
+    quotient = _EXACT.divide(rate, divisor)
+    return quotient.scaleb(exponent(report) - exponent(currency), _EXACT).quantize(_STEP, context=_EXACT)
+
+
+def _cross(steps: pl.DataFrame, home: str, report: str) -> list[tuple[str, object, Decimal]]:
+    """Rates into a report currency that is not the home currency: one step per day on which either changes."""
+    days = steps.select("day").unique()
+    own = steps.filter(pl.col("currency") == report).sort("day")
+    if own.is_empty():
+        return []
+    others = pl.concat(
+        [
+            steps.filter(pl.col("currency") != report),
+            days.select(pl.lit(home).alias("currency"), "day", rate=_ONE),
+        ]
+    )
+    grid = others.select("currency").unique().join(days, how="cross").sort("day")
+    joined = grid.join_asof(
+        others.rename({"rate": "_rate"}).sort("day"), on="day", by="currency", check_sortedness=False
+    ).join_asof(own.select("day", _own="rate"), on="day", check_sortedness=False)
+    firsts = others.sort("day").group_by("currency").agg(_first=pl.col("rate").first())
+    filled = joined.join(firsts, on="currency").select(
+        "currency", "day", pl.coalesce("_rate", "_first"), pl.col("_own").fill_null(own["rate"][0])
+    )
+    return [
+        (currency, day, _factor(currency, report, rate, base))
+        for currency, day, rate, base in filled.iter_rows()
+    ]
+
+
+_ONE: Final = pl.lit(Decimal(1)).cast(pl.Decimal(38, 12))

@@ -1,0 +1,205 @@
+"""Every deal as it is known at one moment, with what the KPIs need to know about it in columns.
+
+Definitions: kpis.md R7 to R10 and rulings 3, 7, 16, 18, 21, 24.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import timeline
+from metrics.period import Calendar
+from metrics.words import filled
+from pipeline.company import Company
+
+
+def known(deals: pl.DataFrame, calendar: Calendar, home: str) -> pl.DataFrame:
+    """The deals that exist at ``known_at``: created by then and not yet deleted. A blank currency is the home one."""
+    gone = pl.col("deleted_at").is_not_null() & (pl.col("deleted_at") <= calendar.known_at)
+    created = pl.col("created_at").is_null() | (pl.col("created_at") <= calendar.known_at)
+    return deals.filter(created & ~gone).with_columns(filled(pl.col("currency")).fill_null(home))
+
+
+def describe(
+    deals: pl.DataFrame,
+    changes: pl.DataFrame,
+    stages: pl.DataFrame,
+    accounts: pl.DataFrame,
+    lines: pl.DataFrame,
+    company: Company,
+    calendar: Calendar,
+) -> pl.DataFrame:
+    """``deals`` (from ``known``) as of ``known_at``, with derived columns added.
+
+    ``stages``: from ``timeline.stage_table``; ``accounts``: from ``Facts.accounts``; ``lines``: live line items. Added
+    columns:
+
+    - deal_type: new | expansion | renewal | contraction | churn, null where the CRM's type is not mapped
+    - outcome: open | won | lost; outcome_day: the close date (a pilot's conversion date), else the day the deal
+      last entered its terminal stage; entered_at: that entry, null where the history does not hold it
+    - created_day: local; qualified_day: null where the deal never got to the qualified stage
+    - account, customer: after merges, null where there is no live one
+    - motion, size, industry: null where unknown
+    - arr_value: ARR in minor units of ``currency`` (ruling 7), null where the deal has none; term: months
+    - stage_known, unlogged (no stage history at all), pilot_in_won_stage
+    """
+    current = _at_known_moment(deals, changes, calendar)
+    staged = timeline.with_stage(current, stages).rename({"outcome": "stage_outcome"})
+    flagged = staged.with_columns(
+        deal_type=pl.col("type").str.strip_chars().str.to_lowercase().replace_strict(
+            company.deal_types.mapping(), default=None, return_dtype=pl.String
+        ),
+        stage_known=pl.col("stage_outcome").is_not_null(),
+        stage_outcome=stage_outcome(),
+        created_day=calendar.local_day(pl.col("created_at")),
+    )  # fmt: skip
+    decided = flagged.with_columns(
+        outcome=outcome(pl.lit(calendar.known_day)),
+        pilot_in_won_stage=pl.col("pilot").fill_null(False)
+        & (pl.col("stage_outcome") == "won")
+        & (outcome(pl.lit(calendar.known_day)) == "open"),
+    ).drop("label", "sort_order", "active", "qualified")
+    entries = timeline.stage_entries(deals, changes.filter(pl.col("changed_at") <= calendar.known_at), stages)
+    dated = _with_dates(decided, entries, calendar)
+    return _with_money(_with_segments(dated, accounts, company), lines, company)
+
+
+def outcome(day: pl.Expr) -> pl.Expr:
+    """open | won | lost from the stage's outcome at a moment on ``day`` (kpis.md R8, ruling 21).
+
+    A pilot in a won stage is won once its conversion date has come, and open until then.
+    """
+    converted = (pl.col("pilot_converted") <= day).fill_null(False)
+    unconverted = pl.col("pilot").fill_null(False) & ~converted
+    return (
+        pl.when((pl.col("stage_outcome") == "won") & unconverted)
+        .then(pl.lit("open"))
+        .otherwise(pl.col("stage_outcome"))
+    )
+
+
+def _at_known_moment(deals: pl.DataFrame, changes: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
+    """What the CRM changed after ``known_at`` is undone, for the fields whose history is there."""
+    later = changes.filter(pl.col("changed_at") > calendar.known_at)["field"].unique()
+    if later.is_empty():
+        return deals
+    rows = deals.with_columns(at=pl.lit(calendar.known_at).cast(pl.Datetime("us", "UTC")))
+    for field in timeline.FIELDS:
+        if field in later:
+            rows = timeline.value_at(rows, changes, field)
+    undone = pl.col("deal_id").is_not_null() & (pl.col("field") == "stage")
+    moved = changes.filter((pl.col("changed_at") > calendar.known_at) & undone).select(
+        external_id="deal_id", _moved=pl.lit(True)
+    )
+    # The CRM's own flags speak of its present stage only.
+    joined = rows.drop("at").join(moved.unique(), on="external_id", how="left")
+    return joined.with_columns(
+        pl.when(pl.col("_moved").is_null()).then(flag).alias(flag) for flag in ("is_closed", "is_won")
+    ).drop("_moved")
+
+
+def stage_outcome() -> pl.Expr:
+    """The stage's outcome; a stage that no layout knows is read from the CRM's own flags, else it is open."""
+    return (
+        pl.when(pl.col("stage_outcome").is_not_null())
+        .then("stage_outcome")
+        .when(pl.col("is_won"))
+        .then(pl.lit("won"))
+        .when(pl.col("is_closed"))
+        .then(pl.lit("lost"))
+        .otherwise(pl.lit("open"))
+    )
+
+
+def _with_dates(deals: pl.DataFrame, entries: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
+    """Adds outcome_day, entered_at, qualified_day and unlogged."""
+    terminal = (
+        entries.with_columns(_before=pl.col("outcome").shift(1).over("external_id"))
+        .filter((pl.col("outcome") != "open") & (pl.col("outcome") != pl.col("_before").fill_null("open")))
+        .filter("known")
+        .group_by("external_id")
+        .agg(entered_at=pl.col("entered_at").max())
+    )
+    first = entries.filter("qualified").group_by("external_id").agg(_qualified_at=pl.col("entered_at").min())
+    logged = entries.group_by("external_id").agg(_logged=pl.col("known").any())
+    rows = (
+        deals.join(terminal, on="external_id", how="left")
+        .join(first, on="external_id", how="left")
+        .join(logged, on="external_id", how="left")
+    )
+    entered = pl.when(pl.col("outcome") != "open").then("entered_at")
+    converted = pl.when(pl.col("pilot") & (pl.col("outcome") == "won")).then("pilot_converted")
+    decided = pl.coalesce(converted, "close_date", calendar.local_day(entered))
+    unlogged = ~pl.col("_logged").fill_null(False)
+    on_creation = (pl.col("outcome") == "won") | ((pl.col("outcome") == "lost") & unlogged)
+    return rows.with_columns(
+        entered_at=entered,
+        outcome_day=pl.when(pl.col("outcome") != "open").then(decided),
+        qualified_day=pl.coalesce(
+            calendar.local_day(pl.col("_qualified_at")),
+            pl.when(on_creation).then(pl.coalesce("created_day", decided)),
+        ),
+        unlogged=unlogged,
+    ).drop("_qualified_at", "_logged")
+
+
+def _with_segments(deals: pl.DataFrame, accounts: pl.DataFrame, company: Company) -> pl.DataFrame:
+    """Adds account, customer, motion, size and industry (rulings 16 and 24)."""
+    sources = source_map(company)
+    of_account = accounts.select(
+        "account_id", account="live_id", customer="customer", _size="size", industry="industry"
+    )
+    rows = deals.join(of_account, on="account_id", how="left")
+    source = filled(pl.col("lead_source"))
+    mapped = source.str.to_lowercase().replace_strict(sources, default=None, return_dtype=pl.String)
+    return rows.with_columns(
+        motion=pl.coalesce(filled(pl.col("motion")), mapped),
+        size=pl.coalesce(filled(pl.col("segment")), "_size"),
+    ).drop("_size")
+
+
+def source_map(company: Company) -> dict[str, str]:
+    """Lead source (lower case) -> motion; a motion's own name counts as a source of it."""
+    own = {motion.strip().lower(): motion for motion in company.source_map}
+    return own | {
+        word.strip().lower(): motion for motion, words in company.source_map.items() for word in words
+    }
+
+
+def annualised(amount: pl.Expr, months: pl.Expr, company: Company) -> pl.Expr:
+    """An amount in the configured basis as ARR, half-even; null where TCV has no positive term (R3, ruling 7)."""
+    basis = company.arr.basis
+    if basis == "mrr":
+        return amount * 12
+    if basis == "tcv":
+        return pl.when(months > 0).then(divided_half_even(amount * 12, months))
+    return amount
+
+
+def divided_half_even(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:
+    """Integer division rounded half to even; ``denominator`` > 0."""
+    whole = numerator // denominator
+    twice = (numerator - whole * denominator) * 2
+    up = (twice > denominator) | ((twice == denominator) & (whole % 2 != 0))
+    return whole + up.cast(pl.Int64)
+
+
+def _with_money(deals: pl.DataFrame, lines: pl.DataFrame, company: Company) -> pl.DataFrame:
+    """Adds arr_value and term (ruling 7): a blank or zero term is 12 months where there is an ARR value.
+
+    What is sold once is no part of a total contract value's ARR (R3). A negative term is no term to trust.
+    """
+    once = (
+        lines.filter((pl.col("kind") == "one_time") & (company.arr.basis == "tcv"))
+        .group_by("deal_id")
+        .agg(_once=pl.col("amount").sum())
+    )
+    rows = deals.join(once, left_on="external_id", right_on="deal_id", how="left")
+    recurring = pl.col("amount") - pl.col("_once").fill_null(0)
+    value = pl.coalesce("arr", annualised(recurring, pl.col("term_months"), company))
+    months = pl.col("term_months").fill_null(0)
+    return (
+        rows.with_columns(arr_value=pl.when(months >= 0).then(value))
+        .with_columns(term=pl.when(months != 0).then(months).when(pl.col("arr_value").is_not_null()).then(12))
+        .drop("_once")
+    )

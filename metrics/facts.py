@@ -1,0 +1,246 @@
+"""What is known about one company at one moment, in columns, computed once and shared by all KPIs.
+
+``Facts`` reads canonical tables, cuts them to what was known at ``as_of`` and derives deals, customers, the
+subscription ledger and its monthly movements. Everything is lazy and cached; every frame is read-only by convention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Final, Protocol
+
+import polars as pl
+
+from connectors.schema import TABLES, empty
+from metrics import arr, bridge, lines, sales, timeline
+from metrics import customers as hierarchy
+from metrics import deals as deal_facts
+from metrics.currency import Rates
+from metrics.inputs import Targets
+from metrics.period import Calendar
+from metrics.words import filled
+from pipeline.company import Company
+from pipeline.quality import Completeness, completeness
+from pipeline.records import SourceInfo
+
+FALLBACK_CURRENCY: Final = "USD"  # of a company that has never been synced and names none
+
+
+class FactStore(Protocol):
+    """Where canonical tables come from: a store, or better a reader, which sees one state of it throughout."""
+
+    def frame(self, company: str, table: str, /) -> pl.DataFrame:
+        """All rows of a company, tombstones included, in the schema of ``connectors.schema.TABLES[table]``."""
+        ...
+
+    def source_info(self, company: str, /) -> SourceInfo | None:
+        """None: never synced."""
+        ...
+
+
+class Facts:
+    """One company's facts as known at ``known_at`` for the given months.
+
+    ``periods`` has one row per month (see ``Calendar.periods``). Money is in minor units of ``currency``.
+    """
+
+    def __init__(
+        self,
+        company: Company,
+        months: Sequence[str],
+        as_of: datetime,
+        frames: Mapping[str, pl.DataFrame],
+        info: SourceInfo | None = None,
+    ) -> None:
+        """``frames``: canonical tables by name (a missing one is empty). Raises what ``load`` raises."""
+        if as_of.tzinfo is None:
+            raise ValueError("as_of needs a time zone")
+        self.company = company
+        self.info = info
+        self.calendar = Calendar(company.zone, as_of.astimezone(UTC), company.fiscal_year_start_month)
+        self.periods = self.calendar.periods(months)
+        self.months: tuple[str, ...] = tuple(self.periods["month"])
+        self.home_currency = info.home_currency if info else company.currency or FALLBACK_CURRENCY
+        self.currency = company.currency or self.home_currency
+        self._frames = frames
+        arr.check_settings(company)
+
+    @classmethod
+    def load(cls, store: FactStore, company: Company, months: Sequence[str], as_of: datetime) -> Facts:
+        """Facts of ``months`` (YYYY-MM) as known at ``as_of``.
+
+        Raises ``ConfigurationError`` for a malformed month, one that begins after ``as_of``'s local month, or a
+        way of reading ARR that this version does not have.
+        """
+        frames = {table: store.frame(company.name, table) for table in TABLES}
+        return cls(company, months, as_of, frames, store.source_info(company.name))
+
+    @property
+    def known_at(self) -> datetime:
+        """The moment (UTC) these facts are known at."""
+        return self.calendar.known_at
+
+    def raw(self, table: str) -> pl.DataFrame:
+        """The canonical table as stored, tombstones included."""
+        return self._frames[table] if table in self._frames else empty(table)
+
+    @property
+    def raw_frames(self) -> Mapping[str, pl.DataFrame]:
+        """All canonical tables as stored."""
+        return {table: self.raw(table) for table in TABLES}
+
+    def live(self, table: str) -> pl.DataFrame:
+        """Rows created by ``known_at`` and not deleted by then."""
+        frame = self.raw(table)
+        keep = pl.col("deleted_at").is_null() | (pl.col("deleted_at") > self.known_at)
+        if "created_at" in frame.columns:
+            keep = keep & (pl.col("created_at").is_null() | (pl.col("created_at") <= self.known_at))
+        return frame.filter(keep)
+
+    @cached_property
+    def rates(self) -> Rates:
+        """Conversion into the report's currency."""
+        return Rates.of(self.live("exchange_rates"), self.home_currency, self.currency)
+
+    @cached_property
+    def stages(self) -> pl.DataFrame:
+        """The sales process: see ``timeline.stage_table``."""
+        return timeline.stage_table(self.raw("stages"), self.company.qualified_stage)
+
+    @cached_property
+    def accounts(self) -> pl.DataFrame:
+        """Every account id ever seen: account_id, live_id, customer, name, owner_id, industry, size."""
+        accounts = self.raw("accounts")
+        traits = accounts.select(
+            live_id="external_id",
+            name="name",
+            owner_id="owner_id",
+            industry=filled(pl.col("industry")),
+            size=hierarchy.size_band(pl.col("segment"), pl.col("employees"), self.company.size_bands),
+        )
+        return hierarchy.customers(accounts, self.known_at).join(traits, on="live_id", how="left")
+
+    @cached_property
+    def raw_deals(self) -> pl.DataFrame:
+        """Deals that exist at ``known_at``, with the CRM's current values: what ``timeline.states`` starts from."""
+        return deal_facts.known(self.raw("deals"), self.calendar, self.home_currency)
+
+    @cached_property
+    def changes(self) -> pl.DataFrame:
+        """The change log, also what happened after ``known_at`` (it is needed to undo it)."""
+        return self.raw("deal_changes")
+
+    @cached_property
+    def deals(self) -> pl.DataFrame:
+        """Every deal known at ``known_at``, all types: see ``metrics.deals.describe``."""
+        return deal_facts.describe(
+            self.raw_deals,
+            self.changes,
+            self.stages,
+            self.accounts,
+            self.live("line_items"),
+            self.company,
+            self.calendar,
+        )
+
+    @cached_property
+    def customers(self) -> pl.DataFrame:
+        """Cuts of every customer (ruling 16): customer, name, size, industry, motion, owner, pipeline.
+
+        Size, industry and owner are those of the ultimate parent; motion and pipeline those of the customer's first
+        new-business contract.
+        """
+        tops = self.accounts.filter(pl.col("account_id") == pl.col("customer")).select(
+            "customer", "name", "size", "industry", "owner_id"
+        )
+        first = (
+            self.contracts.filter(pl.col("deal_type") == "new")
+            .sort("start", "signed", "deal_id")
+            .unique("customer", keep="first", maintain_order=True)
+            .join(
+                self.deals.select(deal_id="external_id", motion="motion", pipeline="pipeline"), on="deal_id"
+            )
+            .select("customer", "motion", "pipeline")
+        )
+        return sales.named(tops.join(first, on="customer", how="left"), self.owner_names, self.pipelines)
+
+    @cached_property
+    def owner_names(self) -> pl.DataFrame:
+        """Owners as they are printed: owner_id, owner (the name; with the id where a name is not unique)."""
+        names = self.raw("owners").select(owner_id="external_id", owner=filled(pl.col("name")))
+        shared = pl.col("owner").is_duplicated()
+        return names.with_columns(
+            owner=pl.when(shared)
+            .then(pl.format("{} ({})", "owner", "owner_id"))
+            .otherwise(pl.coalesce("owner", "owner_id"))
+        )
+
+    @cached_property
+    def pipelines(self) -> pl.DataFrame:
+        """Pipelines as they are printed: pipeline, pipeline_label."""
+        return (
+            self.raw("stages")
+            .select("pipeline", label=pl.coalesce(filled(pl.col("pipeline_label")), "pipeline"))
+            .unique("pipeline", keep="first", maintain_order=True)
+        )
+
+    @cached_property
+    def problems(self) -> pl.DataFrame:
+        """Won deals that make no contract, with the column ``problem`` saying why (see ``metrics.arr.candidates``)."""
+        return arr.candidates(self.deals, self.rates.currencies).filter(pl.col("problem").is_not_null())
+
+    @cached_property
+    def contracts(self) -> pl.DataFrame:
+        """The subscription ledger: see ``metrics.arr.contracts``."""
+        return arr.contracts(self.deals, self.rates, self.company, self.calendar.known_day)
+
+    @cached_property
+    def arr_rows(self) -> pl.DataFrame:
+        """The rows of ARR of every contract: see ``metrics.lines.rows``."""
+        return lines.rows(self.contracts, self.live("line_items"), self.deals, self.company)
+
+    @cached_property
+    def positions(self) -> pl.DataFrame:
+        """Rows of ARR live at the ends of the months and the month-ends they compare with."""
+        return bridge.positions(self.arr_rows, self.periods, self.rates)
+
+    @cached_property
+    def pending(self) -> pl.DataFrame:
+        """What CARR adds to ARR: see ``metrics.bridge.pending``."""
+        return bridge.pending(self.arr_rows, self.periods, self.rates)
+
+    @cached_property
+    def movements(self) -> pl.DataFrame:
+        """The bridge per month, customer and product: see ``metrics.bridge.movements``."""
+        first = bridge.first_live(self.arr_rows, self.rates)
+        return bridge.movements(bridge.by_product(self.positions), first, self.periods)
+
+    @cached_property
+    def closed(self) -> pl.DataFrame:
+        """New-business deals closed in each month's quarter to date: see ``metrics.sales.closed``."""
+        return sales.closed(self.deals, self.periods, self.calendar, self.rates)
+
+    @cached_property
+    def snapshots(self) -> pl.DataFrame:
+        """Open in-quarter pipeline on day 21: see ``metrics.sales.snapshots``."""
+        return sales.snapshots(
+            self.raw_deals, self.deals, self.changes, self.stages, self.periods, self.rates
+        )
+
+    @cached_property
+    def completeness(self) -> Mapping[str, Completeness]:
+        """Month -> completeness of the deals open at the end of its D, as known now (ruling 35)."""
+        return {
+            month: completeness(
+                self.raw_frames, self.company, self.info, self.calendar.moment(day), known_at=self.known_at
+            )
+            for month, day in self.periods.select("month", "day").iter_rows()
+        }
+
+    @cached_property
+    def targets(self) -> Targets:
+        """The company's targets file; empty where none is configured."""
+        path = self.company.inputs.targets
+        return Targets.read(path, self.calendar, self.currency) if path else Targets.none()

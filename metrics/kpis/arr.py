@@ -1,0 +1,40 @@
+"""ARR: annual recurring revenue that is live at the end of the month.
+
+Formula: sum of the ARR of all contracts with start <= D < end, D being the last day of the month (or the day the
+numbers are known at). Each row (line item, remainder, or deal without lines) is converted at the rate of D.
+Exclusions: one-time lines, deals without ARR and term, without account, with reversed dates, of unmapped type, in
+a currency without rate (all listed); unconverted pilots. Contracts that expired with a renewal still open stay
+for the grace period and are named in the evidence.
+Unit: money. Source: kpis.md section 2, R3 to R8, rulings 5 to 13.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import recurring
+from metrics.facts import Facts
+from metrics.kpi import Kpi
+
+
+def compute(facts: Facts, cut: str | None) -> pl.DataFrame:
+    return recurring.stock(facts, cut)
+
+
+def evidence(facts: Facts, month: str) -> pl.DataFrame:
+    return recurring.contracts_behind(facts, facts.positions.filter(point="now", month=month))
+
+
+KPI = Kpi(
+    id="arr",
+    title="ARR",
+    unit="currency",
+    higher_is_better=True,
+    period="month",
+    definition="arr/1: live contracts at month-end, rate of that day",
+    parts=("currency", None),
+    requires=recurring.REQUIRES,
+    compute=compute,
+    evidence=evidence,
+    stands_on=recurring.stands_on,
+)

@@ -1,0 +1,40 @@
+"""Expansion, modules: the month's ARR from existing customers that bought a new module or more of one.
+
+Formula: month-end to month-end at the rate of D, netted per customer and product, then summed. A newly owned
+product counts in full; else added quantity x new unit price.
+Exclusions: those of ARR; exchange-rate changes, which are the bridge's own line.
+Unit: money. Source: kpis.md section 2 (bridge), rulings 2, 5, 15.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import recurring
+from metrics.facts import Facts
+from metrics.kpi import Kpi
+
+MOVEMENT = "expansion_module"
+
+
+def compute(facts: Facts, cut: str | None) -> pl.DataFrame:
+    return recurring.movement(facts, MOVEMENT, cut)
+
+
+def evidence(facts: Facts, month: str) -> pl.DataFrame:
+    return recurring.customers_behind(facts, MOVEMENT, month)
+
+
+KPI = Kpi(
+    id="arr_expansion_module",
+    title="Expansion: modules",
+    unit="currency",
+    higher_is_better=True,
+    period="month",
+    definition="arr_expansion_module/1: bridge per customer and product, rate of month-end",
+    parts=("currency", None),
+    requires=recurring.REQUIRES,
+    compute=compute,
+    evidence=evidence,
+    stands_on=recurring.stands_on,
+)

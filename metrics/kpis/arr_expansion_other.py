@@ -1,0 +1,40 @@
+"""Expansion, other: the month's ARR from existing customers through price, escalators or deals without lines.
+
+Formula: month-end to month-end at the rate of D, netted per customer and product, then summed. Negative in a
+month in which quantities rose at lower prices.
+Exclusions: those of ARR; exchange-rate changes, which are the bridge's own line.
+Unit: money. Source: kpis.md section 2 (bridge), rulings 2, 5, 15.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import recurring
+from metrics.facts import Facts
+from metrics.kpi import Kpi
+
+MOVEMENT = "expansion_other"
+
+
+def compute(facts: Facts, cut: str | None) -> pl.DataFrame:
+    return recurring.movement(facts, MOVEMENT, cut)
+
+
+def evidence(facts: Facts, month: str) -> pl.DataFrame:
+    return recurring.customers_behind(facts, MOVEMENT, month)
+
+
+KPI = Kpi(
+    id="arr_expansion_other",
+    title="Expansion: price and other",
+    unit="currency",
+    higher_is_better=True,
+    period="month",
+    definition="arr_expansion_other/1: bridge per customer and product, rate of month-end",
+    parts=("currency", None),
+    requires=recurring.REQUIRES,
+    compute=compute,
+    evidence=evidence,
+    stands_on=recurring.stands_on,
+)

@@ -1,0 +1,40 @@
+"""ARR from new logos: the ARR movement of the month from customers that had no ARR on any day up to the opening.
+
+Formula: month-end to month-end at the rate of D, netted per customer and product, then summed. All of their
+closing ARR counts here, whatever they bought.
+Exclusions: those of ARR; exchange-rate changes, which are the bridge's own line.
+Unit: money. Source: kpis.md section 2 (bridge), rulings 2, 5, 15.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import recurring
+from metrics.facts import Facts
+from metrics.kpi import Kpi
+
+MOVEMENT = "new_logo"
+
+
+def compute(facts: Facts, cut: str | None) -> pl.DataFrame:
+    return recurring.movement(facts, MOVEMENT, cut)
+
+
+def evidence(facts: Facts, month: str) -> pl.DataFrame:
+    return recurring.customers_behind(facts, MOVEMENT, month)
+
+
+KPI = Kpi(
+    id="arr_new_logo",
+    title="ARR from new logos",
+    unit="currency",
+    higher_is_better=True,
+    period="month",
+    definition="arr_new_logo/1: bridge per customer and product, rate of month-end",
+    parts=("currency", None),
+    requires=recurring.REQUIRES,
+    compute=compute,
+    evidence=evidence,
+    stands_on=recurring.stands_on,
+)

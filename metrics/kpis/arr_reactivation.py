@@ -1,0 +1,40 @@
+"""Reactivated ARR: the month's ARR from customers that had none at the opening but some on an earlier day.
+
+Formula: month-end to month-end at the rate of D, netted per customer and product, then summed. All of their
+closing ARR counts here.
+Exclusions: those of ARR; exchange-rate changes, which are the bridge's own line.
+Unit: money. Source: kpis.md section 2 (bridge), rulings 2, 5, 15.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import recurring
+from metrics.facts import Facts
+from metrics.kpi import Kpi
+
+MOVEMENT = "reactivation"
+
+
+def compute(facts: Facts, cut: str | None) -> pl.DataFrame:
+    return recurring.movement(facts, MOVEMENT, cut)
+
+
+def evidence(facts: Facts, month: str) -> pl.DataFrame:
+    return recurring.customers_behind(facts, MOVEMENT, month)
+
+
+KPI = Kpi(
+    id="arr_reactivation",
+    title="Reactivated ARR",
+    unit="currency",
+    higher_is_better=True,
+    period="month",
+    definition="arr_reactivation/1: bridge per customer and product, rate of month-end",
+    parts=("currency", None),
+    requires=recurring.REQUIRES,
+    compute=compute,
+    evidence=evidence,
+    stands_on=recurring.stands_on,
+)

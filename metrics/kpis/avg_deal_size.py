@@ -1,0 +1,41 @@
+"""Average deal size: mean ARR of the new-business deals won in the quarter.
+
+Formula: sum of ARR / number of deals, won in the fiscal quarter of the month from its first day to D, each at the
+rate of its close date, the mean rounded half-even
+only where it is printed. n: deals won with a value.
+Exclusions: wins without ARR or with an ARR of 0 (listed as zero-value wins), other types, unconverted pilots.
+Unit: money. Source: kpis.md section 3, rulings 5, 20, 21.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import outcomes
+from metrics.facts import Facts
+from metrics.kpi import Kpi
+
+
+def compute(facts: Facts, cut: str | None) -> pl.DataFrame:
+    return outcomes.deal_size(facts, cut)
+
+
+def evidence(facts: Facts, month: str) -> pl.DataFrame:
+    return outcomes.sized_behind(facts, month)
+
+
+KPI = Kpi(
+    id="avg_deal_size",
+    title="Average deal size",
+    unit="currency",
+    higher_is_better=True,
+    period="quarter",
+    definition="avg_deal_size/1: mean ARR of new business won in the quarter to date",
+    parts=("currency", "count"),
+    requires=(("deals", "close_date"), ("deals", "type"), ("deals", "arr")),
+    compute=compute,
+    evidence=evidence,
+    low_sample=outcomes.FEW_DEALS,
+    cuts=outcomes.CUTS,
+    stands_on=outcomes.wins,
+)

@@ -1,0 +1,41 @@
+"""CARR: contracted ARR, live and signed.
+
+Formula: ARR + ARR of won deals with close date <= D < start. A renewal adds its total less the ARR that expires
+on its start, so it may take away; a churn deal signed but not yet effective takes off what it will end. Known
+lost renewals are not taken off before their end. Converted at the rate of D.
+Exclusions: those of ARR. Unit: money. Source: kpis.md R4, ruling 14.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import recurring
+from metrics.facts import Facts
+from metrics.kpi import Kpi
+
+
+def compute(facts: Facts, cut: str | None) -> pl.DataFrame:
+    return recurring.stock(facts, cut, contracted=True)
+
+
+def evidence(facts: Facts, month: str) -> pl.DataFrame:
+    live = facts.positions.filter(point="now", month=month)
+    return recurring.contracts_behind(
+        facts, pl.concat([live, facts.pending.filter(month=month)], how="diagonal")
+    )
+
+
+KPI = Kpi(
+    id="carr",
+    title="Contracted ARR",
+    unit="currency",
+    higher_is_better=True,
+    period="month",
+    definition="carr/1: ARR plus signed, not started",
+    parts=("currency", None),
+    requires=recurring.REQUIRES,
+    compute=compute,
+    evidence=evidence,
+    stands_on=recurring.stands_on,
+)

@@ -1,0 +1,38 @@
+"""Field completeness: how many of the required cells of open deals are filled.
+
+Formula: filled cells / required cells over all open deals of every type at D (unknown stages are open), of the
+company's required fields (default: amount, close date, stage, owner, account, next step). Amount, close date and
+stage as of D, the others as known now. Empty: null, 0, placeholders such as tbd or n/a, and a close date that the CRM
+filled in and nobody changed. n: required cells.
+Exclusions: fields that the CRM hides or the company has not mapped. Unit: ratio. Source: kpis.md section 6, ruling 35.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import data_quality
+from metrics.facts import Facts
+from metrics.kpi import Kpi
+
+
+def compute(facts: Facts, cut: str | None) -> pl.DataFrame:
+    return data_quality.filled_cells(facts, cut)
+
+
+def evidence(facts: Facts, month: str) -> pl.DataFrame:
+    return data_quality.fields_behind(facts, month)
+
+
+KPI = Kpi(
+    id="field_completeness",
+    title="Field completeness",
+    unit="ratio",
+    higher_is_better=True,
+    period="month",
+    definition="field_completeness/1: filled / required cells of open deals",
+    requires=(),
+    compute=compute,
+    evidence=evidence,
+    cuts=("owner",),
+)

@@ -1,0 +1,38 @@
+"""Logo churn over twelve months: the share of customers that left.
+
+Formula: customers of the cohort without ARR at D / customers of the cohort. The cohort is that of NRR; who left
+and came back by D has not churned. Null where the cohort is empty.
+Unit: ratio. Source: kpis.md section 2, ruling 17.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import recurring
+from metrics.facts import Facts
+from metrics.kpi import Kpi
+
+
+def compute(facts: Facts, cut: str | None) -> pl.DataFrame:
+    return recurring.logo_churn(facts, cut)
+
+
+def evidence(facts: Facts, month: str) -> pl.DataFrame:
+    return recurring.cohort_behind(facts, "lost", month)
+
+
+KPI = Kpi(
+    id="logo_churn",
+    title="Logo churn",
+    unit="ratio",
+    higher_is_better=False,
+    period="trailing_year",
+    definition="logo_churn/1: trailing 12 months, point to point",
+    requires=recurring.REQUIRES,
+    compute=compute,
+    evidence=evidence,
+    low_sample=recurring.FEW_CUSTOMERS,
+    cuts=recurring.CUSTOMER_CUTS,
+    stands_on=recurring.stands_on,
+)

@@ -1,0 +1,41 @@
+"""NRR: net revenue retention over twelve months, cohort point to point.
+
+Formula: sum of the ARR at D of the customers that had ARR a year before / sum of their ARR then; both at the rate
+of D.
+Cohort: customers with ARR > 0 at the end of the same month a year before. New logos and customers that had left
+before are out; one that left and came back counts at today's ARR. Null where the cohort's ARR is 0.
+Unit: ratio (1.05 is 105 %). Source: kpis.md section 2, rulings 5 and 17.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import recurring
+from metrics.facts import Facts
+from metrics.kpi import Kpi
+
+
+def compute(facts: Facts, cut: str | None) -> pl.DataFrame:
+    return recurring.retention(facts, "retained", cut)
+
+
+def evidence(facts: Facts, month: str) -> pl.DataFrame:
+    return recurring.cohort_behind(facts, "retained", month)
+
+
+KPI = Kpi(
+    id="nrr",
+    title="Net revenue retention",
+    unit="ratio",
+    higher_is_better=True,
+    period="trailing_year",
+    definition="nrr/1: trailing 12 months, cohort point to point, constant rate",
+    parts=("currency", "currency"),
+    requires=recurring.REQUIRES,
+    compute=compute,
+    evidence=evidence,
+    low_sample=recurring.FEW_CUSTOMERS,
+    cuts=recurring.CUSTOMER_CUTS,
+    stands_on=recurring.stands_on,
+)

@@ -1,0 +1,43 @@
+"""Pipeline coverage: open pipeline early in the quarter against the quarter's quota.
+
+Formula: amount of new and expansion deals that were open at the end of the quarter's 21st day with a close date
+from that day to the quarter's end / quota of the quarter. Stage, amount and close date as they stood that day;
+amounts at that day's rate, a blank amount counts 0. Quota: all quotas whose start lies in the quarter, at the
+rate of its first day; where the CRM holds none, the targets file's. Null before the snapshot and without a quota.
+n: deals in the snapshot.
+Exclusions: renewals, downgrades, churn; overdue close dates; deals deleted since; a currency without rate
+(listed).
+Unit: multiple. Source: kpis.md section 4, rulings 3, 5, 26, 27.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import coverage
+from metrics.facts import Facts
+from metrics.kpi import Kpi
+
+
+def compute(facts: Facts, cut: str | None) -> pl.DataFrame:
+    return coverage.coverage(facts, cut)
+
+
+def evidence(facts: Facts, month: str) -> pl.DataFrame:
+    return coverage.deals_behind(facts, month)
+
+
+KPI = Kpi(
+    id="pipeline_coverage",
+    title="Pipeline coverage",
+    unit="multiple",
+    higher_is_better=True,
+    period="quarter",
+    definition="pipeline_coverage/1: open in-quarter pipeline on day 21 / quota of the quarter",
+    parts=("currency", "currency"),
+    requires=(("deals", "amount"), ("deals", "close_date"), ("deals", "type")),
+    compute=compute,
+    evidence=evidence,
+    cuts=coverage.CUTS,
+    stands_on=coverage.stands_on,
+)

@@ -1,0 +1,40 @@
+"""Win rate: how many of the qualified new-business deals that closed were won.
+
+Formula: won / (won + lost), closed in the fiscal quarter of the month, from its first day to D, by close date (a
+pilot by its conversion date), with the outcomes known now. Only new-business deals that reached the qualified
+stage; a deal won without it counts. Lost without a decision is lost. n: deals closed.
+Exclusions: deals that never qualified, deleted and merged records, other and unmapped types.
+Unit: ratio. Source: kpis.md section 3, rulings 2, 3, 18, 19, 21.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import outcomes
+from metrics.facts import Facts
+from metrics.kpi import Kpi
+
+
+def compute(facts: Facts, cut: str | None) -> pl.DataFrame:
+    return outcomes.win_rate(facts, cut)
+
+
+def evidence(facts: Facts, month: str) -> pl.DataFrame:
+    return outcomes.deals_behind(facts, month, pl.col("won").cast(pl.Float64), pl.col("outcome"))
+
+
+KPI = Kpi(
+    id="win_rate",
+    title="Win rate",
+    unit="ratio",
+    higher_is_better=True,
+    period="quarter",
+    definition="win_rate/1: won / (won + lost) by count, closed in the quarter to date, qualified new business",
+    requires=(("deals", "close_date"), ("deals", "type")),
+    compute=compute,
+    evidence=evidence,
+    low_sample=outcomes.FEW_DEALS,
+    cuts=outcomes.CUTS,
+    stands_on=outcomes.stands_on,
+)

@@ -1,0 +1,43 @@
+"""Win rate by value: how much of the ARR that was decided was won.
+
+Formula: ARR of won deals / ARR of won and lost deals, over the deals of ``win_rate``, each at the rate of its
+close date; a deal without ARR counts 0. Null where nothing of value closed. n: deals closed.
+Exclusions: those of ``win_rate``; deals in a currency without rate (listed).
+Unit: ratio. Source: kpis.md section 3, rulings 5 and 20.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import outcomes
+from metrics.facts import Facts
+from metrics.kpi import Kpi
+
+
+def compute(facts: Facts, cut: str | None) -> pl.DataFrame:
+    return outcomes.win_rate_value(facts, cut)
+
+
+def evidence(facts: Facts, month: str) -> pl.DataFrame:
+    won = pl.when("won").then("value").otherwise(0)
+    return outcomes.deals_behind(
+        facts, month, won, pl.format("{}, {} in all", "outcome", pl.col("value").fill_null(0))
+    )
+
+
+KPI = Kpi(
+    id="win_rate_value",
+    title="Win rate by value",
+    unit="ratio",
+    higher_is_better=True,
+    period="quarter",
+    definition="win_rate_value/1: ARR won / ARR won and lost, closed in the quarter to date, qualified new business",
+    parts=("currency", "currency"),
+    requires=(("deals", "close_date"), ("deals", "type"), ("deals", "arr")),
+    compute=compute,
+    evidence=evidence,
+    low_sample=outcomes.FEW_DEALS,
+    cuts=outcomes.CUTS,
+    stands_on=outcomes.stands_on,
+)

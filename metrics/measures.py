@@ -1,0 +1,95 @@
+"""How a KPI's columns become rows of ``MEASURE``: sums and quotients per month, whole or cut, with reasons.
+
+An absent or zero denominator is null with a reason, never 0 (kpis.md R2). A cut lists every segment that
+occurs in any of the months, and always the bucket ``unknown``, so that the parts reconcile to the total (R15).
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics.kpi import EVIDENCE, MEASURE
+from metrics.words import UNKNOWN
+
+_UNCUT = pl.lit(None, dtype=pl.String)
+
+
+def grid(months: pl.DataFrame, rows: pl.DataFrame, cut: str | None) -> pl.DataFrame:
+    """month, segment: every row that a measure must have."""
+    if cut is None:
+        return months.select("month", segment=_UNCUT)
+    named = rows.select(segment=pl.col(cut).fill_null(UNKNOWN))
+    segments = pl.concat([named, pl.DataFrame({"segment": [UNKNOWN]})]).unique().sort("segment")
+    return months.select("month").join(segments, how="cross").sort("month", "segment")
+
+
+def summed(months: pl.DataFrame, rows: pl.DataFrame, cut: str | None, **sums: pl.Expr) -> pl.DataFrame:
+    """month, segment and one column per expression, aggregated; 0 where a month or segment has no rows."""
+    segment = _UNCUT if cut is None else pl.col(cut).fill_null(UNKNOWN)
+    totals = rows.with_columns(segment=segment).group_by("month", "segment").agg(**sums)
+    return (
+        grid(months, rows, cut)
+        .join(totals, on=["month", "segment"], how="left", nulls_equal=True, maintain_order="left")
+        .with_columns(pl.col(name).fill_null(0) for name in sums)
+    )
+
+
+def amounts(totals: pl.DataFrame, value: str, n: str) -> pl.DataFrame:
+    """Sums as a measure: value and numerator are the sum; no denominator."""
+    return measure(
+        totals.with_columns(
+            value=pl.col(value).cast(pl.Float64),
+            numerator=pl.col(value).cast(pl.Float64),
+            denominator=pl.lit(None, dtype=pl.Float64),
+            n=pl.col(n),
+            reason=_UNCUT,
+        )
+    )
+
+
+def ratios(totals: pl.DataFrame, numerator: str, denominator: str, n: str, reason: str) -> pl.DataFrame:
+    """Quotients as a measure; null with ``reason`` where the denominator is not above 0."""
+    top, bottom = pl.col(numerator).cast(pl.Float64), pl.col(denominator).cast(pl.Float64)
+    defined = bottom > 0
+    return measure(
+        totals.with_columns(
+            value=pl.when(defined).then(top / bottom),
+            numerator=top,
+            denominator=bottom,
+            n=pl.col(n),
+            reason=pl.when(~defined).then(pl.lit(reason)),
+        )
+    )
+
+
+def undefined(frame: pl.DataFrame, when: pl.Expr, reason: pl.Expr) -> pl.DataFrame:
+    """The measure with the value taken away and a reason given where ``when`` holds."""
+    return frame.with_columns(
+        value=pl.when(when).then(None).otherwise("value"),
+        reason=pl.when(when).then(reason).otherwise("reason"),
+    )
+
+
+def noted(frame: pl.DataFrame, notes: pl.DataFrame) -> pl.DataFrame:
+    """The measure with a note (month, note) as the reason of values that are defined and have none."""
+    joined = frame.join(notes, on="month", how="left", maintain_order="left")
+    return joined.with_columns(reason=pl.coalesce("reason", "note")).drop("note")
+
+
+def nothing() -> pl.DataFrame:
+    """No rows: this KPI cannot be cut that way."""
+    return pl.DataFrame(schema=MEASURE)
+
+
+def measure(frame: pl.DataFrame) -> pl.DataFrame:
+    """The columns of ``MEASURE`` in their types and order, sorted by month and segment."""
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in MEASURE.items()).sort(
+        "month", "segment", nulls_last=False
+    )
+
+
+def opened(frame: pl.DataFrame) -> pl.DataFrame:
+    """The columns of ``EVIDENCE`` in their types and order, the largest contribution first."""
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in EVIDENCE.items()).sort(
+        pl.col("contribution").abs(), "external_id", descending=[True, False], nulls_last=True
+    )

@@ -1,0 +1,206 @@
+"""The sentences of the board report, made from its numbers and nothing else.
+
+Each function takes the report and gives words; a number that is not computable is said to be so, with its
+reason. The status words follow the playbook's rules, never mood.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from metrics.board import BoardReport, Bridge, Movement, Point, ScoreRow, StageRow
+from metrics.kpi import KpiValue, Status
+from metrics.render import numbers
+from metrics.render.safe import plain
+
+STATUS: Final[dict[Status, str]] = {
+    "on_target": "On target",
+    "watch": "Watch",
+    "off_target": "Off target",
+    "no_target": "No target",
+    "unreliable": "Unreliable",
+    "low_sample": "Low sample",
+    "not_computable": "Not computable",
+}
+_LOSSES: Final = ("arr_contraction", "arr_churn")
+
+
+def headline(report: BoardReport) -> tuple[str, ...]:
+    """Three sentences: where we stand, what moved most, what comes next. One, if the CRM is empty."""
+    if report.empty:
+        return (
+            f"{report.crm} holds no accounts and no deals that Boardline can see: there is nothing to report.",
+        )
+    return (_position(report), _biggest_change(report), _next(report))
+
+
+def _position(report: BoardReport) -> str:
+    row = next((row for row in report.scorecard if row.now.id == "arr"), None)
+    if row is None or row.now.value is None:
+        return f"ARR is {_undefined(row.now if row else None)}."
+    text = f"ARR was {numbers.money_short(row.now.value, report.currency)} on {numbers.day(report.state_on)}"
+    parts = [
+        f"{_direction(row.now.value, before.value)} on {name}"
+        for before, name in ((row.last_month, "the month before"), (row.year_ago, "a year before"))
+        if before is not None and before.value is not None and before.value > 0
+    ]
+    return f"{text}{', ' + ' and '.join(parts) if parts else ''}{_marked(row.now)}."
+
+
+def _direction(now: float, before: float) -> str:
+    if now == before:
+        return "unchanged"
+    percent = numbers.change(now, before, "currency", "") or ""
+    return f"{'up' if now > before else 'down'} {percent.lstrip('+-')}"
+
+
+def _biggest_change(report: BoardReport) -> str:
+    nrr = next((row for row in report.scorecard if row.now.id == "nrr"), None)
+    tail = f"; NRR is {_judged(nrr)}" if nrr else ""
+    bridge = report.bridge_month
+    if bridge is None:
+        return f"The movements of {numbers.month_name(report.month)} are not computable{tail}."
+    moved = [step for step in bridge.movements if step.amount]
+    if not moved:
+        return f"No ARR moved in {numbers.month_name(report.month)}{tail}."
+    largest = max(moved, key=lambda step: abs(step.amount))
+    return (
+        f"The biggest movement of {numbers.month_name(report.month)} was {_lower(largest.label)}"
+        f" ({_signed(largest.amount, report.currency)}) in a net change of"
+        f" {_signed(bridge.closing - bridge.opening, report.currency)}{tail}."
+    )
+
+
+def _next(report: BoardReport) -> str:
+    rows = open_stages(report)
+    deals, amount = sum(row.deals for row in rows), sum(row.amount for row in rows)
+    text = (
+        f"{deals:,} open deals hold {numbers.money_short(amount, report.currency)}"
+        if rows
+        else "No deal is open"
+    )
+    coverage = next((row for row in report.scorecard if row.now.id == "pipeline_coverage"), None)
+    return (
+        f"{text}; coverage of the {coverage.now.period} quota is {_judged(coverage)}."
+        if coverage
+        else f"{text}."
+    )
+
+
+def _judged(row: ScoreRow) -> str:
+    text = numbers.value_text(row.now, row.edges)
+    if text is None:
+        return _undefined(row.now)
+    target = f"; target: {row.now.target}" if row.now.target else ""
+    return f"{text} ({STATUS[row.now.status].lower()}{target})"
+
+
+def _marked(value: KpiValue) -> str:
+    return f" ({STATUS[value.status].lower()})" if value.status in ("unreliable", "low_sample") else ""
+
+
+def _undefined(value: KpiValue | None) -> str:
+    return numbers.undefined_text(value) if value else "not part of this report"
+
+
+def open_stages(report: BoardReport) -> tuple[StageRow, ...]:
+    """The stages that count as open; one we do not know is open (kpis.md, ruling 35)."""
+    return tuple(row for row in report.pipeline if row.open is not False)
+
+
+def bridge_title(bridge: Bridge, currency: str) -> str:
+    """What the waterfall shows: the net change and what drove it."""
+    net = bridge.closing - bridge.opening
+    gained = [step for step in bridge.movements if step.amount > 0]
+    lost = -sum(step.amount for step in bridge.movements if step.id in _LOSSES)
+    parts = []
+    if gained:
+        best = max(gained, key=lambda step: step.amount)
+        parts.append(f"{_lower(best.label)} brought {numbers.money_short(best.amount, currency)}")
+    if lost:
+        parts.append(f"contraction and churn took {numbers.money_short(lost, currency)}")
+    return f"{bridge.label}: {_signed(net, currency)} net{'; ' + ', '.join(parts) if parts else ''}"
+
+
+def trend_title(report: BoardReport) -> str:
+    known = [point for point in report.arr_trend if point.value is not None]
+    if not known:
+        return "ARR is not computable for any month"
+    first, last = known[max(0, len(known) - 13)], known[-1]
+    now = numbers.money_short(last.value or 0, report.currency)
+    percent = numbers.change(last.value, first.value, "currency", report.currency)
+    if percent is None or first.month == last.month:
+        return f"ARR stands at {now}"
+    verb = "rose" if percent.startswith("+") else "fell"
+    return f"ARR {verb} {percent.lstrip('+-')} from {numbers.month_name(first.month)}, to {now}"
+
+
+def retention_title(report: BoardReport) -> str:
+    nrr, grr = _last(report.nrr_trend), _last(report.grr_trend)
+    if nrr is None:
+        return "Retention is not computable for this month"
+    verb = "grew" if nrr > 1 else "shrank" if nrr < 1 else "held"
+    kept = f"; {numbers.percent(grr, edges=(1.0,))} was kept before any expansion" if grr is not None else ""
+    return f"The base of a year ago {verb}: NRR {numbers.percent(nrr, edges=(1.0,))}{kept}"
+
+
+def _last(points: tuple[Point, ...]) -> float | None:
+    return points[-1].value if points else None
+
+
+def win_title(report: BoardReport) -> str:
+    judged = [value for value in report.win_rates if value.value is not None and value.status != "low_sample"]
+    if not judged:
+        return "Too few closed deals in any segment to name one"
+    worst = min(judged, key=lambda value: value.value or 0)
+    name, rate = _segment(worst), numbers.percent(worst.value or 0)
+    if len(judged) == 1:
+        return f"{name} wins {rate} (n={worst.n or 0}); the other segments closed too few deals to judge"
+    best = max(judged, key=lambda value: value.value or 0)
+    if best.value == worst.value:
+        return f"Every segment with enough deals wins {rate}"
+    top = f"{_segment(best)} {numbers.percent(best.value or 0)} (n={best.n or 0})"
+    return f"{name} wins least, {rate} (n={worst.n or 0}); {top} most"
+
+
+def _segment(value: KpiValue) -> str:
+    return plain(next(iter(value.segment.values()), "All"), 40)
+
+
+def pipeline_title(report: BoardReport) -> str:
+    rows = open_stages(report)
+    if not any(row.deals for row in rows):
+        return "No deal is open"
+    largest = max(rows, key=lambda row: row.amount)
+    amount, deals = sum(row.amount for row in rows), sum(row.deals for row in rows)
+    return (
+        f"{numbers.money_short(amount, report.currency)} is open in {deals:,} deals,"
+        f" the largest part in {plain(largest.label)} ({numbers.money_short(largest.amount, report.currency)})"
+    )
+
+
+def owners_sentence(report: BoardReport) -> str | None:
+    """How the findings spread over owners, without a name: the board sees the altitude, not the person."""
+    owners = report.quality.owners if report.quality else ()
+    total = sum(owner.findings for owner in owners)
+    if not total:
+        return None
+    most = max(owner.findings for owner in owners)
+    return (
+        f"The findings belong to {len(owners):,} owners; the one with most has"
+        f" {most:,} of {total:,}. The operator's quality list names the records to mend."
+    )
+
+
+def movement(step: Movement, currency: str, exact: bool = False) -> str:
+    """A signed amount: ``+$90K``, ``-$54K``, ``$0``."""
+    return _signed(step.amount, currency, exact)
+
+
+def _signed(amount: int, currency: str, exact: bool = False) -> str:
+    text = numbers.money(amount, currency) if exact else numbers.money_short(amount, currency)
+    return f"+{text}" if amount > 0 else text
+
+
+def _lower(label: str) -> str:
+    return label[:1].lower() + label[1:] if not label[:2].isupper() else label

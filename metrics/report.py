@@ -1,0 +1,243 @@
+"""From the store to the board report: which numbers, over which months, with which records behind them.
+
+Nothing is computed here: every number comes from ``metrics.compute`` and every sentence from ``metrics.wording``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from inspect import cleandoc
+from typing import Final
+
+import polars as pl
+
+from metrics import caveats, compute, trust
+from metrics.board import (
+    BoardReport,
+    Bridge,
+    Definition,
+    Evidence,
+    LeftOut,
+    Movement,
+    Point,
+    Quality,
+    Record,
+    ScoreRow,
+    StageRow,
+)
+from metrics.facts import Facts
+from metrics.judge import Judge
+from metrics.kpi import Kpi, KpiValue
+from metrics.period import shift
+from metrics.playbook import Playbook, load
+from metrics.render import wording
+from metrics.render.numbers import month_name
+from metrics.render.safe import record_url
+from pipeline.company import Company
+from pipeline.records import SourceInfo
+from pipeline.store import Store
+
+__all__ = ["BoardReport", "build_report"]
+
+MONTHS: Final = 36  # of the trends
+EVIDENCE_SHOWN: Final = 25
+LEFT_OUT_SHOWN: Final = 50
+_BOARD: Final = ("arr", "arr_new_logo", "nrr", "grr", "pipeline_coverage", "win_rate")  # always computed
+_MOVEMENTS: Final = (
+    ("arr_new_logo", "new_logo", "New logo", 1),
+    ("arr_expansion_seat", "expansion_seat", "Seat expansion", 1),
+    ("arr_expansion_module", "expansion_module", "Module expansion", 1),
+    ("arr_expansion_other", "expansion_other", "Other expansion", 1),
+    ("arr_reactivation", "reactivation", "Reactivation", 1),
+    ("arr_contraction", "contraction", "Contraction", -1),
+    ("arr_churn", "churn", "Churn", -1),
+    ("fx", "fx", "Exchange rates", 1),
+)
+_CRM: Final = {"salesforce": "Salesforce", "hubspot": "HubSpot"}
+_Values = Mapping[tuple[str, str], KpiValue]  # (KPI, month) -> value
+
+
+def build_report(
+    store: Store, company: Company, month: str, as_of: datetime, playbook: Playbook | None = None
+) -> BoardReport:
+    """The board report of a month as known at ``as_of`` (aware), from the store alone.
+
+    ``playbook``: the company's own where not given. An empty or never synced CRM gives a report that says so.
+    Raises ``ConfigurationError`` for a malformed month, one in the future, or a bad playbook.
+    """
+    book = playbook or load(company.playbook)
+    months = [shift(month, back) for back in range(1 - MONTHS, 1)]
+    with store.reading() as reader:
+        facts = Facts.load(reader, company, months, as_of)
+        info = reader.source_info(company.name)
+        synced_at = reader.last_sync(company.name)
+    quality = trust.quality(store, company, as_of) if info and _records(facts) else None
+    return report_of(facts, month, book, info, synced_at, quality)
+
+
+def report_of(
+    facts: Facts,
+    month: str,
+    book: Playbook,
+    info: SourceInfo | None = None,
+    synced_at: datetime | None = None,
+    quality: Quality | None = None,
+) -> BoardReport:
+    """The board report of the last of the facts' months; pure."""
+    report = BoardReport(
+        company=facts.company.name,
+        playbook=book.title,
+        month=month,
+        period=month,
+        state_on=facts.calendar.day(month),
+        known_at=facts.known_at,
+        currency=facts.currency,
+        crm=_CRM.get(info.source, info.source.title()) if info else "The CRM",
+        records=_records(facts),
+        timezone=facts.company.timezone,
+        synced_at=synced_at,
+        quality=quality,
+        caveats=caveats.of(facts, info, []),
+    )
+    if not report.empty:
+        report = _filled(report, facts, book, info)
+    return replace(report, headline=wording.headline(report))
+
+
+def _records(facts: Facts) -> int:
+    return facts.live("accounts").height + facts.live("deals").height
+
+
+def _filled(report: BoardReport, facts: Facts, book: Playbook, info: SourceInfo | None) -> BoardReport:
+    known = compute.registered()
+    judge = Judge(book)
+    headline = [name for name in book.headline if name in known]
+    wanted = [*headline, *(name for name in _BOARD if name not in headline)]
+    values = {(value.id, value.month): value for value in compute.compute(facts, wanted, judge=judge)}
+    scorecard = tuple(_row(name, report.month, values, book, known[name]) for name in headline)
+    links = info.links if info else {}
+    left_out = compute.left_out(facts)
+    of_month, of_year = _bridges(compute.bridge(facts), report.month)
+    return replace(
+        report,
+        scorecard=scorecard,
+        bridge_month=of_month,
+        bridge_year=of_year,
+        arr_trend=_begun(_series("arr", facts.months, values)),
+        nrr_trend=_begun(_series("nrr", facts.months, values)),
+        grr_trend=_begun(_series("grr", facts.months, values)),
+        win_rates=_win_rates(facts, report.month, judge),
+        pipeline=_pipeline(compute.pipeline_by_stage(facts)),
+        left_out=_left_out(left_out, links),
+        left_out_total=left_out.height,
+        caveats=caveats.of(facts, info, [row.now for row in scorecard]),
+        definitions=tuple(_definition(known[name]) for name in wanted),
+        evidence=tuple(_evidence(known[name], facts, report.month, links) for name in headline),
+    )
+
+
+def _row(name: str, month: str, values: _Values, book: Playbook, kpi: Kpi) -> ScoreRow:
+    return ScoreRow(
+        now=values[name, month],
+        last_month=values.get((name, shift(month, -1))),
+        year_ago=values.get((name, shift(month, -12))),
+        series=_series(name, [shift(month, back) for back in range(-11, 1)], values),
+        edges=book.edges(name),
+        higher_is_better=kpi.higher_is_better,
+    )
+
+
+def _series(name: str, months: Sequence[str], values: _Values) -> tuple[Point, ...]:
+    found = ((month, values.get((name, month))) for month in months)
+    return tuple(Point(month, value.value if value else None) for month, value in found)
+
+
+def _begun(points: tuple[Point, ...]) -> tuple[Point, ...]:
+    """From the first month on that has a value above nought: before it there was no business to speak of."""
+    first = next((index for index, point in enumerate(points) if point.value), len(points))
+    return points[first:]
+
+
+def _bridges(table: pl.DataFrame, month: str) -> tuple[Bridge, Bridge]:
+    """The month's bridge, and that of the twelve months which end with it (a chain, so it ties too)."""
+    year = table.filter(pl.col("month") > shift(month, -12), pl.col("month") <= month).sort("month")
+    name = month_name(month)
+    return _bridge(name, year.filter(month=month)), _bridge(f"12 months to {name}", year)
+
+
+def _bridge(label: str, rows: pl.DataFrame) -> Bridge:
+    sums = rows.select(pl.col(column).sum() for _, column, _, _ in _MOVEMENTS).row(0, named=True)
+    return Bridge(
+        label=label,
+        opening=rows["opening"][0],
+        movements=tuple(
+            Movement(name, title, sign * sums[column]) for name, column, title, sign in _MOVEMENTS
+        ),
+        closing=rows["closing"][-1],
+    )
+
+
+def _win_rates(facts: Facts, month: str, judge: Judge) -> tuple[KpiValue, ...]:
+    """By size segment, the largest sample first; the bucket ``unknown`` is always among them."""
+    values = compute.compute(facts, ["win_rate"], cut="size", judge=judge)
+    rates = [value for value in values if value.month == month]
+    return tuple(sorted(rates, key=lambda value: (-(value.n or 0), *value.segment.values())))
+
+
+def _pipeline(table: pl.DataFrame) -> tuple[StageRow, ...]:
+    """Stages in the order of the process; the pipeline is named where there are several."""
+    several = table["pipeline"].n_unique() > 1
+    return tuple(
+        StageRow(
+            stage=row["stage"] or "",
+            label=f"{row['label']} ({row['pipeline']})" if several and row["pipeline"] else row["label"],
+            deals=row["deals"],
+            amount=row["amount"],
+            open=None if row["outcome"] is None else row["outcome"] == "open",
+            unconverted=row["unconverted"],
+        )
+        for row in table.iter_rows(named=True)
+    )
+
+
+def _left_out(table: pl.DataFrame, links: Mapping[str, str]) -> tuple[LeftOut, ...]:
+    """The largest first: what is missing most."""
+    largest = table.sort(pl.col("value").abs(), "external_id", descending=[True, False], nulls_last=True)
+    return tuple(
+        LeftOut(
+            external_id=row["external_id"],
+            name=row["name"] or "",
+            reason=f"{row['reason']}; not in {row['kpis']}",
+            url=record_url(links.get(row["object"]), row["external_id"]),
+        )
+        for row in largest.head(LEFT_OUT_SHOWN).iter_rows(named=True)
+    )
+
+
+def _definition(kpi: Kpi) -> Definition:
+    """The documentation of the KPI's module."""
+    module = sys.modules[f"metrics.kpis.{kpi.id}"]
+    return Definition(kpi.id, kpi.title, kpi.definition, cleandoc(module.__doc__ or ""))
+
+
+def _evidence(kpi: Kpi, facts: Facts, month: str, links: Mapping[str, str]) -> Evidence:
+    frame = kpi.evidence(facts, month)
+    return Evidence(
+        kpi=kpi.id,
+        title=kpi.title,
+        total=frame.height,
+        unit=kpi.parts[0] or kpi.unit,
+        records=tuple(
+            Record(
+                name=row["name"] or "",
+                external_id=row["external_id"] or "",
+                contribution=row["contribution"],
+                note=row["note"] or "",
+                url=record_url(links.get(row["object"]), row["external_id"] or ""),
+            )
+            for row in frame.head(EVIDENCE_SHOWN).iter_rows(named=True)
+        ),
+    )

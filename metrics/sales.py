@@ -1,0 +1,100 @@
+"""New-business outcomes and the in-quarter pipeline, month by month.
+
+Source: kpis.md section 3 and 4, rulings 2, 3, 5, 6, 18 to 21, 26.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import deals as deal_facts
+from metrics import timeline
+from metrics.currency import Rates
+from metrics.period import Calendar
+
+PIPELINE_TYPES = ("new", "expansion")
+
+
+def named(frame: pl.DataFrame, owners: pl.DataFrame, pipelines: pl.DataFrame) -> pl.DataFrame:
+    """``frame`` with owner_id and pipeline replaced by ``owner`` and ``pipeline`` as they are printed."""
+    return (
+        frame.join(owners, on="owner_id", how="left")
+        .join(pipelines, on="pipeline", how="left")
+        .with_columns(owner=pl.coalesce("owner", "owner_id"), pipeline=pl.coalesce("label", "pipeline"))
+        .drop("label")
+    )
+
+
+def closed(deals: pl.DataFrame, periods: pl.DataFrame, calendar: Calendar, rates: Rates) -> pl.DataFrame:
+    """Qualified new-business deals won or lost in each month's fiscal quarter, from its first day to D.
+
+    ``deals``: from ``metrics.deals.describe``. Columns: those of ``deals``, month, won, value (ARR at the rate of the
+    outcome day in the report's currency; null where the deal has no ARR or its currency no rate).
+    """
+    decided = deals.filter(
+        (pl.col("deal_type") == "new")
+        & pl.col("outcome").is_in(["won", "lost"])
+        & pl.col("qualified_day").is_not_null()
+    )
+    valued = rates.convert(decided, "arr_value", "outcome_day", "value")
+    months = periods.select("month", "day", "quarter_first")
+    return (
+        valued.with_columns(quarter_first=calendar.quarter_first(pl.col("outcome_day")))
+        .join(months, on="quarter_first")
+        .filter(pl.col("outcome_day") <= pl.col("day"))
+        .with_columns(won=pl.col("outcome") == "won")
+        .drop("quarter_first", "day")
+        .sort("month", "outcome_day", "external_id")
+    )
+
+
+def snapshots(
+    raw: pl.DataFrame,
+    deals: pl.DataFrame,
+    changes: pl.DataFrame,
+    stages: pl.DataFrame,
+    periods: pl.DataFrame,
+    rates: Rates,
+) -> pl.DataFrame:
+    """New and expansion deals open at the end of the quarter's 21st day that should close from then on in it.
+
+    ``raw``: deals with the CRM's current values; ``deals``: described. Columns: month, external_id, name, stage,
+    amount, currency, close_date (all as of that day), value (amount at that day's rate, blank 0; null where the
+    currency has no rate), the cuts, and unlogged (no stage history: its present state stands in). Months whose
+    snapshot lies in the future are absent.
+    """
+    known = periods.filter("snapshot_known")
+    moments = known.select("quarter_first", "quarter_last", "snapshot_day", at="snapshot_at").unique()
+    traits = deals.filter(pl.col("deal_type").is_in(PIPELINE_TYPES)).select(
+        "external_id", "size", "industry", "motion", "deal_type", "unlogged"
+    )
+    base = raw.select(
+        "external_id", "name", "created_at", "pipeline", "owner_id", "stage", "amount", "currency", "close_date",
+        "is_closed", "is_won", "pilot", "pilot_converted",
+    ).join(traits, on="external_id")  # fmt: skip
+    then = timeline.states(base, changes, moments, ("pipeline", "stage", "amount", "close_date"))
+    moved = (
+        changes.filter(pl.col("field") == "stage").group_by("deal_id").agg(_moved=pl.col("changed_at").max())
+    )
+    staged = timeline.with_stage(then, stages).rename({"outcome": "stage_outcome"})
+    judged = staged.join(moved, left_on="external_id", right_on="deal_id", how="left")
+    # The CRM's own flags speak of its present stage only.
+    present = pl.col("_moved").is_null() | (pl.col("at") >= pl.col("_moved"))
+    flagged = judged.with_columns(
+        pl.when(present).then(flag).alias(flag) for flag in ("is_closed", "is_won")
+    ).with_columns(stage_outcome=deal_facts.stage_outcome())
+    kept = flagged.filter(
+        (deal_facts.outcome(pl.col("snapshot_day")) == "open")
+        & (pl.col("close_date") >= pl.col("snapshot_day"))
+        & (pl.col("close_date") <= pl.col("quarter_last"))
+    ).with_columns(pl.col("amount").fill_null(0))
+    valued = rates.convert(kept, "amount", "snapshot_day", "value")
+    return (
+        known.select("month", "quarter_first")
+        .join(valued, on="quarter_first")
+        .select(
+            "month", "external_id", "name", "deal_type", "stage", "amount", "currency", "close_date", "value",
+            "size", "industry", "motion", "owner_id", "pipeline",
+        )
+        .sort("month", "external_id")
+    )  # fmt: skip

@@ -1,0 +1,196 @@
+"""Frames into tables and back, as fast as each database's own way of moving rows.
+
+SQLite: one prepared statement over the rows of a frame. PostgreSQL: COPY of polars' CSV into a staging table and one
+merge. Both count only rows that truly changed. Reading builds a frame from what the driver fetches in bulk.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, Table
+
+_TEXT_INSTANT = "%Y-%m-%d %H:%M:%S%.6f"  # how SQLite keeps an instant
+_READ_INSTANT = "%Y-%m-%d %H:%M:%S%.f"
+
+
+@dataclass(frozen=True)
+class Merge:
+    """What happens to a row that is there already.
+
+    ``compare``: columns that are set, and whose difference makes a change. ``stamp``: columns set along with a
+    change. ``known``: of ``compare``, those in which a null never replaces a value. ``newest``: a column in which an
+    older value loses, so that a late writer does not undo a newer one. All other columns keep their first value.
+    """
+
+    compare: tuple[str, ...]
+    stamp: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    newest: str | None = None
+
+
+def upsert(connection: Connection, table: Table, frame: pl.DataFrame, merge: Merge) -> int:
+    """Insert or update every row of ``frame`` (keys unique); returns how many rows are new or differ now."""
+    if frame.is_empty():
+        return 0
+    keys = [column.name for column in table.primary_key]
+    if connection.dialect.name == "sqlite":
+        values = ", ".join("?" for _ in frame.columns)
+        sql = f"{_insert(table, frame.columns)} VALUES ({values}) {_conflict(table, keys, merge, 'IS NOT')}"
+        return executemany(connection, sql, _for_sqlite(frame).rows())
+    stage = f"stage_{table.name}"
+    columns = _list(frame.columns)
+    order = ", ".join(_name(key) for key in keys)
+    cursor = _raw(connection).cursor()
+    cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE {table.name}) ON COMMIT DELETE ROWS")
+    _copy_in(cursor, f"{stage} ({columns})", frame)
+    cursor.execute(
+        f"{_insert(table, frame.columns)} SELECT {columns} FROM {stage} ORDER BY {order} "  # noqa: S608
+        f"{_conflict(table, keys, merge, 'IS DISTINCT FROM')}"
+    )
+    changed = int(cursor.rowcount)
+    cursor.execute(f"DELETE FROM {stage}")  # noqa: S608
+    return changed
+
+
+def update(connection: Connection, table: Table, frame: pl.DataFrame, keys: Sequence[str]) -> int:
+    """Set the columns of ``frame`` on the rows its ``keys`` name; returns how many rows there were."""
+    if frame.is_empty():
+        return 0
+    targets = [column for column in frame.columns if column not in keys]
+    if connection.dialect.name == "sqlite":
+        assignments = ", ".join(f"{_name(column)} = ?" for column in targets)
+        condition = " AND ".join(f"{_name(key)} = ?" for key in keys)
+        sql = f"UPDATE {table.name} SET {assignments} WHERE {condition}"  # noqa: S608
+        return executemany(connection, sql, _for_sqlite(frame).select(*targets, *keys).rows())
+    stage = f"stage_{table.name}_update"
+    cursor = _raw(connection).cursor()
+    cursor.execute(
+        f"CREATE TEMP TABLE {stage} ON COMMIT DROP AS SELECT {_list(frame.columns)} FROM {table.name} WITH NO DATA"  # noqa: S608
+    )
+    _copy_in(cursor, f"{stage} ({_list(frame.columns)})", frame)
+    assignments = ", ".join(f"{_name(column)} = s.{_name(column)}" for column in targets)
+    condition = " AND ".join(f"t.{_name(key)} = s.{_name(key)}" for key in keys)
+    cursor.execute(f"UPDATE {table.name} t SET {assignments} FROM {stage} s WHERE {condition}")  # noqa: S608
+    changed = int(cursor.rowcount)
+    cursor.execute(f"DROP TABLE {stage}")
+    return changed
+
+
+def executemany(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Run one prepared SQLite statement over many rows; returns how many rows it changed."""
+    cursor = _raw(connection).cursor()
+    try:
+        cursor.executemany(sql, rows)
+        return int(cursor.rowcount)
+    finally:
+        cursor.close()
+
+
+def read(connection: Connection, table: Table, schema: pl.Schema, equal: Mapping[str, str]) -> pl.DataFrame:
+    """The rows whose columns ``equal`` the given texts, in ``schema``, in no particular order."""
+    columns = list(schema)
+    if connection.dialect.name == "sqlite":
+        condition = " AND ".join(f"{_name(column)} = ?" for column in equal)
+        query = f"SELECT {_list(columns)} FROM {table.name} WHERE {condition}"  # noqa: S608
+        cursor = _raw(connection).cursor()
+        try:
+            rows = cursor.execute(query, tuple(equal.values())).fetchall()
+        finally:
+            cursor.close()
+        raw = pl.DataFrame(
+            rows, schema={name: _carrier(dtype) for name, dtype in schema.items()}, orient="row"
+        )
+        return raw.select(_restored(name, dtype, "1") for name, dtype in schema.items())
+    selected = ", ".join(
+        f"{_name(name)} AT TIME ZONE 'UTC'" if isinstance(dtype, pl.Datetime) else _name(name)
+        for name, dtype in schema.items()
+    )
+    condition = " AND ".join(f"{_name(column)} = %s" for column in equal)
+    buffer = io.BytesIO()
+    copy = f"COPY (SELECT {selected} FROM {table.name} WHERE {condition}) TO STDOUT (FORMAT csv)"  # noqa: S608
+    with _raw(connection).cursor().copy(copy, tuple(equal.values())) as stream:
+        for block in stream:
+            buffer.write(block)
+    if not buffer.tell():
+        return pl.DataFrame(schema=schema)
+    buffer.seek(0)
+    carriers = {name: pl.String if dtype == pl.Boolean else _carrier(dtype) for name, dtype in schema.items()}
+    raw = pl.read_csv(buffer, has_header=False, schema=carriers)
+    return raw.select(_restored(name, dtype, "t") for name, dtype in schema.items())
+
+
+def _raw(connection: Connection) -> Any:
+    return connection.connection.driver_connection
+
+
+def _name(column: str) -> str:
+    return f'"{column}"'
+
+
+def _list(columns: Sequence[str]) -> str:
+    return ", ".join(_name(column) for column in columns)
+
+
+def _insert(table: Table, columns: Sequence[str]) -> str:
+    return f"INSERT INTO {table.name} ({_list(columns)})"
+
+
+def _conflict(table: Table, keys: Sequence[str], merge: Merge, differs: str) -> str:
+    def here(column: str) -> str:
+        return f"{table.name}.{_name(column)}"
+
+    def new(column: str) -> str:
+        return f"excluded.{_name(column)}"
+
+    def value(column: str) -> str:
+        return f"COALESCE({new(column)}, {here(column)})" if column in merge.known else new(column)
+
+    if not merge.compare:
+        return f"ON CONFLICT ({_list(keys)}) DO NOTHING"
+    assignments = ", ".join(f"{_name(column)} = {value(column)}" for column in (*merge.compare, *merge.stamp))
+    changed = " OR ".join(f"{here(column)} {differs} {value(column)}" for column in merge.compare)
+    guard = ""
+    if merge.newest is not None:
+        old, fresh = here(merge.newest), new(merge.newest)
+        guard = f" AND ({old} IS NULL OR {fresh} IS NULL OR {fresh} >= {old})"
+    return f"ON CONFLICT ({_list(keys)}) DO UPDATE SET {assignments} WHERE ({changed}){guard}"
+
+
+def _copy_in(cursor: Any, target: str, frame: pl.DataFrame) -> None:
+    with cursor.copy(f"COPY {target} FROM STDIN (FORMAT csv)") as stream:
+        for part in frame.iter_slices(50_000):
+            stream.write(part.write_csv(include_header=False).encode())
+
+
+def _for_sqlite(frame: pl.DataFrame) -> pl.DataFrame:
+    def plain(name: str, dtype: pl.DataType) -> pl.Expr:
+        if isinstance(dtype, pl.Datetime):
+            return pl.col(name).dt.strftime(_TEXT_INSTANT)
+        if dtype == pl.Date:
+            return pl.col(name).dt.strftime("%Y-%m-%d")
+        return pl.col(name).cast(pl.String) if dtype.is_decimal() else pl.col(name)
+
+    return frame.select(plain(name, dtype) for name, dtype in frame.schema.items())
+
+
+def _carrier(dtype: pl.DataType) -> pl.DataType:
+    """What a driver's value is held in before it becomes ``dtype``."""
+    if dtype == pl.Boolean:
+        return pl.Int64()
+    return pl.String() if dtype.is_temporal() or dtype.is_decimal() else dtype
+
+
+def _restored(name: str, dtype: pl.DataType, true: str) -> pl.Expr:
+    column = pl.col(name)
+    if isinstance(dtype, pl.Datetime):
+        return column.str.to_datetime(_READ_INSTANT, time_unit="us").dt.replace_time_zone("UTC")
+    if dtype == pl.Date:
+        return column.str.to_date("%Y-%m-%d")
+    if dtype == pl.Boolean:
+        return column.cast(pl.String) == true
+    return column.cast(dtype)

@@ -1,0 +1,256 @@
+"""The connection to the store's database, and its errors in words for a person.
+
+Everything that SQLite and PostgreSQL do differently on the way in lies here and in ``bulk``.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from connectors.errors import BoardlineError, ConfigurationError, CredentialError, UnreachableError
+
+BUSY_SECONDS = 30  # how long to wait for another writer before giving up
+WRITE = "boardline_write"  # execution option of a connection: take the write lock at BEGIN
+
+
+class StoreError(BoardlineError):
+    """The store failed at work (disk full, locked, connection lost). Nothing of the transaction was kept."""
+
+
+def parse(url: str) -> URL:
+    """A store URL as SQLAlchemy wants it. Raises ``ConfigurationError`` for anything but the two databases."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise ConfigurationError(
+            "store.url is not a database URL; write sqlite:///boardline.db or postgresql://user@host/name"
+        ) from error
+    backend = parsed.drivername.split("+")[0]
+    if backend in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise ConfigurationError(
+            f"store.url: there is no store on {backend!r}; write sqlite:///boardline.db or postgresql://user@host/name"
+        )
+    if not parsed.database or parsed.database == ":memory:":
+        raise ConfigurationError(
+            "store.url: a store in memory forgets everything; name a file: sqlite:///boardline.db"
+        )
+    return parsed.set(drivername="sqlite")
+
+
+def connect(url: URL) -> Engine:
+    """An engine with our settings; opens no connection yet."""
+    try:
+        if url.drivername == "sqlite":
+            engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+            event.listen(engine, "connect", _configure_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        defaults = {"connect_timeout": "10", "application_name": "boardline"}
+        given = dict(url.query)
+        return create_engine(
+            url,
+            pool_pre_ping=True,
+            connect_args={
+                **{name: value for name, value in defaults.items() if name not in given},
+                "options": f"-c timezone=UTC -c lock_timeout={BUSY_SECONDS}s {given.get('options', '')}".strip(),
+            },
+        )
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise ConfigurationError(f"store.url cannot be used: {error}") from error
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves, so that DDL and reads are in transactions too
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")  # a committed page survives a power cut, not only a kill
+    cursor.execute("PRAGMA cache_size = -65536")
+    cursor.execute("PRAGMA temp_store = MEMORY")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writing = connection.get_execution_options().get(WRITE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def check_file(url: URL, *, create: bool) -> None:
+    """Say what is wrong with an SQLite file before the driver does, in fewer words than we need."""
+    if url.drivername != "sqlite" or url.database is None:
+        return
+    path = Path(url.database)
+    folder = path.parent
+    if not folder.is_dir():
+        raise ConfigurationError(
+            f"store {path}: the folder {folder} does not exist; create it, or correct store.url"
+        )
+    if path.is_dir():
+        raise ConfigurationError(f"store {path}: this is a folder, not a file; correct store.url")
+    if not path.exists():
+        if not create:
+            raise ConfigurationError(
+                f"store {path}: there is no such file yet; run `boardline sync --once` first"
+            )
+        if not os.access(folder, os.W_OK):
+            raise ConfigurationError(
+                f"store {path}: the folder {folder} is not writable; change its permissions"
+            )
+        return
+    if not os.access(path, os.R_OK):
+        raise ConfigurationError(
+            f"store {path}: the file cannot be read; change its permissions or store.url"
+        )
+    if not os.access(path, os.W_OK):
+        raise ConfigurationError(f"store {path}: the file is read-only; make it writable or name another one")
+
+
+def missing_file(url: str) -> Path | None:
+    """The SQLite file of a store that does not exist yet, in a folder where it could; else None."""
+    parsed = parse(url)
+    if parsed.drivername != "sqlite" or parsed.database is None or Path(parsed.database).exists():
+        return None
+    check_file(parsed, create=True)
+    return Path(parsed.database)
+
+
+@contextmanager
+def translated(url: URL) -> Iterator[None]:
+    """Turn a database driver's exception into one of ours, naming the file or host, never the password."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _in_words(url, error.orig if error.orig is not None else error) from error
+    except (sqlite3.Error, psycopg.Error, SQLAlchemyError) as error:
+        raise _in_words(url, error) from error
+
+
+def where(url: URL) -> str:
+    """How messages name the store: the file, or host and database."""
+    if url.drivername == "sqlite":
+        return f"store {url.database}"
+    host = url.host or url.query.get("host") or "localhost"
+    return f"store {url.database} on {host}{f':{url.port}' if url.port else ''}"
+
+
+def _in_words(url: URL, error: BaseException) -> BoardlineError:
+    place = where(url)
+    text = " ".join(str(error).split())
+    if url.password:
+        text = text.replace(str(url.password), "***")
+    for marks, kind, explanation in _SQLITE if url.drivername == "sqlite" else _POSTGRES:
+        if any(mark in text.lower() for mark in marks):
+            return kind(f"{place}: {explanation}")
+    if isinstance(error, psycopg.OperationalError):
+        return UnreachableError(f"{place}: the connection failed ({text}); check the server and store.url")
+    return StoreError(f"{place}: {text}; nothing of this step was kept")
+
+
+_Known = tuple[tuple[tuple[str, ...], type[BoardlineError], str], ...]
+
+_SQLITE: _Known = (
+    (
+        ("file is not a database", "file is encrypted"),
+        ConfigurationError,
+        "this file is not an SQLite database; correct store.url, or move the file away",
+    ),
+    (
+        ("malformed",),
+        StoreError,
+        "the database is damaged; restore it from a backup, or move it away and run `boardline sync --once --full`",
+    ),
+    (
+        ("readonly database", "read-only"),
+        ConfigurationError,
+        "the file is read-only; make it writable or name another one in store.url",
+    ),
+    (
+        ("unable to open",),
+        ConfigurationError,
+        "the file cannot be opened; check its folder and permissions, or correct store.url",
+    ),
+    (
+        ("disk is full",),
+        StoreError,
+        "the disk is full; nothing of this step was kept, free some space and go on",
+    ),
+    (
+        ("locked",),
+        StoreError,
+        f"another process kept it locked for {BUSY_SECONDS} seconds; nothing of this step was kept, try again",
+    ),
+    (
+        ("disk i/o error",),
+        StoreError,
+        "the disk failed; nothing of this step was kept, check the disk and go on",
+    ),
+)
+
+_POSTGRES: _Known = (
+    (
+        ("password authentication failed", "no password supplied", "authentication failed"),
+        CredentialError,
+        "the user name or password is wrong; correct the secret that store.url names",
+    ),
+    (
+        ("no pg_hba.conf entry",),
+        CredentialError,
+        "the server does not admit this user from here (pg_hba.conf)",
+    ),
+    (('role "',), CredentialError, "the server does not know this user; correct the user in store.url"),
+    (('database "',), ConfigurationError, "there is no such database; create it, or correct store.url"),
+    (
+        ("permission denied",),
+        CredentialError,
+        "the user lacks a permission; grant it CREATE and write on its schema",
+    ),
+    (
+        ("could not translate host", "name or service not known", "failed to resolve host"),
+        ConfigurationError,
+        "there is no such host; correct store.url",
+    ),
+    (
+        ("connection refused", "no such file or directory"),
+        UnreachableError,
+        "the server does not answer; start it, or correct host and port in store.url",
+    ),
+    (
+        ("timeout expired", "connection timeout"),
+        UnreachableError,
+        "the server did not answer in time; try again later",
+    ),
+    (("no space left", "disk full"), StoreError, "the server's disk is full; nothing of this step was kept"),
+    (
+        ("lock timeout",),
+        StoreError,
+        f"another process kept rows locked for {BUSY_SECONDS} seconds; nothing of this step was kept, try again",
+    ),
+    (
+        ("deadlock detected",),
+        StoreError,
+        "two writers blocked each other; nothing of this step was kept, try again",
+    ),
+    (
+        (
+            "server closed the connection",
+            "terminating connection",
+            "connection is lost",
+            "the connection is closed",
+        ),
+        UnreachableError,
+        "the connection was lost; nothing of this step was kept, try again",
+    ),
+)

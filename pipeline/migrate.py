@@ -1,0 +1,70 @@
+"""The store's schema: which revision it is at, and how it comes to this program's.
+
+Revisions lie in ``pipeline/migrations/versions``; Alembic runs them in process, in one transaction, under a lock,
+so that two programs starting together upgrade once.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, inspect, text
+
+from connectors.errors import ConfigurationError
+
+HEAD: Final = "0001"  # the newest revision this program knows; a test compares it with the files
+FOLDER: Final = Path(__file__).parent / "migrations"
+_LOCK: Final = 5_027_731_904_223_117  # any number that only Boardline uses
+
+
+def revision(connection: Connection) -> str | None:
+    """The revision the database is at; None: it has no tables of ours."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    value = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if value is None else str(value)
+
+
+def check(connection: Connection, place: str) -> bool:
+    """Whether the schema is this program's; False: it is older or not there yet.
+
+    Raises ``ConfigurationError`` for a store that a newer Boardline wrote, and for a foreign database.
+    """
+    found = revision(connection)
+    if found == HEAD:
+        return True
+    if found is None:
+        foreign = set(inspect(connection).get_table_names()) & {"deals", "accounts", "runs"}
+        if foreign:
+            raise ConfigurationError(
+                f"{place}: it holds tables of something else ({', '.join(sorted(foreign))}); name an empty database"
+            )
+        return False
+    if found not in _known():
+        raise ConfigurationError(
+            f"{place}: a newer Boardline wrote it (schema {found}, this program knows {HEAD}); upgrade Boardline"
+        )
+    return False
+
+
+def upgrade(connection: Connection, place: str) -> None:
+    """Bring the schema to ``HEAD`` inside the connection's transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    if check(connection, place):
+        return
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+@cache
+def _known() -> frozenset[str]:
+    """Every revision this program has a script for."""
+    return frozenset(path.name.split("_")[0] for path in (FOLDER / "versions").glob("[0-9]*.py"))

@@ -1,0 +1,91 @@
+"""What the store tells about itself: plain data, one class per administrative table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from connectors.source import FieldState
+
+RunStatus = Literal["running", "ok", "failed", "skipped", "stopped"]
+DeliveryStatus = Literal["pending", "posted", "unknown", "failed"]
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What the company's CRM showed us at ``refreshed_at``.
+
+    ``links``: table -> URL with {id}. ``fields``: table -> column -> state. ``history``: deal fields whose past the
+    CRM keeps. ``fingerprint`` stands for the mapping under which the stored rows were read.
+    """
+
+    company: str
+    source: str
+    home_currency: str
+    links: Mapping[str, str]
+    fields: Mapping[str, Mapping[str, FieldState]]
+    history: frozenset[str]
+    notes: tuple[str, ...]
+    fingerprint: str
+    refreshed_at: datetime
+
+    def measurable(self, table: str, column: str) -> bool:
+        """Whether a column can be judged: false where the CRM hides it or the company has no field for it."""
+        state = self.fields.get(table, {}).get(column)
+        return state is None or state.state == "mapped"
+
+    def link(self, table: str, external_id: str) -> str | None:
+        """The record's address in the CRM, where the CRM has one."""
+        pattern = self.links.get(table)
+        return None if pattern is None else pattern.replace("{id}", external_id)
+
+
+@dataclass(frozen=True)
+class CursorState:
+    """Where reading one stream goes on; ``complete``: its last pass came to its end."""
+
+    source: str
+    stream: str
+    cursor: Mapping[str, Any]
+    complete: bool
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One stream in one pass. ``seconds`` is null while it runs."""
+
+    id: int
+    company: str
+    source: str
+    stream: str
+    started_at: datetime
+    finished_at: datetime | None
+    status: str
+    rows: int
+    changed: int
+    deleted: int
+    quarantined: int
+    requests: int
+    seconds: float | None
+    error: str | None
+    remedy: str | None
+
+
+@dataclass(frozen=True)
+class DeliveryRecord:
+    """One version of one month's summary for one destination."""
+
+    company: str
+    month: str
+    destination: str
+    version: int
+    key: str
+    status: str
+    content_hash: str
+    location: str | None
+    created_at: datetime
+    posted_at: datetime | None
+    error: str | None

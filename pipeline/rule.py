@@ -1,0 +1,80 @@
+"""What a data-quality rule is: a fault it knows, and how to find it in columns.
+
+A rule is a module ``pipeline.rules.<id>`` with one frozen constant ``RULE: Rule``. Its docstring is its documentation.
+Rules see frames as they are known at ``as_of``; for a moment of the past the caller hands over the frames of then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal, cast
+
+import polars as pl
+
+from connectors import registry
+from pipeline.company import Company
+from pipeline.records import SourceInfo
+
+Severity = Literal["error", "warning"]
+Frames = Mapping[str, pl.DataFrame]
+
+# What ``find`` returns: one row per fault. ``other_id`` is the partner of a pair, "" where there is none; ``message``
+# says the fault in words, with the values, and without ids.
+FOUND: Final = pl.Schema(
+    {"external_id": pl.String, "other_id": pl.String, "owner_id": pl.String, "message": pl.String}
+)
+JUDGED: Final = pl.Schema(
+    {
+        "rule": pl.String,
+        "object": pl.String,
+        "external_id": pl.String,
+        "other_id": pl.String,
+        "owner_id": pl.String,
+        "severity": pl.String,
+        "message": pl.String,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule.
+
+    ``object``: the table whose records it judges. ``tables``: all it reads. ``remedy``: what a person should do.
+    ``needs``: (table, column) pairs without which it cannot judge; where the CRM hides one, it finds nothing.
+    """
+
+    id: str
+    object: str
+    severity: Severity
+    title: str
+    remedy: str
+    tables: tuple[str, ...]
+    find: Callable[[Frames, Company, datetime], pl.DataFrame] = field(repr=False)
+    needs: tuple[tuple[str, str], ...] = ()
+
+    def measurable(self, info: SourceInfo | None) -> bool:
+        """Whether this CRM shows what the rule needs."""
+        return info is None or all(info.measurable(table, column) for table, column in self.needs)
+
+
+def rules() -> dict[str, Rule]:
+    """Every rule there is, by id."""
+    return cast("dict[str, Rule]", registry.units("pipeline.rules", "RULE"))
+
+
+def judge(
+    chosen: Iterable[Rule], frames: Frames, company: Company, info: SourceInfo | None, as_of: datetime
+) -> pl.DataFrame:
+    """What the chosen rules find, in schema ``JUDGED``; rules that cannot judge this CRM find nothing."""
+    found = [pl.DataFrame(schema=JUDGED)]
+    for rule in chosen:
+        if rule.measurable(info):
+            rows = rule.find(frames, company, as_of).select(list(FOUND)).cast(FOUND)
+            named = rows.with_columns(
+                rule=pl.lit(rule.id), object=pl.lit(rule.object), severity=pl.lit(rule.severity)
+            )
+            found.append(named.select(list(JUDGED)))
+    return pl.concat(found)

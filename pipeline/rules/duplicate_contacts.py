@@ -1,0 +1,74 @@
+"""People who are kept twice.
+
+Two contacts are the same person when they have the same e-mail address (in lower case), or the same phone number
+(digits only) and the same full name. That goes on transitively. Of each cluster the contact created first stays;
+every other one is one finding, with the contact it shares a key with as ``other_id``. Many contacts at one account are
+normal.
+
+Source: kpis.md section 6 and ruling 36, the exact-key core.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import polars as pl
+
+from pipeline.company import Company
+from pipeline.duplicates import surplus
+from pipeline.emptiness import bare
+from pipeline.normalise import email
+from pipeline.rule import FOUND, Frames, Rule
+from pipeline.states import live
+
+
+def find(frames: Frames, company: Company, as_of: datetime) -> pl.DataFrame:
+    """One row per surplus contact."""
+    contacts = live(frames["contacts"], as_of)
+    order = ("created_at", "last_name", "first_name", "email", "phone", "title", "external_id")
+    full_name = pl.concat_str("first_name", "last_name", separator=" ", ignore_nulls=True).str.strip_chars()
+    known = (
+        contacts.sort(order)
+        .with_row_index("rank")
+        .with_columns(
+            record="external_id",
+            first="rank",
+            address=email(pl.when(bare(pl.col("email")).is_not_null()).then("email")),
+            digits=pl.col("phone").str.replace_all(r"\D", ""),
+            person=bare(full_name.str.replace_all(r"\s+", " ")),
+        )
+    )
+    columns = ("external_id", "record", "rank", "first")
+    by_email = known.filter(pl.col("address").is_not_null()).select(
+        *columns, key=pl.format("e {}", "address"), why=pl.format("the same e-mail {}", "address")
+    )
+    by_phone = known.filter(pl.col("digits").fill_null("") != "", pl.col("person").is_not_null()).select(
+        *columns,
+        key=pl.format("p {} {}", "digits", "person"),
+        why=pl.format("the same name and phone {}", "phone"),
+    )
+    extra = surplus(pl.concat([by_email, by_phone]))
+    named = contacts.select(
+        "external_id",
+        "owner_id",
+        name=pl.when(full_name != "").then(full_name).otherwise(pl.lit("a contact without a name")),
+    )
+    return (
+        extra.join(named, on="external_id")
+        .join(named.select(other_id="external_id", other="name"), on="other_id")
+        .with_columns(message=pl.format("{} has {} as {}", "name", "why", "other"))
+        .select(list(FOUND))
+        .sort("external_id")
+    )
+
+
+RULE: Final = Rule(
+    id="duplicate_contacts",
+    object="contacts",
+    severity="warning",
+    title="Contact kept twice",
+    remedy="Merge the two contacts.",
+    tables=("contacts",),
+    find=find,
+)

@@ -1,0 +1,184 @@
+"""The store: open it, read it, write it in transactions.
+
+``Store.open("sqlite:///boardline.db")`` or ``Store.open("postgresql://user@host/name")`` gives the same thing. Reads
+named here each see one state of the database; ``reading`` holds one state for several of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import polars as pl
+from sqlalchemy import Engine
+
+from connectors.errors import ConfigurationError
+from pipeline import database, migrate
+from pipeline.reader import FINDINGS, QUARANTINE, Reader
+from pipeline.records import CursorState, DeliveryRecord, DeliveryStatus, RunRecord, SourceInfo
+from pipeline.transaction import Transaction
+
+__all__ = ["FINDINGS", "QUARANTINE", "Reader", "SourceInfo", "Store", "Transaction"]
+
+
+class Store:
+    """One database of ours. Safe to use from several threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.url = engine.url
+
+    @classmethod
+    def open(cls, url: str, *, upgrade: bool = True) -> Store:
+        """Connect, and bring the schema to this program's (``upgrade`` false: only accept it as it is).
+
+        Raises ``ConfigurationError`` (no such folder or file, not a database, read-only, written by a newer
+        Boardline), ``CredentialError`` (wrong password), ``UnreachableError`` (server does not answer).
+        """
+        parsed = database.parse(url)
+        database.check_file(parsed, create=upgrade)
+        store = cls(database.connect(parsed))
+        try:
+            store._bring_up(upgrade=upgrade)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def _bring_up(self, *, upgrade: bool) -> None:
+        with self.reading() as reader:
+            current = migrate.check(reader.connection, self.place)
+        if current:
+            return
+        if not upgrade:
+            raise ConfigurationError(
+                f"{self.place}: its schema is older than this program's; run `boardline sync --once` to upgrade it"
+            )
+        self.upgrade()
+
+    @property
+    def place(self) -> str:
+        """How messages name this store: the file, or host and database; no secret."""
+        return database.where(self.url)
+
+    def upgrade(self) -> None:
+        """Bring the schema to this program's; nothing happens where it is there already."""
+        with self.transaction() as tx:
+            migrate.upgrade(tx.connection, self.place)
+
+    def close(self) -> None:
+        """Give up all connections."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """Several reads that see one and the same state of the store."""
+        with database.translated(self.url), self.engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with connection.begin():
+                yield Reader(connection)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Writes that are kept together at the end of the block, or not at all when it raises."""
+        with database.translated(self.url), self.engine.connect() as connection:
+            connection.execution_options(**{database.WRITE: True})
+            with connection.begin():
+                yield Transaction(connection)
+
+    # -- reads, each from one state of the store
+
+    def frame(self, company: str, table: str, source: str | None = None) -> pl.DataFrame:
+        """See ``Reader.frame``."""
+        with self.reading() as reader:
+            return reader.frame(company, table, source)
+
+    def frames(
+        self, company: str, tables: Iterable[str], source: str | None = None
+    ) -> dict[str, pl.DataFrame]:
+        """See ``Reader.frames``."""
+        with self.reading() as reader:
+            return reader.frames(company, tables, source)
+
+    def source_info(self, company: str, source: str | None = None) -> SourceInfo | None:
+        """See ``Reader.source_info``."""
+        with self.reading() as reader:
+            return reader.source_info(company, source)
+
+    def findings(self, company: str, *, open_only: bool = True) -> pl.DataFrame:
+        """See ``Reader.findings``."""
+        with self.reading() as reader:
+            return reader.findings(company, open_only=open_only)
+
+    def quarantine(self, company: str) -> pl.DataFrame:
+        """See ``Reader.quarantine``."""
+        with self.reading() as reader:
+            return reader.quarantine(company)
+
+    def runs(self, company: str | None = None, limit: int = 50) -> list[RunRecord]:
+        """See ``Reader.runs``."""
+        with self.reading() as reader:
+            return reader.runs(company, limit)
+
+    def cursors(self, company: str) -> dict[str, CursorState]:
+        """See ``Reader.cursors``."""
+        with self.reading() as reader:
+            return reader.cursors(company)
+
+    def last_sync(self, company: str) -> datetime | None:
+        """See ``Reader.last_sync``."""
+        with self.reading() as reader:
+            return reader.last_sync(company)
+
+    def first_sync(self, company: str) -> datetime | None:
+        """See ``Reader.first_sync``."""
+        with self.reading() as reader:
+            return reader.first_sync(company)
+
+    def deliveries(self, company: str | None = None, month: str | None = None) -> list[DeliveryRecord]:
+        """See ``Reader.deliveries``."""
+        with self.reading() as reader:
+            return reader.deliveries(company, month)
+
+    def delivery(self, key: str) -> DeliveryRecord | None:
+        """See ``Reader.delivery``."""
+        with self.reading() as reader:
+            return reader.delivery(key)
+
+    # -- deliveries, each note in a transaction of its own
+
+    def begin_delivery(
+        self,
+        company: str,
+        month: str,
+        destination: str,
+        version: int,
+        key: str,
+        content_hash: str,
+        now: datetime,
+    ) -> DeliveryRecord:
+        """See ``Transaction.begin_delivery``; durable when this returns."""
+        with self.transaction() as tx:
+            return tx.begin_delivery(company, month, destination, version, key, content_hash, now)
+
+    def finish_delivery(
+        self,
+        key: str,
+        status: DeliveryStatus,
+        now: datetime,
+        *,
+        location: str | None = None,
+        error: str | None = None,
+        content_hash: str | None = None,
+    ) -> None:
+        """See ``Transaction.finish_delivery``; durable when this returns."""
+        with self.transaction() as tx:
+            tx.finish_delivery(key, status, now, location=location, error=error, content_hash=content_hash)

@@ -1,0 +1,307 @@
+"""One pass over a company's CRM: the order of the steps, nothing else.
+
+What the CRM shows is noted, then every stream is read page by page; each page is normalised and loaded in a
+transaction of its own, so a pass that is stopped or killed goes on after the last committed page. One stream's failure
+does not hide the others' success.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+import orjson
+import structlog
+
+from connectors.errors import (
+    BoardlineError,
+    ConfigurationError,
+    CredentialError,
+    QuotaExhausted,
+    SourceError,
+    StreamUnavailable,
+)
+from connectors.source import Capabilities, Cursor, Page, Source, Stream
+from pipeline.company import Company
+from pipeline.database import StoreError
+from pipeline.load import LoadCounts, load
+from pipeline.normalise import normalise_page
+from pipeline.records import RunStatus, SourceInfo
+from pipeline.store import Store
+
+log = structlog.get_logger(__name__)
+
+OnProgress = Callable[[str, int, int | None], None]  # stream, rows so far, rows in all where known
+Stop = threading.Event | Callable[[], bool]
+
+FATAL: Final = (ConfigurationError, CredentialError, QuotaExhausted)  # no use in asking further
+CONNECT: Final = "connect"  # the name under which a failure before the first stream is noted
+
+
+@dataclass(frozen=True)
+class StreamRun:
+    """What became of one stream in this pass. ``status``: ok, failed, skipped (not visible), stopped."""
+
+    company: str
+    stream: str
+    status: RunStatus
+    counts: LoadCounts = field(default_factory=LoadCounts)
+    requests: int = 0
+    seconds: float = 0.0
+    cursor: Cursor | None = None
+    error: BoardlineError | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """One element of ``sync --json``."""
+        return {
+            "company": self.company,
+            "stream": self.stream,
+            "status": self.status,
+            "rows": self.counts.rows,
+            "changed": self.counts.changed,
+            "deleted": self.counts.deleted,
+            "quarantined": self.counts.quarantined,
+            "requests": self.requests,
+            "seconds": round(self.seconds, 3),
+            "cursor": None if self.cursor is None else dict(self.cursor),
+            "error": None if self.error is None else str(self.error),
+        }
+
+
+@dataclass(frozen=True)
+class SyncSummary:
+    """What a pass did, stream by stream, in the order in which they were read."""
+
+    company: str
+    source: str
+    runs: tuple[StreamRun, ...] = ()
+
+    @property
+    def status(self) -> RunStatus:
+        """failed when a stream failed, else stopped when one was, else ok."""
+        statuses = {run.status for run in self.runs}
+        return "failed" if "failed" in statuses else "stopped" if "stopped" in statuses else "ok"
+
+    @property
+    def changed(self) -> int:
+        """Rows new or changed, in all streams."""
+        return sum(run.counts.changed for run in self.runs)
+
+    @property
+    def error(self) -> BoardlineError | None:
+        """What a person must hear: the one fatal error, or which streams failed; None when none did.
+
+        Its exit status is the failure's own when nothing succeeded, and 1 when only some work failed.
+        """
+        failed = [run for run in self.runs if run.status == "failed" and run.error is not None]
+        if not failed:
+            return None
+        first = cast(BoardlineError, failed[0].error)
+        if any(isinstance(run.error, FATAL) for run in failed) or not any(
+            run.status == "ok" for run in self.runs
+        ):
+            return next(
+                (cast(BoardlineError, run.error) for run in failed if isinstance(run.error, FATAL)), first
+            )
+        names = ", ".join(run.stream for run in failed)
+        return SourceError(f"{self.company}: {names} failed, the other streams are up to date: {first}")
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape of ``sync --json``."""
+        return {"runs": [run.as_json() for run in self.runs]}
+
+
+def sync_company(
+    store: Store,
+    source: Source,
+    company: Company,
+    *,
+    full: bool = False,
+    since: datetime | None = None,
+    only: Sequence[str] | None = None,
+    on_progress: OnProgress | None = None,
+    stop: Stop | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> SyncSummary:
+    """Bring the store up to date with the CRM; run twice equals once.
+
+    ``full`` reads everything again, ``since`` what changed from then on, ``only`` names streams. ``stop`` is asked
+    between pages. A mapping that changed since the last pass has everything read again. Failures of the CRM are in
+    the summary; raised are ``ConfigurationError`` for an unknown stream and ``StoreError`` when the store fails.
+    """
+    streams = _chosen(source, only)
+    job = _Pass(store, source, company, clock, on_progress or (lambda *_: None), _asked(stop))
+    with store.transaction() as tx:
+        tx.close_interrupted_runs(company.name, clock())
+    try:
+        info = job.begin(source.capabilities())
+    except StoreError:
+        raise
+    except BoardlineError as error:
+        return SyncSummary(company.name, source.name, (job.refused(error),))
+    runs: list[StreamRun] = []
+    for stream in streams:
+        if job.stopped() or (runs and isinstance(runs[-1].error, FATAL)):
+            runs.append(StreamRun(company.name, stream.name, "stopped"))
+        else:
+            runs.append(job.stream(stream, info, full=full, since=since))
+    return SyncSummary(company.name, source.name, tuple(runs))
+
+
+def fingerprint(capabilities: Capabilities, company: Company) -> str:
+    """Stands for everything that decides how a CRM's records become rows; a change calls for reading them again."""
+    fields = {
+        table: {column: [state.state, state.crm_field] for column, state in columns.items()}
+        for table, columns in capabilities.fields.items()
+    }
+    parts = {
+        "fields": fields,
+        "home_currency": capabilities.home_currency,
+        "history": sorted(capabilities.history),
+        "timezone": company.timezone,
+    }
+    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def _chosen(source: Source, only: Sequence[str] | None) -> tuple[Stream, ...]:
+    streams = source.streams()
+    known = [stream.name for stream in streams]
+    unknown = sorted(set(only or ()) - set(known))
+    if unknown:
+        raise ConfigurationError(
+            f"--only: {source.name} has no stream {', '.join(unknown)}; it has {', '.join(known)}"
+        )
+    return tuple(stream for stream in streams if only is None or stream.name in only)
+
+
+@contextmanager
+def _pages(pages: Iterator[Page]) -> Iterator[Iterator[Page]]:
+    """The pages; a source that is left in the middle may clean up at once."""
+    try:
+        yield pages
+    finally:
+        if isinstance(pages, Generator):
+            pages.close()
+
+
+def _asked(stop: Stop | None) -> Callable[[], bool]:
+    if stop is None:
+        return lambda: False
+    return stop.is_set if isinstance(stop, threading.Event) else stop
+
+
+@dataclass
+class _Pass:
+    """One pass at work."""
+
+    store: Store
+    source: Source
+    company: Company
+    clock: Callable[[], datetime]
+    on_progress: OnProgress
+    stopped: Callable[[], bool]
+
+    def begin(self, capabilities: Capabilities) -> SourceInfo:
+        """Note what the CRM shows. Under a new mapping every cursor is forgotten in the same transaction."""
+        mark, name, source = fingerprint(capabilities, self.company), self.company.name, self.source.name
+        with self.store.transaction() as tx:
+            before = tx.source_info(name, source)
+            if before is not None and before.fingerprint != mark:
+                log.warning("the mapping changed, everything is read again", company=name, source=source)
+                tx.forget_cursors(name, source)
+            tx.save_source(name, source, capabilities, mark, self.clock())
+            return cast(SourceInfo, tx.source_info(name, source))
+
+    def refused(self, error: BoardlineError) -> StreamRun:
+        """Note that the CRM could not be asked at all."""
+        run = StreamRun(self.company.name, CONNECT, "failed", requests=self.source.requests, error=error)
+        self._finish(self._start(CONNECT), run)
+        return run
+
+    def stream(self, stream: Stream, info: SourceInfo, *, full: bool, since: datetime | None) -> StreamRun:
+        """Read one stream to its end, to a failure, or until somebody asks to stop."""
+        number = self._start(stream.name)
+        begun, asked = time.monotonic(), self.source.requests
+        reading = _Reading()
+        status: RunStatus = "failed"
+        error: BoardlineError | None = None
+        try:
+            status = self._pages(stream, info, reading, full=full, since=since)
+        except StreamUnavailable as unavailable:
+            status, error = "skipped", unavailable
+        except StoreError:
+            raise
+        except BoardlineError as failure:
+            error = failure
+            log.error("stream failed", company=self.company.name, stream=stream.name, error=str(failure))
+        run = StreamRun(
+            self.company.name,
+            stream.name,
+            status,
+            reading.counts,
+            self.source.requests - asked,
+            time.monotonic() - begun,
+            reading.cursor,
+            error,
+        )
+        self._finish(number, run)
+        return run
+
+    def _pages(
+        self, stream: Stream, info: SourceInfo, reading: _Reading, *, full: bool, since: datetime | None
+    ) -> RunStatus:
+        kept = None if full else self.store.cursors(self.company.name).get(stream.name)
+        reading.cursor = None if kept is None else kept.cursor
+        total: int | None = None
+        with _pages(self.source.read(stream, reading.cursor, since)) as pages:
+            for page in pages:
+                clean = normalise_page(page, info.home_currency)
+                with self.store.transaction() as tx:
+                    counts = load(tx, self.company, info, stream, clean, self.clock())
+                reading.counts, reading.cursor = reading.counts + counts, page.cursor
+                total = page.total if page.total is not None else total
+                self.on_progress(stream.name, reading.counts.rows, total)
+                if page.last:
+                    return "ok"
+                if self.stopped():
+                    return "stopped"
+        raise SourceError(f"{stream.name}: the CRM's answer ended before its last page; sync again to go on")
+
+    def _start(self, stream: str) -> int:
+        with self.store.transaction() as tx:
+            return tx.start_run(self.company.name, self.source.name, stream, self.clock())
+
+    def _finish(self, number: int, run: StreamRun) -> None:
+        counts: Mapping[str, int] = {
+            "rows": run.counts.rows,
+            "changed": run.counts.changed,
+            "deleted": run.counts.deleted,
+            "quarantined": run.counts.quarantined,
+            "requests": run.requests,
+        }
+        cause, _, remedy = str(run.error).rpartition("; ") if run.error else ("", "", "")
+        error = (cause or remedy) or None
+        with self.store.transaction() as tx:
+            tx.finish_run(
+                number,
+                run.status,
+                self.clock(),
+                **counts,
+                seconds=run.seconds,
+                error=error,
+                remedy=remedy if cause else None,
+            )
+
+
+@dataclass
+class _Reading:
+    """How far a stream has got: everything here is committed."""
+
+    counts: LoadCounts = field(default_factory=LoadCounts)
+    cursor: Cursor | None = None

@@ -1,0 +1,278 @@
+"""Everything that is written to the store. All of a transaction is kept, or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import orjson
+import polars as pl
+from sqlalchemy import delete, insert, select
+from sqlalchemy import update as sql_update
+
+from connectors.errors import ConfigurationError
+from connectors.schema import KEYS, REJECTS, TABLES, UTC
+from connectors.source import Capabilities, Cursor
+from pipeline import bulk
+from pipeline.bulk import Merge
+from pipeline.reader import Reader
+from pipeline.records import DeliveryRecord, DeliveryStatus, RunStatus
+from pipeline.tables import RENAMED, table
+
+_SOURCE = Merge(
+    ("home_currency", "links", "fields", "history", "notes", "fingerprint", "refreshed_at"),
+)
+_CURSOR = Merge(("cursor", "complete", "updated_at"))
+_FINDING = Merge(("owner_id", "severity", "message", "last_seen", "resolved_at"))
+_QUARANTINED = Merge(("raw", "reason", "last_seen"))
+
+
+class Transaction(Reader):
+    """Writes, and reads that see them. Made by ``Store.transaction``; the end of its block commits."""
+
+    # -- canonical rows
+
+    def upsert(self, name: str, company: str, source: str, frame: pl.DataFrame, now: datetime) -> int:
+        """Write canonical rows (unique keys); returns how many are new or differ from what was stored.
+
+        An older version of a record (``modified_at``) never replaces a newer one; the first known ``old_value`` of
+        a deal change is kept when a later page no longer knows it.
+        """
+        columns = [
+            RENAMED.get(name, {}).get(column, column) for column in TABLES[name] if column not in KEYS[name]
+        ]
+        merge = Merge(
+            compare=tuple(columns),
+            stamp=("recorded_at",),
+            known=("old_value",) if name == "deal_changes" else (),
+            newest="modified_at" if "modified_at" in columns else None,
+        )
+        rows = frame.select(list(TABLES[name])).rename(RENAMED.get(name, {}))
+        return bulk.upsert(
+            self.connection, table(name), _owned(rows, company, source, recorded_at=now), merge
+        )
+
+    def update(self, name: str, company: str, source: str, frame: pl.DataFrame, now: datetime) -> int:
+        """Set the non-key columns of ``frame`` on stored canonical rows; returns how many there were."""
+        rows = _owned(frame, company, source, recorded_at=now)
+        return bulk.update(self.connection, table(name), rows, ("company", "crm", *KEYS[name]))
+
+    # -- source and cursors
+
+    def save_source(
+        self, company: str, source: str, capabilities: Capabilities, fingerprint: str, now: datetime
+    ) -> None:
+        """Keep what the CRM shows us, for reports that never ask it."""
+        fields = {
+            name: {column: asdict(state) for column, state in columns.items()}
+            for name, columns in capabilities.fields.items()
+        }
+        row = {
+            "home_currency": capabilities.home_currency,
+            "links": _json(dict(capabilities.links)),
+            "fields": _json(fields),
+            "history": _json(sorted(capabilities.history)),
+            "notes": _json(list(capabilities.notes)),
+            "fingerprint": fingerprint,
+        }
+        frame = _owned(pl.DataFrame([row]), company, source, refreshed_at=now)
+        bulk.upsert(self.connection, table("sources"), frame, _SOURCE)
+
+    def save_cursor(
+        self, company: str, source: str, stream: str, cursor: Cursor, *, complete: bool, now: datetime
+    ) -> None:
+        """Keep the place to go on from."""
+        row = {"stream": stream, "cursor": _json(dict(cursor)), "complete": complete}
+        frame = _owned(pl.DataFrame([row]), company, source, updated_at=now)
+        bulk.upsert(self.connection, table("cursors"), frame, _CURSOR)
+
+    def forget_cursors(self, company: str, source: str) -> None:
+        """Have every stream read in full next time."""
+        cursors = table("cursors")
+        self.connection.execute(delete(cursors).where(cursors.c.company == company, cursors.c.crm == source))
+
+    # -- findings and quarantine
+
+    def save_findings(
+        self, company: str, source: str, rules: Iterable[str], found: pl.DataFrame, now: datetime
+    ) -> None:
+        """Make ``found`` (rule, object, external_id, other_id, owner_id, severity, message) what is open of ``rules``.
+
+        A finding that is no longer there is resolved; one that returns is open again with its first date.
+        """
+        stamped = found.with_columns(
+            pl.lit(now, UTC).alias("first_seen"),
+            pl.lit(now, UTC).alias("last_seen"),
+            pl.lit(None, UTC).alias("resolved_at"),
+        )
+        findings = table("findings")
+        judged = pl.col("rule").is_in(list(rules))
+        key = ["rule", "object", "external_id", "other_id"]
+        gone = self.findings(company, source=source).filter(judged).join(found, on=key, how="anti")
+        resolved = _owned(gone.select(*key, pl.lit(now, UTC).alias("resolved_at")), company, source)
+        bulk.update(self.connection, findings, resolved, ("company", "crm", *key))
+        bulk.upsert(self.connection, findings, _owned(stamped, company, source), _FINDING)
+
+    def save_rejects(
+        self,
+        company: str,
+        source: str,
+        rejects: pl.DataFrame,
+        delivered: Mapping[str, pl.Series],
+        now: datetime,
+    ) -> int:
+        """Put rejected values (schema ``REJECTS``) aside and take out those of records delivered clean this time.
+
+        ``delivered``: table -> ids in this page. Returns how many values the page had rejected.
+        """
+        rows = _quarantine_rows(rejects)
+        for name, ids in delivered.items():
+            self._release(company, source, name, ids, rows.filter(pl.col("table") == name))
+        stamped = rows.with_columns(pl.lit(now, UTC).alias("first_seen"), pl.lit(now, UTC).alias("last_seen"))
+        bulk.upsert(self.connection, table("quarantine"), _owned(stamped, company, source), _QUARANTINED)
+        return rows.height
+
+    def _release(self, company: str, source: str, name: str, ids: pl.Series, kept: pl.DataFrame) -> None:
+        quarantine = table("quarantine")
+        mine = (quarantine.c.company == company, quarantine.c.crm == source, quarantine.c.table == name)
+        query = select(quarantine.c.external_id, quarantine.c.field, quarantine.c.digest).where(*mine)
+        held = pl.DataFrame(
+            [tuple(row) for row in self.connection.execute(query.where(quarantine.c.external_id != ""))],
+            schema={"external_id": pl.String, "field": pl.String, "digest": pl.String},
+            orient="row",
+        )
+        if held.is_empty():
+            return
+        clean = held.join(pl.DataFrame({"external_id": ids.unique()}), on="external_id", how="semi")
+        for external_id, field, digest in clean.join(kept, on=held.columns, how="anti").iter_rows():
+            self.connection.execute(
+                delete(quarantine).where(
+                    *mine,
+                    quarantine.c.external_id == external_id,
+                    quarantine.c.field == field,
+                    quarantine.c.digest == digest,
+                )
+            )
+
+    # -- runs
+
+    def start_run(self, company: str, source: str, stream: str, now: datetime) -> int:
+        """Note that a stream is being read; returns the run's id."""
+        values = dict.fromkeys(("rows", "changed", "deleted", "quarantined", "requests"), 0)
+        statement = insert(table("runs")).values(
+            company=company, crm=source, stream=stream, started_at=now, status="running", **values
+        )
+        return int(self.connection.execute(statement.returning(table("runs").c.id)).scalar_one())
+
+    def finish_run(self, run: int, status: RunStatus, now: datetime, **values: Any) -> None:
+        """Note how a run ended: rows, changed, deleted, quarantined, requests, seconds, error, remedy."""
+        runs = table("runs")
+        self.connection.execute(
+            sql_update(runs).where(runs.c.id == run).values(status=status, finished_at=now, **values)
+        )
+
+    def close_interrupted_runs(self, company: str, now: datetime) -> None:
+        """Runs of a process that was killed are not running any more."""
+        runs = table("runs")
+        self.connection.execute(
+            sql_update(runs)
+            .where(runs.c.company == company, runs.c.status == "running")
+            .values(status="stopped", finished_at=now, error="the process ended before the stream did")
+        )
+
+    # -- deliveries
+
+    def begin_delivery(
+        self,
+        company: str,
+        month: str,
+        destination: str,
+        version: int,
+        key: str,
+        content_hash: str,
+        now: datetime,
+    ) -> DeliveryRecord:
+        """Note, before posting, that a summary is about to be posted; an earlier note with this key stands.
+
+        Raises ``ConfigurationError`` where the same version was begun under another key.
+        """
+        earlier = self.delivery(key)
+        if earlier is not None:
+            return earlier
+        same = [
+            one
+            for one in self.deliveries(company, month)
+            if (one.destination, one.version) == (destination, version)
+        ]
+        if same:
+            raise ConfigurationError(
+                f"{company}: version {version} of {month} for {destination} was begun before, with another key"
+            )
+        record = DeliveryRecord(
+            company, month, destination, version, key, "pending", content_hash, None, now, None, None
+        )
+        self.connection.execute(insert(table("deliveries")).values(asdict(record)))
+        return record
+
+    def finish_delivery(
+        self,
+        key: str,
+        status: DeliveryStatus,
+        now: datetime,
+        *,
+        location: str | None = None,
+        error: str | None = None,
+        content_hash: str | None = None,
+    ) -> None:
+        """Note how a try to post ended; ``posted_at`` is set when it was posted.
+
+        ``content_hash``: of what was posted, where that is not what was begun (an earlier try had other numbers).
+        """
+        deliveries = table("deliveries")
+        self.connection.execute(
+            sql_update(deliveries)
+            .where(deliveries.c.key == key)
+            .values(
+                status=status,
+                location=location,
+                error=error,
+                posted_at=now if status == "posted" else None,
+                **({} if content_hash is None else {"content_hash": content_hash}),
+            )
+        )
+
+
+def _owned(frame: pl.DataFrame, company: str, source: str, **clocks: datetime) -> pl.DataFrame:
+    """The rows with whose they are in front and our clocks behind."""
+    return frame.select(
+        pl.lit(company).alias("company"),
+        pl.lit(source).alias("crm"),
+        pl.all(),
+        *(pl.lit(moment, UTC).alias(name) for name, moment in clocks.items()),
+    )
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _quarantine_rows(rejects: pl.DataFrame) -> pl.DataFrame:
+    """Rejects as rows of the quarantine, one per cell; records without an id are told apart by their text."""
+    rows = rejects.select(list(REJECTS)).select(
+        pl.col("table"),
+        pl.col("external_id").fill_null(""),
+        pl.col("field").fill_null(""),
+        "raw",
+        "reason",
+    )
+    digests = [
+        "" if external_id else hashlib.sha256(f"{field}\n{raw}\n{reason}".encode()).hexdigest()[:16]
+        for external_id, field, raw, reason in rows.select(
+            "external_id", "field", "raw", "reason"
+        ).iter_rows()
+    ]
+    keyed = rows.with_columns(pl.Series("digest", digests, dtype=pl.String))
+    return keyed.unique(["table", "external_id", "field", "digest"], keep="last", maintain_order=True)

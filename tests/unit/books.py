@@ -1,0 +1,146 @@
+"""Small sets of books for the tests of the metrics: canonical frames from a few words, and facts over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from connectors.schema import TABLES
+from metrics.facts import Facts
+from metrics.kpi import KpiValue
+from pipeline.company import Company
+
+Row = dict[str, Any]
+NOW = datetime(2026, 12, 31, 12, tzinfo=UTC)
+STAGES = (  # stage, order, closed, won, active
+    ("Prospecting", 1, False, False, True),
+    ("Discovery", 2, False, False, True),
+    ("Survey", 3, False, False, False),
+    ("Proposal", 4, False, False, True),
+    ("Won", 5, True, True, True),
+    ("Lost", 6, True, False, True),
+)
+
+
+def frame(table: str, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """A canonical table; columns that a row does not name are null."""
+    schema = TABLES[table]
+    full = [{column: row.get(column) for column in schema} for row in rows]
+    unknown = {key for row in rows for key in row} - set(schema)
+    if unknown:
+        raise KeyError(f"{table} has no column {', '.join(sorted(unknown))}")
+    return pl.DataFrame(full, schema=schema)
+
+
+def at(day: date | str, hour: int = 12) -> datetime:
+    """An instant on a day, UTC."""
+    parsed = date.fromisoformat(day) if isinstance(day, str) else day
+    return datetime.combine(parsed, time(hour), tzinfo=UTC)
+
+
+class Books:
+    """Rows of canonical tables, added one by one."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[Row]] = {table: [] for table in TABLES}
+        for stage, order, closed, won, active in STAGES:
+            self.rows["stages"].append(
+                {"pipeline": "default", "stage": stage, "label": stage, "sort_order": order, "is_closed": closed,
+                 "is_won": won, "active": active, "probability": 0.5}
+            )  # fmt: skip
+
+    def account(self, key: str, **values: Any) -> str:
+        """An account, created in 2020."""
+        self.rows["accounts"].append(
+            {"external_id": key, "name": key, "created_at": at("2020-01-01")} | values
+        )
+        return key
+
+    def deal(
+        self, key: str, created: str = "2020-01-02", history: Sequence[tuple[str, str]] = (), **values: Any
+    ) -> str:
+        """A deal in USD. ``history``: (day, stage) entries; without it the log knows only its present stage."""
+        row: Row = {
+            "external_id": key, "name": key, "created_at": at(created), "pipeline": "default", "currency": "USD",
+            "type": "New Business",
+        } | values  # fmt: skip
+        for name, value in row.items():
+            if name in ("close_date", "start_date", "pilot_start", "pilot_end", "pilot_converted") and value:
+                row[name] = date.fromisoformat(value)
+        if history:
+            row["stage"] = history[-1][1]
+        self.rows["deals"].append(row)
+        entries = history or [(created, str(row["stage"]))]
+        before = None
+        for day, stage in entries:
+            self.change(key, "stage", day, before, stage)
+            before = stage
+        return key
+
+    def won(
+        self, key: str, account: str | None, start: str, arr: int | None, term: int | None = 12, **values: Any
+    ) -> str:
+        """A won deal of that account; ARR in whole units; the close date is the start unless named."""
+        return self.deal(
+            key,
+            **{"stage": "Won", "account_id": account, "close_date": start, "start_date": start, "term_months": term,
+               "arr": None if arr is None else arr * 100} | values,
+        )  # fmt: skip
+
+    def change(self, deal: str, field: str, day: str | datetime, old: str | None, new: str | None) -> None:
+        """One entry of the change log."""
+        moment = day if isinstance(day, datetime) else at(day)
+        self.rows["deal_changes"].append(
+            {"deal_id": deal, "field": field, "changed_at": moment, "seq": len(self.rows["deal_changes"]),
+             "old_value": old, "new_value": new, "origin": "crm_history"}
+        )  # fmt: skip
+
+    def line(
+        self, deal: str, product: str, kind: str | None, quantity: float, amount: int, **values: Any
+    ) -> None:
+        """A line item; amount in whole units."""
+        lines = self.rows["line_items"]
+        lines.append(
+            {"external_id": f"line{len(lines)}", "created_at": at("2020-01-02"), "deal_id": deal, "product_id": product,
+             "product": product, "kind": kind, "quantity": quantity, "amount": amount * 100, "currency": "USD"} | values
+        )  # fmt: skip
+
+    def rate(self, currency: str, start: str, rate: str) -> None:
+        """Home-currency units for one unit, from that day on."""
+        self.rows["exchange_rates"].append(
+            {"currency": currency, "start_date": date.fromisoformat(start), "rate": Decimal(rate)}
+        )
+
+    def quota(self, start: str, amount: int, currency: str = "USD", owner: str | None = None) -> None:
+        """A quota in whole units."""
+        quotas = self.rows["quotas"]
+        quotas.append(
+            {"external_id": f"quota{len(quotas)}", "start_date": date.fromisoformat(start), "amount": amount * 100,
+             "currency": currency, "owner_id": owner, "created_at": at("2020-01-01")}
+        )  # fmt: skip
+
+    def frames(self) -> dict[str, pl.DataFrame]:
+        return {table: frame(table, rows) for table, rows in self.rows.items()}
+
+    def facts(
+        self, *months: str, now: datetime = NOW, company: Company | None = None, **settings: Any
+    ) -> Facts:
+        """Facts of those months as known at ``now``."""
+        return Facts(company or Company(name="test", currency="USD", **settings), months, now, self.frames())
+
+
+def only(values: Sequence[KpiValue], **where: Any) -> KpiValue:
+    """The one value with these attributes."""
+    found = [
+        value for value in values if all(getattr(value, name) == wanted for name, wanted in where.items())
+    ]
+    assert len(found) == 1, f"{len(found)} values with {where}"
+    return found[0]
+
+
+def days_later(day: str, days: int) -> str:
+    return (date.fromisoformat(day) + timedelta(days=days)).isoformat()

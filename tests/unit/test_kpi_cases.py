@@ -1,0 +1,121 @@
+"""The definition book as data: worked examples and rulings, each a small set of books and the numbers it must give."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from metrics.compute import bridge, compute
+from metrics.facts import Facts
+from tests.unit.books import Books, at
+
+CASES = Path(__file__).parents[1] / "cases" / "kpis"
+Case = dict[str, Any]
+
+
+class Words(yaml.SafeLoader):
+    """YAML in which a date stays the text it is."""
+
+
+Words.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def cases() -> list[Any]:
+    return [
+        pytest.param(case, id=f"{path.stem}: {case['name']}")
+        for path in sorted(CASES.glob("*.yaml"))
+        for case in yaml.load(path.read_text(encoding="utf-8"), Words)
+    ]
+
+
+def books_of(case: Case) -> Books:
+    books = Books()
+    _accounts(books, case)
+    for key, account, start, arr, term, *more in case.get("won", ()):
+        books.won(key, account, start, arr, term, **_in_cents(more[0] if more else {}))
+    for key, account, start, cents, currency in case.get("won_in_cents", ()):
+        books.won(key, account, start, None, currency=currency)
+        books.rows["deals"][-1]["arr"] = cents
+    for deal, product, kind, quantity, amount in case.get("lines", ()):
+        books.line(deal, product, kind, quantity, amount)
+    for deal, product, kind, quantity, cents, currency in case.get("lines_in_cents", ()):
+        books.line(deal, product, kind, quantity, 0, currency=currency)
+        books.rows["line_items"][-1]["amount"] = cents
+    for currency, start, rate in case.get("rates", ()):
+        books.rate(currency, start, rate)
+    for start, amount, *currency in case.get("quotas", ()):
+        books.quota(start, amount, *currency)
+    _sales(books, case)
+    return books
+
+
+def _accounts(books: Books, case: Case) -> None:
+    parents, merged = case.get("parents", {}), case.get("merged", {})
+    named = {account for _, account, *_ in case.get("won", ()) if account} | {"A", "B", *parents, *merged}
+    for account in sorted({*named, *parents.values(), *merged.values()}):
+        gone = {"deleted_at": at("2025-06-01"), "merged_into": merged[account]} if account in merged else {}
+        books.account(account, parent_id=parents.get(account), **gone)
+
+
+def _sales(books: Books, case: Case) -> None:
+    for count, outcome, size, arr, *more in case.get("closed", ()):
+        for number in range(count):
+            values = {"close_date": "2026-02-10", "segment": size, "arr": arr * 100, "term_months": 12}
+            history = (("2026-01-05", "Discovery"), ("2026-02-10", outcome))
+            books.deal(f"{outcome} {size} {number}", history=history, **values | (more[0] if more else {}))
+    for key, stage, close, arr, history, *more in case.get("deals", ()):
+        extra = _in_cents(more[0] if more else {})
+        values = {
+            "close_date": close,
+            "arr": None if arr is None else arr * 100,
+            "term_months": 12,
+            "account_id": "A",
+        }
+        books.deal(key, history=[tuple(entry) for entry in history], **values | extra)
+        assert books.rows["deals"][-1]["stage"] == stage
+    for key, amount, close, *more in case.get("open", ()):
+        extra = _in_cents(more[0] if more else {})
+        created = extra.pop("created", "2026-01-03")
+        cents = None if amount is None else amount * 100
+        books.deal(key, created, **{"stage": "Discovery", "amount": cents, "close_date": close} | extra)
+    for deal, field, day, old, new in case.get("changes", ()):
+        books.change(deal, field, day, old, new)
+
+
+def _in_cents(values: dict[str, Any]) -> dict[str, Any]:
+    known = dict(values)
+    if isinstance(known.get("amount"), int) and known["amount"] < 1000:
+        known["amount"] *= 100
+    if isinstance(known.get("deleted_at"), str):
+        known["deleted_at"] = at(known["deleted_at"])
+    return known
+
+
+def facts_of(case: Case) -> Facts:
+    now = datetime.fromisoformat(case.get("now", "2026-12-31")).replace(hour=12, tzinfo=UTC)
+    return books_of(case).facts(*case["months"], now=now, **case.get("settings", {}))
+
+
+@pytest.mark.parametrize("case", cases())
+def test_case(case: Case) -> None:
+    facts = facts_of(case)
+    values = {(value.id, value.month): value.value for value in compute(facts)}
+    for kpi, by_month in case["expect"].items():
+        for month, wanted in by_month.items():
+            got = values[kpi, month]
+            assert got == (wanted if wanted is None else pytest.approx(wanted, abs=1e-12)), (kpi, month)
+    for kpi, wanted in case.get("totals", {}).items():
+        assert sum(values[kpi, month] or 0 for month in facts.months) == wanted, kpi
+    table = {row["month"]: row for row in bridge(facts).iter_rows(named=True)}
+    for month, columns in case.get("bridge", {}).items():
+        assert {name: table[month][name] for name in columns} == columns
+    for cut, kpis in case.get("segments", {}).items():
+        parts = {(value.id, value.segment[cut]): value.value for value in compute(facts, kpis, cut)}
+        assert parts == {(kpi, name): wanted for kpi, found in kpis.items() for name, wanted in found.items()}

@@ -1,0 +1,266 @@
+"""The three forms say the report's numbers and nothing else: they are read back and compared."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import cache
+from html.parser import HTMLParser
+
+import pytest
+from rich.cells import cell_len
+
+from metrics.board import BoardReport
+from metrics.render import numbers, render_forms
+from metrics.render.safe import _JOINER
+from tests.unit.board_sample import report
+
+FORMS = ("html", "md", "txt")
+
+
+@cache
+def forms() -> dict[str, str]:
+    return {name: content.decode() for name, content in render_forms(report()).items()}
+
+
+class Tables(HTMLParser):
+    """The tables of a page as rows of texts, by caption, and the structure that readers of screens need."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tables: dict[str, list[list[str]]] = {}
+        self.captionless = 0
+        self._rows: list[list[str]] = []
+        self._text: list[str] | None = None
+        self._caption: str | None = None
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.ids += [content for name, content in attrs if name == "id" and content]
+        if tag == "table":
+            self._rows, self._caption = [], None
+        elif tag == "tr":
+            self._rows.append([])
+        elif tag in ("td", "th", "caption"):
+            self._text = []
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th") and self._text is not None:
+            self._rows[-1].append(" ".join("".join(self._text).split()))
+            self._text = None
+        elif tag == "caption" and self._text is not None:
+            self._caption, self._text = " ".join("".join(self._text).split()), None
+        elif tag == "table":
+            self.captionless += self._caption is None
+            self.tables[self._caption or ""] = self._rows
+
+    def handle_data(self, data: str) -> None:
+        if self._text is not None:
+            self._text.append(f" {data} ")
+
+
+def scorecard_of(form: str) -> dict[str, list[str]]:
+    """Metric -> cells now, last month, year ago, as one form prints them."""
+    page = forms()[form]
+    if form == "html":
+        rows = next(rows for caption, rows in Tables(page).tables.items() if "status follows" in caption)
+        return {row[0]: row[1:4] for row in rows[1:]}
+    if form == "md":
+        lines = page.split("## Scorecard")[1].split("Notes:")[0].splitlines()
+        table = [
+            [cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("|")
+        ]
+        return {row[0]: row[1:4] for row in table[2:]}
+    block = page.split("SCORECARD")[1].split("note 1")[0].splitlines()[4:]
+    found: dict[str, list[str]] = {}
+    name = ""
+    for line in block:
+        cells = [cell.strip() for cell in line.split(" | ")]
+        if len(cells) < 4:
+            continue
+        if re.search(r"\d|not|–", cells[2]):
+            name = cells[0]
+            found[name] = cells[1:4]
+        else:
+            found[name + " " + cells[0]] = [
+                f"{a} {b}".strip() for a, b in zip(found.pop(name), cells[1:4], strict=True)
+            ]
+            name = name + " " + cells[0]
+    return found
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_scorecard_reads_back(form: str) -> None:
+    shown = scorecard_of(form)
+    assert len(shown) == len(report().scorecard)
+    for row, (name, cells) in zip(report().scorecard, shown.items(), strict=True):
+        assert name.replace(_JOINER, "").replace("\\", "").startswith(row.now.title)
+        printed = cells[0].replace(_JOINER, "").replace("\\", "")
+        if row.now.value is None:
+            assert printed == f"not computable: {row.now.reasons[0]}"
+            continue
+        assert printed == numbers.value_text(row.now, row.edges)
+        earlier = (row.last_month, row.year_ago)
+        for value, cell in zip(earlier, cells[1:], strict=True):
+            text = numbers.value_text(value, row.edges) if value else None
+            assert text is not None
+            assert cell.replace("\\", "").startswith(text)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_bridges_read_back_and_tie(form: str) -> None:
+    page = forms()[form]
+    for bridge in (report().bridge_month, report().bridge_year):
+        assert bridge is not None
+        expected = [bridge.opening, *(step.amount for step in bridge.movements), bridge.closing]
+        if form == "html":
+            caption = f"ARR bridge, {bridge.label}; it ties to the cent"
+            cells = [row[1] for row in Tables(page).tables[caption][1:]]
+        else:
+            block = page[page.index(f"{bridge.label}: ") :]
+            cells = re.findall(r"\| +([-+]?\$[\d,.]+)", block)[: len(expected)]
+        read = [round(float(re.sub(r"[$,+]", "", cell)) * 100) for cell in cells]
+        assert read == expected
+        assert read[0] + sum(read[1:-1]) == read[-1]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_other_number_is_there(form: str) -> None:
+    page = forms()[form].replace("\\", "")
+    for stage in report().pipeline:
+        assert numbers.money(stage.amount, "USD") in page
+    for value in report().win_rates:
+        assert (numbers.value_text(value) or "not computable") in page
+    for text in ("79.996%", "fails the gate of 80%", "82.2", "1,228", "30 of 60", "not visible in the CRM"):
+        assert text in page, text
+    assert "No quotas" in page
+    if form != "txt":
+        assert "$12,345.00" in page
+        assert "1 of 1,204" in page
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_owner_is_named(form: str) -> None:
+    assert "Secret" not in forms()[form]
+    assert "Hidden" not in forms()[form]
+    assert "2 owners" in forms()[form]
+
+
+def test_headline_is_three_sentences_with_numbers() -> None:
+    first, second, third = report().headline
+    assert (
+        first == "ARR was $4.10M on 31 May 2026, up 1.8% on the month before and up 28.2% on a year before."
+    )
+    assert second == (
+        "The biggest movement of May 2026 was new logo (+$90K) in a net change of +$73.3K;"
+        " NRR is 99.96% (off target; target: red below 100%)."
+    )
+    assert third == (
+        "63 open deals hold $2.12M; coverage of the 2026-Q2 quota is 2.25× (off target; target: 3–5× quota)."
+    )
+    for form in FORMS:
+        page = " ".join(forms()[form].replace("\\", "").replace(_JOINER, "").split())
+        assert all(sentence in page for sentence in report().headline)
+
+
+def test_an_undefined_number_is_never_nought() -> None:
+    blank = tuple(
+        replace(
+            row, now=replace(row.now, value=None, status="not_computable", reasons=("no data",)), series=()
+        )
+        for row in report().scorecard
+    )
+    shown = report(scorecard=blank, bridge_month=None, bridge_year=None, arr_trend=(), nrr_trend=(), grr_trend=(),
+                   win_rates=(), pipeline=(), quality=None)  # fmt: skip
+    assert shown.headline[0] == "ARR is not computable: no data."
+    for name, content in render_forms(shown).items():
+        text = " ".join(content.decode().split())
+        assert text.count("not computable") >= len(blank), name
+        assert not re.search(r"(?<![\d.,])\$0(?!\d)|>0(\.0)?%<", text)
+
+
+def test_an_empty_company_says_so() -> None:
+    bare = BoardReport(**{
+        **{name: getattr(report(), name) for name in
+           ("company", "playbook", "month", "period", "state_on", "known_at", "currency", "crm")},
+        "records": 0,
+    })  # fmt: skip
+    from metrics.render import wording
+
+    empty = replace(bare, headline=wording.headline(bare))
+    for content in render_forms(empty).values():
+        assert "no accounts and no deals" in content.decode()
+        assert "$" not in content.decode()
+
+
+def test_text_fits_eighty_columns() -> None:
+    assert max(cell_len(line) for line in forms()["txt"].splitlines()) <= 80
+    wide = render_forms(report(company="日本語" * 40), only=("txt",))["txt"].decode()
+    assert max(cell_len(line) for line in wide.splitlines()) <= 80
+
+
+def test_the_page_is_one_small_file_that_asks_for_nothing() -> None:
+    page = forms()["html"]
+    assert len(page) < 1_500_000
+    parsed = Tables(page)
+    assert not set(parsed.tags) & {
+        "script",
+        "img",
+        "iframe",
+        "object",
+        "embed",
+        "base",
+        "form",
+        "video",
+        "audio",
+    }
+    assert page.count("<link ") == page.count('<link rel="icon" href="data:,">') == 1
+    fetched = re.findall(r"""(?:src|srcset|xlink:href|poster)\s*=|@import|url\(""", page)
+    assert not fetched
+    assert set(re.findall(r'href="(?!#|data:,)([^/]+//[^/"]+)', page)) == {"https://acme.my.salesforce.com"}
+    assert "default-src 'none'" in page
+
+
+def test_the_page_can_be_read_by_everybody() -> None:
+    page = forms()["html"]
+    parsed = Tables(page)
+    assert {"main", "header", "footer", "h1", "h2", "caption", "figcaption", "details"} <= set(parsed.tags)
+    assert parsed.tags.count("h1") == 1
+    assert parsed.captionless == 0
+    assert len(parsed.ids) == len(set(parsed.ids))
+    charts = re.findall(r'<svg[^>]*class="chart[^>]*>', page)
+    assert charts
+    assert all('role="img"' in chart and "aria-label=" in chart for chart in charts)
+    assert '<html lang="en">' in page
+    for rule in ("prefers-color-scheme: dark", "@media print", "max-width: 640px"):
+        assert rule in page
+    for section in re.findall(r'aria-labelledby="([^"]+)"', page):
+        assert section in parsed.ids
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_stand_out_from_their_ground(scheme: str) -> None:
+    """WCAG AA: 4.5 to 1 for every text colour on the ground it is used on."""
+    page = forms()["html"]
+    blocks = re.findall(r":root \{(.*?)\}", page, re.DOTALL)
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", blocks[0 if scheme == "light" else 1]))
+    pairs = [(text, ground) for text in ("ink", "muted", "link") for ground in ("paper", "panel")]
+    pairs += [(name, f"{name}-bg") for name in ("good", "mid", "bad", "none")]
+    for text, ground in pairs:
+        assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
