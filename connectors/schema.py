@@ -19,10 +19,12 @@ from __future__ import annotations
 from typing import Final
 
 import polars as pl
+from polars.datatypes import DataType, DataTypeClass
 
 UTC: Final = pl.Datetime("us", "UTC")
+_Columns = dict[str, DataType | DataTypeClass]
 
-_RECORD: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+_RECORD: Final[_Columns] = {
     "external_id": pl.String,
     "created_at": UTC,
     "modified_at": UTC,  # the CRM's own last-change stamp
@@ -31,12 +33,16 @@ _RECORD: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
 }
 
 
-def _record(**columns: pl.DataType | type[pl.DataType]) -> pl.Schema:
+def _schema(columns: _Columns) -> pl.Schema:
+    return pl.Schema(columns)
+
+
+def _record(**columns: DataType | DataTypeClass) -> pl.Schema:
     return pl.Schema({**_RECORD, **columns, "custom": pl.String})
 
 
 TABLES: Final[dict[str, pl.Schema]] = {
-    "owners": pl.Schema(
+    "owners": _schema(
         {
             "external_id": pl.String,
             "name": pl.String,
@@ -49,7 +55,7 @@ TABLES: Final[dict[str, pl.Schema]] = {
     ),
     # One row per pipeline and stage. `stage` is the value that deals carry (API name, HubSpot stage id).
     # A CRM without pipelines has the one pipeline "default".
-    "stages": pl.Schema(
+    "stages": _schema(
         {
             "pipeline": pl.String,
             "stage": pl.String,
@@ -138,7 +144,7 @@ TABLES: Final[dict[str, pl.Schema]] = {
     # One row per change of one field of one deal, appended for ever. `seq` orders changes of one field in
     # one instant. Values are text: stage id, minor units, ISO date, probability 0..1, category, owner id.
     # The first row of a field holds its value at creation (old_value null).
-    "deal_changes": pl.Schema(
+    "deal_changes": _schema(
         {
             "deal_id": pl.String,
             "field": pl.String,  # stage | amount | close_date | probability | forecast_category | owner_id ...
@@ -177,7 +183,7 @@ TABLES: Final[dict[str, pl.Schema]] = {
         currency=pl.String,
     ),
     # Home-currency units for one unit of `currency`, in force from start_date until the next row's.
-    "exchange_rates": pl.Schema(
+    "exchange_rates": _schema(
         {
             "currency": pl.String,
             "start_date": pl.Date,
@@ -208,16 +214,18 @@ REJECTS: Final = pl.Schema(
 )
 
 # A record known to be gone by id alone.
-TOMBSTONES: Final = pl.Schema(
+TOMBSTONES: Final = _schema(
     {"table": pl.String, "external_id": pl.String, "deleted_at": UTC, "merged_into": pl.String}
 )
 
 MINOR_UNITS: Final[dict[str, int]] = {
     # ISO 4217 currencies whose exponent is not 2.
     **dict.fromkeys(
-        "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0
+        ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV"]
+        + ["XAF", "XOF", "XPF"],
+        0,
     ),
-    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
+    **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
 }
 
 

@@ -233,6 +233,7 @@ def left_out(facts: Facts) -> pl.DataFrame:
         "kpis",
         "reason",
         "arr_value",
+        "arr",
         "amount",
         "currency",
         "outcome_day",

@@ -94,7 +94,7 @@ def snapshots(
         .join(valued, on="quarter_first")
         .select(
             "month", "external_id", "name", "deal_type", "stage", "amount", "currency", "close_date", "value",
-            "size", "industry", "motion", "owner_id", "pipeline",
+            "size", "industry", "motion", "owner_id", "pipeline", "unlogged",
         )
         .sort("month", "external_id")
     )  # fmt: skip

@@ -21,6 +21,7 @@ from pipeline.scores import (
     faults,
     named,
     owner_names,
+    standing_faults,
 )
 from pipeline.store import Store
 
@@ -35,6 +36,7 @@ __all__ = [
     "completeness",
     "faults",
     "report",
+    "standing_faults",
 ]
 
 QUALITY_TABLES: Final = ("accounts", "contacts", "deals", "deal_changes", "owners", "stages")

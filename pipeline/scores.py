@@ -21,6 +21,7 @@ from pipeline.rule import Frames, judge, rules
 from pipeline.states import deals_at, live, open_deals
 
 UNKNOWN: Final = "unknown"
+_STAGE_RULES: Final = ("invalid_stage", "overdue_close_date")
 
 
 @dataclass(frozen=True)
@@ -122,58 +123,38 @@ def cleanliness(
     as_of: datetime,
     known_at: datetime | None = None,
     complete: Completeness | None = None,
+    standing: pl.DataFrame | None = None,
 ) -> Cleanliness:
     """35 % completeness + 25 % (1 - duplicates) + 20 % (1 - stage faults) + 20 % (1 - outdated contacts), 0 to 100.
 
     A part without a base (no open deals, no contacts, a field that cannot be seen) makes the score null: what is
-    not there cannot be called clean. ``complete``: of the same moment, if at hand. ``frames``: accounts, contacts,
-    deals, deal_changes, stages, owners.
+    not there cannot be called clean. ``complete`` (of the same moment) and ``standing`` (``standing_faults`` of
+    ``known_at``) save work, if at hand. ``frames``: accounts, contacts, deals, deal_changes, stages, owners.
     """
     known = known_at or as_of
     whole = complete or completeness(frames, company, info, as_of, known_at=known)
-    found = faults(frames, company, info, as_of, known)
+    found = faults(frames, company, info, as_of, known, standing)
     then = deals_at(frames["deals"], frames["deal_changes"], as_of, known)
     opened = open_deals(then, frames["stages"], company, as_of).height
     contacts = live(frames["contacts"], known).height
     records = contacts + live(frames["accounts"], known).height
-    duplicates = found.filter(pl.col("rule").is_in(["duplicate_accounts", "duplicate_contacts"])).height
-    stages = found.filter(pl.col("object") == "deals")["external_id"].n_unique()
-    outdated = found.filter(pl.col("rule") == "outdated_contacts").height
-    hidden = {rule.id for rule in rules().values() if not rule.measurable(info)}
-    no_stage = (
-        "the stage or close date of deals cannot be seen"
-        if {"invalid_stage", "overdue_close_date"} & hidden
-        else None
-    )
-    no_activity = "the last activity of contacts cannot be seen" if "outdated_contacts" in hidden else None
+
+    def faulty(*names: str) -> int:
+        return found.filter(pl.col("rule").is_in(names))["external_id"].n_unique()
+
+    def seen(*names: str) -> bool:
+        return all(rules()[name].measurable(info) for name in names)
+
+    duplicates = faulty("duplicate_accounts") + faulty("duplicate_contacts")
+    stages, outdated = faulty(*_STAGE_RULES), faulty("outdated_contacts")
+    empty = whole.required - whole.filled
+    no_stage = None if seen(*_STAGE_RULES) else "the stage or close date of deals cannot be seen"
+    no_activity = None if seen("outdated_contacts") else "the last activity of contacts cannot be seen"
     parts = (
-        _part(
-            "completeness",
-            "Empty required fields",
-            35,
-            whole.required - whole.filled,
-            whole.required,
-            "no open deals",
-            whole.reason,
-        ),
-        _part(
-            "duplicates",
-            "Duplicate accounts and contacts",
-            25,
-            duplicates,
-            records,
-            "no accounts and contacts",
-        ),
-        _part(
-            "stages",
-            "Open deals with a stage fault or overdue",
-            20,
-            stages,
-            opened,
-            "no open deals",
-            no_stage,
-        ),
-        _part("contacts", "Outdated contacts", 20, outdated, contacts, "no contacts", no_activity),
+        _part("completeness", "Empty required fields", 35, empty, whole.required, whole.reason),
+        _part("duplicates", "Duplicate accounts and contacts", 25, duplicates, records),
+        _part("stages", "Open deals with a stage fault or overdue", 20, stages, opened, no_stage),
+        _part("contacts", "Outdated contacts", 20, outdated, contacts, no_activity),
     )
     missing = [part for part in parts if part.share is None]
     if missing:
@@ -187,14 +168,22 @@ def faults(
     info: SourceInfo | None,
     as_of: datetime,
     known_at: datetime | None = None,
+    standing: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """What every rule finds, in schema ``pipeline.rule.JUDGED``: deals as of ``as_of``, the rest as at ``known_at``."""
     known = known_at or as_of
     then = {**frames, "deals": deals_at(frames["deals"], frames["deal_changes"], as_of, known)}
     of_deals = [rule for rule in rules().values() if rule.object == "deals"]
-    of_others = [rule for rule in rules().values() if rule.object != "deals"]
-    return pl.concat(
-        [judge(of_deals, then, company, info, as_of), judge(of_others, frames, company, info, known)]
+    others = standing_faults(frames, company, info, known) if standing is None else standing
+    return pl.concat([judge(of_deals, then, company, info, as_of), others])
+
+
+def standing_faults(
+    frames: Frames, company: Company, info: SourceInfo | None, known_at: datetime
+) -> pl.DataFrame:
+    """What the rules about accounts and contacts find: the same for every month that is known at one moment."""
+    return judge(
+        [rule for rule in rules().values() if rule.object != "deals"], frames, company, info, known_at
     )
 
 
@@ -237,12 +226,10 @@ def _field_score(cells: pl.DataFrame, name: str, measurable: bool) -> FieldScore
     return FieldScore("deals", name, have, cells.height, _ratio(have, cells.height), measurable=True)
 
 
-def _part(
-    id_: str, label: str, weight: int, faulty: int, total: int, empty: str, hidden: str | None = None
-) -> Part:
-    if hidden is not None or not total:
-        return Part(id_, label, weight, faulty, total, None, hidden or empty)
-    return Part(id_, label, weight, faulty, total, faulty / total)
+def _part(id_: str, label: str, weight: int, faulty: int, total: int, reason: str | None = None) -> Part:
+    if reason is None and not total:
+        reason = "there are none"
+    return Part(id_, label, weight, faulty, total, None if reason else faulty / total, reason)
 
 
 def _ratio(have: int, want: int) -> float | None:

@@ -54,12 +54,14 @@ def deals_at(deals: pl.DataFrame, changes: pl.DataFrame, as_of: datetime, known_
 
 def _field_at(rows: pl.DataFrame, changes: pl.DataFrame, field: str, as_of: datetime) -> pl.DataFrame:
     """``rows`` with one field set back, where it changed after ``as_of``."""
-    mine = changes.filter(pl.col("field") == field).sort("deal_id", "changed_at", "seq")
+    mine = changes.filter(pl.col("field") == field)
     later = mine.filter(pl.col("changed_at") > as_of)
     if later.is_empty():
         return rows
-    before = mine.filter(pl.col("changed_at") <= as_of).group_by("deal_id").agg(pl.col("new_value").last())
-    after = later.group_by("deal_id").agg(pl.col("old_value").first())
+    order = ("changed_at", "seq")
+    after = later.group_by("deal_id").agg(pl.col("old_value").sort_by(order).first())
+    earlier = mine.filter(pl.col("changed_at") <= as_of).join(after, on="deal_id", how="semi")
+    before = earlier.group_by("deal_id").agg(pl.col("new_value").sort_by(order).last())
     then = after.join(before.with_columns(known=pl.lit(value=True)), on="deal_id", how="left").select(
         external_id="deal_id",
         moved=pl.lit(value=True),

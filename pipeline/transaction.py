@@ -227,22 +227,18 @@ class Transaction(Reader):
         error: str | None = None,
         content_hash: str | None = None,
     ) -> None:
-        """Note how a try to post ended; ``posted_at`` is set when it was posted.
+        """Note how a try to post ended; ``posted_at`` is set when it was posted, ``content_hash`` when given.
 
-        ``content_hash``: of what was posted, where that is not what was begun (an earlier try had other numbers).
+        Raises ``ConfigurationError`` where no delivery with that key was begun.
         """
         deliveries = table("deliveries")
-        self.connection.execute(
-            sql_update(deliveries)
-            .where(deliveries.c.key == key)
-            .values(
-                status=status,
-                location=location,
-                error=error,
-                posted_at=now if status == "posted" else None,
-                **({} if content_hash is None else {"content_hash": content_hash}),
-            )
-        )
+        values: dict[str, Any] = {"status": status, "location": location, "error": error}
+        values["posted_at"] = now if status == "posted" else None
+        if content_hash is not None:
+            values["content_hash"] = content_hash
+        done = self.connection.execute(sql_update(deliveries).where(deliveries.c.key == key).values(values))
+        if not done.rowcount:
+            raise ConfigurationError(f"delivery {key}: it was never begun; nothing was noted")
 
 
 def _owned(frame: pl.DataFrame, company: str, source: str, **clocks: datetime) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -103,15 +104,27 @@ def text(
 
 
 def write_targets(path: Path, world: World) -> None:
-    """The generated company's quotas as a targets file: HubSpot has no quota of its own to read."""
+    """The generated company's quotas as a targets file: HubSpot has no quota of its own to read.
+
+    One row per quarter in the home currency: each seller's quota at the rate of the quarter's first day.
+    """
+    rates: dict[str, list[tuple[str, Decimal]]] = {}
+    totals: dict[str, Decimal] = {}
+    for life in world.lives():
+        if life.kind == "account":
+            break  # rates and quotas come first
+        values = life.events[0].values
+        if life.kind == "rate":
+            rates.setdefault(values["currency"], []).append((values["start_date"], Decimal(values["rate"])))
+        elif life.kind == "quota":
+            start = values["start_date"]
+            in_force = [rate for since, rate in rates.get(values["currency"], []) if since <= start]
+            cents = (Decimal(values["amount"]) * (in_force or [Decimal(1)])[-1]).quantize(
+                Decimal(1), ROUND_HALF_EVEN
+            )
+            totals[start] = totals.get(start, Decimal(0)) + cents / 100
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(["period", "segment", "metric", "value", "currency", "source", "as_of"])
-        for life in world.lives():
-            if life.kind == "account":
-                break  # quotas come first
-            if life.kind == "quota":
-                quota = life.events[0].values
-                value = f"{quota['amount'] // 100}.{quota['amount'] % 100:02d}"
-                start = quota["start_date"]
-                rows.writerow([start, "", "quota", value, quota["currency"], "generated company", start])
+        rows.writerow(["period", "segment", "metric", "value", "source", "as_of"])
+        for start, total in sorted(totals.items()):
+            rows.writerow([start, "", "quota", f"{total:.2f}", "generated company", start])

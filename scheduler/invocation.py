@@ -40,6 +40,8 @@ AsOfOption = Annotated[
     typer.Option("--as-of", help="As the CRM stood then: a date (its end) or an ISO time.", metavar="TIME"),
 ]
 
+_PIPE_WIDTH = 240  # columns
+
 
 @dataclass(frozen=True)
 class Invocation:
@@ -60,8 +62,9 @@ class Invocation:
 
     @property
     def out(self) -> Console:
-        """For results. Tables keep their full width when stdout is not a terminal."""
-        return Console(soft_wrap=not sys.stdout.isatty(), highlight=False, markup=False, emoji=False)
+        """For results. A table in a pipe or file is not squeezed into the width of a terminal."""
+        width = None if sys.stdout.isatty() else _PIPE_WIDTH
+        return Console(width=width, highlight=False, markup=False, emoji=False)
 
     @property
     def err(self) -> Console:

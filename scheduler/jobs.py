@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from metrics.report import BoardReport, build_report
-from pipeline.sync import SyncSummary, sync_company
 
 from metrics import deliver
 from metrics.playbook import load as load_playbook
+from metrics.report import BoardReport, build_report
+from pipeline.sync import SyncSummary, sync_company
 from scheduler.app import App
 from scheduler.config import CompanyConfig
 from scheduler.lock import exclusive

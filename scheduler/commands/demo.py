@@ -23,12 +23,15 @@ from scheduler.simulation import Served, open_crm
 
 def command(
     crm: Annotated[str, typer.Option("--crm", help="salesforce or hubspot.")] = "salesforce",
-    playbook: Annotated[str, typer.Option("--playbook", help="hr_tech, supply_chain or dev_tools.")] = "hr_tech",
+    playbook: Annotated[
+        str, typer.Option("--playbook", help="hr_tech, supply_chain or dev_tools.")
+    ] = "hr_tech",
     out: Annotated[Path, typer.Option("--out", help="Folder for store and report.", metavar="DIR")] = Path(
         "boardline-demo"
     ),
     data: Annotated[
-        Path | None, typer.Option("--data", help="Your own export instead of a generated company.", metavar="DIR")
+        Path | None,
+        typer.Option("--data", help="Your own export instead of a generated company.", metavar="DIR"),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Another generated company.")] = 7,
     verbose: VerboseOption = False,
@@ -58,7 +61,9 @@ def _prepare(out: Path) -> None:
     """Make room for a new demo; only ever an earlier demo's own files are removed."""
     config = out / "config.yaml"
     if config.exists() and not config.read_text(encoding="utf-8").startswith(demo_config.MARK):
-        raise ConfigurationError(f"{out} holds a configuration that is not a demo's; name another folder with --out")
+        raise ConfigurationError(
+            f"{out} holds a configuration that is not a demo's; name another folder with --out"
+        )
     if (out / "boardline.db").exists() and not config.exists():
         raise ConfigurationError(f"{out} holds a store that is not a demo's; name another folder with --out")
     try:
@@ -66,7 +71,9 @@ def _prepare(out: Path) -> None:
         for old in out.glob("boardline.db*"):
             old.unlink()
     except OSError as error:
-        raise ConfigurationError(f"cannot use {out}: {error.strerror}; name another folder with --out") from error
+        raise ConfigurationError(
+            f"cannot use {out}: {error.strerror}; name another folder with --out"
+        ) from error
 
 
 def _configure(out: Path, served: Served, crm: str, playbook: str, simulator: Simulator) -> Path:

@@ -47,7 +47,9 @@ def _config() -> str:
     for name, model in {"Top level": schema, **schema["$defs"]}.items():
         if "properties" not in model:
             continue
-        rows = [f"| `{key}` | {_kind(value)} | {_default(value)} |" for key, value in model["properties"].items()]
+        rows = [
+            f"| `{key}` | {_kind(value)} | {_default(value)} |" for key, value in model["properties"].items()
+        ]
         parts += [
             f"## {name}",
             model.get("description", ""),
@@ -67,7 +69,13 @@ def _kind(value: dict[str, Any]) -> str:
 
 
 def _default(value: dict[str, Any]) -> str:
-    text = orjson.dumps(value["default"]).decode() if "default" in value else "required" if "$ref" not in value else ""
+    text = (
+        orjson.dumps(value["default"]).decode()
+        if "default" in value
+        else "required"
+        if "$ref" not in value
+        else ""
+    )
     return f"`{text}`" if text and len(text) < 120 else "see above" if text else ""
 
 
@@ -76,7 +84,9 @@ def _documentation(package: str, name: str) -> str:
 
 
 def _schema() -> str:
-    return orjson.dumps(configuration.json_schema(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode()
+    return orjson.dumps(
+        configuration.json_schema(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
+    ).decode()
 
 
 PAGES: dict[str, Callable[[], str]] = {"kpis": _kpis, "rules": _rules, "config": _config}
@@ -88,8 +98,12 @@ FILES: dict[str, Callable[[], str]] = {
 
 def command(
     topic: Annotated[str | None, typer.Argument(help=", ".join(PAGES) + "; default all.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="The configuration's JSON schema, for editors.")] = False,
-    write: Annotated[Path | None, typer.Option("--write", help="Write the pages as files.", metavar="DIR")] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="The configuration's JSON schema, for editors.")
+    ] = False,
+    write: Annotated[
+        Path | None, typer.Option("--write", help="Write the pages as files.", metavar="DIR")
+    ] = None,
 ) -> None:
     """Print the reference: KPIs, data-quality rules, configuration."""
     Invocation.start()
@@ -101,7 +115,9 @@ def command(
             for name, page in FILES.items():
                 (write / name).write_text(page() + "\n", encoding="utf-8")
         except OSError as error:
-            raise ConfigurationError(f"cannot write to {write}: {error.strerror}; name another folder") from error
+            raise ConfigurationError(
+                f"cannot write to {write}: {error.strerror}; name another folder"
+            ) from error
     elif json:
         sys.stdout.write(_schema() + "\n")
     else:

@@ -13,8 +13,9 @@ from metrics import compute as metrics
 from metrics.facts import Facts
 from metrics.judge import Judge
 from metrics.kpi import KpiValue
+from metrics.playbook import KPI_IDS
 from metrics.playbook import load as load_playbook
-from metrics.render.numbers import undefined_text, value_text
+from metrics.render.numbers import value_text
 from metrics.render.safe import plain
 from scheduler.app import App
 from scheduler.config import CompanyConfig
@@ -30,6 +31,8 @@ from scheduler.invocation import (
     moment,
     month_of,
 )
+
+ORDER = tuple(name for name in KPI_IDS if name in metrics.registered())  # the definition book's
 
 
 def command(
@@ -64,7 +67,7 @@ def command(
             if not json:
                 _print_evidence(run, documents[-1])
             continue
-        values = metrics.compute(facts, cut=by, judge=Judge(load_playbook(settings.playbook)))
+        values = metrics.compute(facts, ORDER, by, judge=Judge(load_playbook(settings.playbook)))
         documents.append(metrics.as_json(values, settings.name, known_at, facts.currency))
         if not json:
             _print(run, settings, known_at, values)
@@ -86,10 +89,10 @@ def _print(run: Invocation, company: CompanyConfig, known_at: datetime, values: 
             value.title,
             value.period,
             segment,
-            value_text(value) or "—",
+            value_text(value) or "not computable",
             "" if value.n is None else str(value.n),
             value.status,
-            plain("; ".join(value.reasons), 300) if value.value is not None else plain(undefined_text(value), 300),
+            plain("; ".join(value.reasons), 300),
         )
     run.out.print(table)
 
@@ -120,6 +123,11 @@ def _print_evidence(run: Invocation, document: dict[str, Any]) -> None:
     for row in document["evidence"]:
         contribution = "" if row["contribution"] is None else f"{row['contribution']:,.0f}"
         table.add_row(
-            row["object"], row["external_id"], plain(row["name"]), contribution, plain(row["note"]), row["url"] or ""
+            row["object"],
+            row["external_id"],
+            plain(row["name"]),
+            contribution,
+            plain(row["note"]),
+            row["url"] or "",
         )
     run.out.print(table)

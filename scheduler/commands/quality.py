@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pipeline.quality import report as quality_report
+from rich.table import Table
 
 from connectors.errors import ConfigurationError
+from metrics.render.safe import plain
+from pipeline.quality import report as quality_report
 from scheduler.app import App
 from scheduler.invocation import (
     AsOfOption,
@@ -66,7 +69,9 @@ def _print(run: Invocation, document: dict[str, Any], by: str | None) -> None:
         out.print(f"    {plain(reason, 300)}")
     fields = _table("field", "filled", "required", "complete")
     for row in document["fields"]:
-        ratio = "not visible" if not row["measurable"] else "—" if row["ratio"] is None else f"{row['ratio']:.1%}"
+        ratio = (
+            "not visible" if not row["measurable"] else "—" if row["ratio"] is None else f"{row['ratio']:.1%}"
+        )
         fields.add_row(f"{row['object']}.{row['field']}", str(row["filled"]), str(row["required"]), ratio)
     out.print(fields)
     if by is not None:
@@ -101,7 +106,9 @@ def _write_csv(path: Path, documents: list[dict[str, Any]]) -> None:
             rows.writerow(["company", *_COLUMNS])
             for document in documents:
                 for finding in document["findings"]:
-                    cells = (finding[column] for column in _COLUMNS)
-                    rows.writerow([document["company"], *("" if cell is None else plain(str(cell), 2000) for cell in cells)])
+                    cells = ("" if finding[column] is None else str(finding[column]) for column in _COLUMNS)
+                    rows.writerow([document["company"], *(plain(cell, 2000) for cell in cells)])
     except OSError as error:
-        raise ConfigurationError(f"cannot write {path}: {error.strerror}; name another file with --csv") from error
+        raise ConfigurationError(
+            f"cannot write {path}: {error.strerror}; name another file with --csv"
+        ) from error

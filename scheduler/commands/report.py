@@ -36,7 +36,9 @@ def command(
     as_of: AsOfOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write all forms there.", metavar="DIR")] = None,
     post: Annotated[bool, typer.Option("--post", help="Deliver to the configured destinations.")] = False,
-    to: Annotated[list[str] | None, typer.Option("--to", help="With --post: only there.", metavar="NAME")] = None,
+    to: Annotated[
+        list[str] | None, typer.Option("--to", help="With --post: only there.", metavar="NAME")
+    ] = None,
     config: ConfigOption = None,
     company: CompanyOption = None,
     json: JsonOption = False,
@@ -50,10 +52,12 @@ def command(
     if post and as_of:
         raise ConfigurationError("--as-of shows the past and is never posted; leave out --post, or --as-of")
     app = App.load(config)
-    documents, failures = [], []
+    documents: list[dict[str, Any]] = []
+    failures: list[BoardlineError | None] = []
     for settings in app.companies(company or ()):
+        destinations = (to or settings.report.destinations) if post else None
         try:
-            document, error = _one(run, app, settings, month, as_of, out, to or settings.report.destinations if post else None)
+            document, error = _one(run, app, settings, month, as_of, out, destinations)
         except BoardlineError as problem:
             print_error(problem)
             failures.append(problem)

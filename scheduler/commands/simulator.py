@@ -18,7 +18,9 @@ from connectors.simulator.server import Simulator
 from scheduler.invocation import Invocation, QuietOption, VerboseOption, moment
 from scheduler.simulation import CRMS, open_crm
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False
+)
 
 
 @app.callback()

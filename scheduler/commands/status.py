@@ -11,7 +11,14 @@ from pipeline.records import RunRecord
 from scheduler.app import App
 from scheduler.config import CompanyConfig
 from scheduler.daemon import next_run
-from scheduler.invocation import CompanyOption, ConfigOption, Invocation, JsonOption, QuietOption, VerboseOption
+from scheduler.invocation import (
+    CompanyOption,
+    ConfigOption,
+    Invocation,
+    JsonOption,
+    QuietOption,
+    VerboseOption,
+)
 
 _RUNS = 200
 
@@ -74,7 +81,9 @@ def _status(app: App, company: CompanyConfig, now: datetime) -> dict[str, Any]:
 
 def _print(run: Invocation, document: dict[str, Any]) -> None:
     out = run.out
-    out.print(f"{document['company']}: last sync {_when(document['last_sync'])}, next {_when(document['next_sync'])}")
+    out.print(
+        f"{document['company']}: last sync {_when(document['last_sync'])}, next {_when(document['next_sync'])}"
+    )
     out.print(f"  next board report {_when(document['next_report'])}")
     table = Table(box=None, pad_edge=False)
     for name in ("stream", "status", "finished", "rows", "changed", "requests", "error"):

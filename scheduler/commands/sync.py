@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from pipeline.sync import SyncSummary
 from rich.table import Table
 
 from connectors.errors import BoardlineError, ConfigurationError
+from pipeline.sync import SyncSummary
 from scheduler import jobs
 from scheduler.app import App
 from scheduler.config import CompanyConfig

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from metrics.compute import compute
 
 from connectors.simulator.company import Company
+from metrics.compute import compute
 from metrics.facts import Facts
 from metrics.kpi import KpiValue
 from pipeline.company import Company as Definitions

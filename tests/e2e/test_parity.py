@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connectors.simulator.hubspot import ids as hubspot_ids
+from connectors.simulator.hubspot.ids import record_key
 from connectors.simulator.salesforce import ids as salesforce_ids
 from tests.e2e.process import NOW, Site, site
 
@@ -18,7 +18,7 @@ AS_OF = f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Site]]:
     folder = tmp_path_factory.mktemp("parity")
-    parameters = {"accounts": 120, "deals": 1000, "months": 30}
+    parameters: dict[str, Any] = {"accounts": 120, "deals": 1000, "months": 30}
     with (
         site("salesforce", folder / "salesforce", **parameters) as left,
         site("hubspot", folder / "hubspot", **parameters) as right,
@@ -67,7 +67,7 @@ def findings(place: Site, key_of: Any) -> list[tuple[Any, ...]]:
 
 def test_same_findings(both: dict[str, Site]) -> None:
     left = findings(both["salesforce"], salesforce_ids.key_of)
-    right = findings(both["hubspot"], hubspot_ids.key_of)
+    right = findings(both["hubspot"], lambda identifier: record_key(identifier)[:2])
     assert left == right
     assert len({rule for rule, *_ in left}) >= 4
 

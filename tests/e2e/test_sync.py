@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -62,10 +63,9 @@ def test_after_a_month_only_what_changed_is_fetched_and_the_store_equals_a_fresh
 def forget_what_a_fresh_sync_cannot_see(kept: Path, fresh: Path) -> int:
     """Drop from ``kept`` the tombstones of records that left the CRM's recycle bin before the fresh sync.
 
-    The older store remembers them, as it should; a CRM shows a new reader only what its bin still holds. Returns how many.
+    The older store remembers them, as it should; a CRM shows a new reader only what its bin still holds. Returns how
+    many there were.
     """
-    import sqlite3
-
     dropped = 0
     with sqlite3.connect(kept) as connection:
         for table in ("accounts", "contacts", "leads", "deals", "line_items", "meetings", "owners", "quotas"):

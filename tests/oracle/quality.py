@@ -77,7 +77,7 @@ def duplicates(truth: Truth) -> tuple[int, int]:
     """(surplus records, all) of accounts and contacts, as at the moment of knowledge."""
     accounts, contacts = truth.live("account"), truth.live("contact")
     surplus = _surplus_accounts(truth, accounts) + _surplus(
-        (contact.key, [key for key in _contact_keys(contact)]) for contact in contacts
+        (contact.key, _contact_keys(contact)) for contact in contacts
     )
     return surplus, len(accounts) + len(contacts)
 

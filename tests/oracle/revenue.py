@@ -119,12 +119,25 @@ class Revenue:
         for contract in contracts:  # ruling 9
             if contract.type in ("expansion", "contraction"):
                 contract.end = self._base_end(bases, contract)
-        for renewal in sorted((c for c in contracts if c.type == "renewal"), key=lambda c: c.start):  # ruling 10
+        for renewal in sorted(
+            (c for c in contracts if c.type == "renewal"), key=lambda c: c.start
+        ):  # ruling 10
             latest = renewal.start + timedelta(days=3)
             for contract in contracts:
                 if contract.start < renewal.start < contract.end <= latest:
                     contract.end = renewal.start
-        for churn in sorted(churns, key=lambda c: c.start):  # ruling 11
+        self._churn(contracts, bases, churns)
+        self._bridge_gaps(contracts)
+        if contracts and renewal_open:  # ruling 13
+            last = max(c.end for c in contracts)
+            if last <= self.truth.today < last + GRACE:
+                for contract in contracts:
+                    if contract.end == last:
+                        contract.end = last + GRACE
+
+    def _churn(self, contracts: list[Contract], bases: list[Contract], churns: list[Contract]) -> None:
+        """Ruling 11: a churn deal of at least the live ARR ends it all, a smaller one is a contraction."""
+        for churn in sorted(churns, key=lambda c: c.start):
             live = [c for c in contracts if c.live(churn.start)]
             if not live:
                 continue
@@ -136,13 +149,6 @@ class Revenue:
             else:
                 churn.end = self._base_end(bases, churn)
                 contracts.append(churn)
-        self._bridge_gaps(contracts)
-        if contracts and renewal_open:  # ruling 13
-            last = max(c.end for c in contracts)
-            if last <= self.truth.today < last + GRACE:
-                for contract in contracts:
-                    if contract.end == last:
-                        contract.end = last + GRACE
 
     @staticmethod
     def _base_end(bases: list[Contract], contract: Contract) -> date:
@@ -224,8 +230,10 @@ class Revenue:
         return {"opening": own, "fx": total - own, **moves, "closing": sum(closing.values())}
 
     def _ever(self, customer: int, until: date) -> bool:
-        """Whether the customer had ARR on any day up to one."""
-        return any(c.start <= until and c.start < c.end for c in self.contracts[customer])
+        """Whether the customer had ARR on any day up to one; it can only rise on a day when a contract starts."""
+        contracts = self.contracts[customer]
+        days = {c.start for c in contracts if c.start <= until}
+        return any(sum(self.home(c, day) for c in contracts if c.live(day)) > 0 for day in days)
 
     def _split(self, customer: int, before: date, on: date, moves: dict[str, int]) -> None:
         was, now = self._products(customer, before, on), self._products(customer, on, on)

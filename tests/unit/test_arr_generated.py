@@ -63,10 +63,12 @@ def test_a_generated_company(vertical: str) -> None:
     facts = generated(vertical)
     holds(facts)
     table = bridge(facts)
-    assert all(table[name].sum() > 0 for name in MOVEMENTS), (
-        "a company in which nothing happens proves nothing"
-    )
-    assert table["fx"].any()
+    assert (table["fx"] != 0).any()
+
+
+def test_everything_that_can_happen_happens_in_them() -> None:
+    totals = pl.concat([bridge(generated(vertical)).select(MOVEMENTS) for vertical in VERTICALS]).sum()
+    assert {name: totals[name][0] > 0 for name in MOVEMENTS} == dict.fromkeys(MOVEMENTS, True)
 
 
 @pytest.mark.parametrize("vertical", VERTICALS)
@@ -89,24 +91,21 @@ def test_the_past_seen_from_then_needs_no_knowledge_of_what_came_later(vertical:
     company = Company(name="generated", timezone=world.timezone)
     months = months_between("2025-01", "2025-11")
     old = Facts(company, months, then, frames(world, int(then.timestamp())))
-    gone = generated(vertical).raw("deals").filter(pl.col("deleted_at").is_not_null())["external_id"]
     new = Facts(company, months, then, frames(world, world.as_of))
+    # What was deleted since is out of everything now, and a pilot's conversion has no history.
+    still = new.raw("deals").filter(pl.col("deleted_at").is_null())["external_id"].implode()
     columns = ["month", "external_id", "stage", "amount", "close_date"]
-    kept = [
-        facts.snapshots.select(columns).filter(~pl.col("external_id").is_in(gone.implode()))
-        for facts in (old, new)
-    ]
-    assert kept[0].rows() == kept[1].rows()
-    assert kept[0].height > 50
-    outcomes = [
-        facts.deals.select("external_id", "stage", "outcome")
-        .filter(~pl.col("external_id").is_in(gone.implode()))
-        .sort("external_id")
-        for facts in (old, new)
-    ]
-    pilots = new.deals.filter("pilot")["external_id"]
-    compared = [frame.filter(~pl.col("external_id").is_in(pilots.implode())).rows() for frame in outcomes]
-    assert compared[0] == compared[1]
+    before, after = (
+        f.snapshots.select(columns).filter(pl.col("external_id").is_in(still)).rows() for f in (old, new)
+    )
+    assert before == after
+    assert len(before) > 50
+    same = pl.col("external_id").is_in(still) & ~pl.col("external_id").is_in(
+        new.deals.filter("pilot")["external_id"].implode()
+    )
+    columns = ["external_id", "stage", "amount", "close_date", "outcome"]
+    before, after = (f.deals.filter(same).select(columns).sort("external_id").rows() for f in (old, new))
+    assert before == after
 
 
 deals = st.lists(

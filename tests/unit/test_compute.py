@@ -179,7 +179,8 @@ def test_the_json_document() -> None:
                       for name in ("arr", "nrr", "win_rate"))  # fmt: skip
     assert arr == {
         "id": "arr", "period": "2026-02", "month": "2026-02", "value": "182.50", "unit": "currency",
-        "numerator": "182.50", "denominator": None, "n": 2, "segment": {}, "status": "no_target", "target": None, "reasons": [],
+        "numerator": "182.50", "denominator": None, "n": 2, "segment": {},
+        "status": "no_target", "target": None, "reasons": [],
         "definition": "arr/1: live contracts at month-end, rate of that day",
     }  # fmt: skip
     assert (nrr["value"], nrr["numerator"], nrr["denominator"]) == (1.2, "120.00", "100.00")

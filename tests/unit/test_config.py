@@ -30,13 +30,21 @@ FAULTS = {
     "unknown company key": ("timezone:", "timzone:", ["line 5", "companies.acme", "'timzone'", "'timezone'"]),
     "unknown nested key": ("type: salesforce", "typ: salesforce", ["line 7", "companies.acme.crm", "'type'"]),
     "time zone": ("Europe/Berlin", "Europe/Berln", ["line 5", "no time zone 'Europe/Berln'"]),
-    "missing key": ("      type: salesforce", "      # no type", ["line 6", "companies.acme.crm", "'type' is missing"]),
+    "missing key": (
+        "      type: salesforce",
+        "      # no type",
+        ["line 6", "companies.acme.crm", "'type' is missing"],
+    ),
     "broken YAML": ("destinations: [board]", "destinations: [board", ["line 10", "bad YAML"]),
     "tab": ("    playbook", "\tplaybook", ["line 4", "bad YAML"]),
     "duplicate key": ("    playbook: hr_tech", "    timezone: UTC", ["line 5", "given twice", "line 4"]),
     "unknown destination": ("[board]", "[bord]", ["no destination 'bord'", "did you mean 'board'?"]),
     "destination without type": ("type: file, ", "", ["destinations.board", "`type` is missing"]),
-    "wrong kind": ("timezone: Europe/Berlin", "fiscal_year_start_month: 13", ["line 5", "less than or equal to 12"]),
+    "wrong kind": (
+        "timezone: Europe/Berlin",
+        "fiscal_year_start_month: 13",
+        ["line 5", "less than or equal to 12"],
+    ),
     "unknown column": (
         "    report:",
         "    fields: {deals: {ar: ARR__c}}\n    report:",
@@ -98,13 +106,22 @@ def test_the_example_is_complete_and_valid() -> None:
     loaded = config.load(example)
     acme = loaded.companies["acme"]
     text = example.read_text()
-    for model in (config.Config, config.CompanyConfig, config.CrmSettings, config.ScheduleSettings, config.ReportSettings):
+    parts = (
+        config.Config,
+        config.CompanyConfig,
+        config.CrmSettings,
+        config.ScheduleSettings,
+        config.ReportSettings,
+    )
+    for model in parts:
         for key in model.model_fields:
             assert key == "name" or f"{key}:" in text or key == "options", f"{key} is missing in the example"
     assert acme.fields.mapped()["deals"]["arr"] == "ARR__c"
 
 
-def test_secrets_come_from_three_places_and_are_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_come_from_three_places_and_are_masked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ACME_KEY", "s3cr3t/+from env")
     file = tmp_path / "secret"
     file.write_text("from-a-file-0815\n")
@@ -117,7 +134,11 @@ def test_secrets_come_from_three_places_and_are_masked(tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize(
     ("reference", "expected"),
-    [("${NOT_THERE}", "export NOT_THERE="), ("${file:/nowhere/x}", "/nowhere/x"), ("${keyring:service}", "keyring:service/user")],
+    [
+        ("${NOT_THERE}", "export NOT_THERE="),
+        ("${file:/nowhere/x}", "/nowhere/x"),
+        ("${keyring:service}", "keyring:service/user"),
+    ],
 )
 def test_a_missing_secret_names_itself_and_its_place(
     reference: str, expected: str, monkeypatch: pytest.MonkeyPatch

@@ -48,7 +48,8 @@ def test_a_row_is_read_as_it_stands(tmp_path: Path) -> None:
     rows = read(tmp_path, text).rows
     assert rows.row(0, named=True) == {
         "quarter_first": date(2026, 4, 1), "cut": "size", "segment": "Enterprise", "metric": "quota",
-        "number": "400000.505", "amount": 40_000_050, "currency": "EUR", "source": "CFO", "as_of": date(2026, 1, 5), "line": 2,
+        "number": "400000.505", "amount": 40_000_050, "currency": "EUR", "source": "CFO",
+        "as_of": date(2026, 1, 5), "line": 2,
     }  # fmt: skip
     assert rows.row(1, named=True) | {"line": 4, "currency": "USD", "cut": None, "as_of": None} == rows.row(
         1, named=True

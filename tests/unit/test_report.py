@@ -48,7 +48,7 @@ def reported(books: Books, info: SourceInfo | None = INFO, playbook: str = "supp
 
 
 def firm(customers: int = 40) -> Books:
-    """Customers of three sizes with two-year contracts, some of which expand, shrink and leave; wins, losses, open deals."""
+    """Customers of three sizes with two-year contracts, some of which expand and end; wins, losses, open deals."""
     books = Books()
     for number in range(customers):
         account = books.account(f"acc{number}", employees=(50, 400, 5000)[number % 3])

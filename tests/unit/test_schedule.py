@@ -31,7 +31,16 @@ def test_schedules_that_are_understood(text: str, expected: Schedule) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "sometimes", "every 0 minutes", "Mon 24:00", "business day 0 08:00", "business day 21 08:00", "cron: x"]
+    "text",
+    [
+        "",
+        "sometimes",
+        "every 0 minutes",
+        "Mon 24:00",
+        "business day 0 08:00",
+        "business day 21 08:00",
+        "cron: x",
+    ],
 )
 def test_schedules_that_are_not(text: str) -> None:
     with pytest.raises(ValueError, match=r"schedule|time of day|interval|business days"):

@@ -10,6 +10,7 @@ from connectors.simulator.hubspot.endpoint import VERSION, Call, Endpoint, Scope
 from connectors.simulator.hubspot.links import LABELS, labels, nothing_linked, type_entry
 from connectors.simulator.hubspot.objects import batch_answer
 from connectors.simulator.hubspot.properties import ObjectType
+from connectors.simulator.hubspot.records import Row
 from connectors.simulator.hubspot.replies import Refused, answer, invalid, invalid_json, not_found
 from connectors.simulator.hubspot.store import Store
 
@@ -65,7 +66,7 @@ class Associations:
         """What one record is linked to; 404 for a record that is not there."""
         kind, to = call.object_type("from"), call.object_type("to")
         identifier = call.params["id"]
-        if not identifier.isdigit() or not self._store.find(kind, [int(identifier)], None):
+        if not self._find(kind, [identifier]):
             raise Refused(not_found())
         limit = call.whole("limit", _PAGE)
         if not 0 < limit <= _PAGE:
@@ -81,10 +82,10 @@ class Associations:
     def _linked(
         self, kind: ObjectType, to: ObjectType, ids: Sequence[str], *, text: bool
     ) -> dict[str, list[dict[str, Any]]]:
-        rows = self._store.find(kind, [int(identifier) for identifier in ids if identifier.isdigit()], None)
+        rows = self._find(kind, ids)
         # An id that was merged away names no record here, though a read by it answers with its successor.
         roots = {row.root: str(asked) for asked, row in rows.items() if asked == row.id}
-        found = self._store.linked(kind, to, list(roots))
+        found = self._store.records.linked(kind, to, list(roots))
         return {
             roots[root]: [
                 {
@@ -97,6 +98,10 @@ class Associations:
             ]
             for root, listed in found.items()
         }
+
+    def _find(self, kind: ObjectType, ids: Sequence[str]) -> dict[int, Row]:
+        numeric = [int(identifier) for identifier in ids if identifier.isdigit()]
+        return self._store.records.find(kind, numeric, self._store.now, None)
 
     def _window(self, listed: Sequence[Any], after: str | None, limit: int, name: str) -> dict[str, Any]:
         start = int(after) if after and after.isdigit() else 0

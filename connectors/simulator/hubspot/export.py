@@ -30,7 +30,8 @@ from connectors.simulator.hubspot.properties import (
     Property,
     own_properties,
 )
-from connectors.simulator.hubspot.store import Pipeline, Row, Store
+from connectors.simulator.hubspot.records import Row
+from connectors.simulator.hubspot.store import Pipeline, Store
 from connectors.simulator.hubspot.translate import PIPELINE, Properties, instant
 from connectors.simulator.world import Event, Life, Stage
 

@@ -20,6 +20,7 @@ from connectors.simulator.hubspot.properties import (
     object_type,
     own_properties,
 )
+from connectors.simulator.hubspot.records import Row
 from connectors.simulator.hubspot.replies import (
     Refused,
     answer,
@@ -29,7 +30,7 @@ from connectors.simulator.hubspot.replies import (
     not_found,
 )
 from connectors.simulator.hubspot.search import MAX_RESULTS, parse
-from connectors.simulator.hubspot.store import Row, Store
+from connectors.simulator.hubspot.store import Store
 from connectors.simulator.hubspot.translate import instant
 
 BIN_SECONDS: Final = 90 * 86_400  # how long a deleted record can be seen
@@ -76,7 +77,7 @@ class Objects:
         if not 0 < limit <= most:
             raise invalid(f"Invalid page size {limit}: it must be between 1 and {most}")
         archived = call.flag("archived")
-        rows = self._store.page(kind, call.whole("after", 0), limit + 1, self._bin(archived))
+        rows = self._store.records.page(kind, call.whole("after", 0), limit + 1, self._bin(archived))
         page = rows[:limit]
         properties = self._wanted(kind, call.names("properties"), history)
         body: dict[str, Any] = {
@@ -116,7 +117,7 @@ class Objects:
                 "Please reduce the number of items and try again"
             )
         numeric = [int(identifier) for identifier in ids if identifier.isdigit()]
-        rows = self._store.find(kind, numeric, self._bin(call.flag("archived")))
+        rows = self._store.records.find(kind, numeric, self._store.now, self._bin(call.flag("archived")))
         unique = {row.id: row for row in rows.values()}
         properties = self._wanted(kind, body.get("properties") or [], history)
         results = [self._record(kind, row, properties, history, None) for row in unique.values()]
@@ -130,7 +131,7 @@ class Objects:
         kind = call.object_type()
         wanted = parse(kind, _body(call), self._catalogue.of(kind))
         where = f"({wanted.where}) AND modified <= {self._store.now - self._index_lag}"
-        total, rows = self._store.search(
+        total, rows = self._store.records.search(
             kind, where, wanted.parameters, wanted.order, (wanted.after, wanted.limit)
         )
         properties = self._wanted(kind, wanted.properties, [])
@@ -152,9 +153,8 @@ class Objects:
 
     def _one(self, kind: ObjectType, call: Call) -> Row:
         asked = call.params["id"]
-        rows = self._store.find(
-            kind, [int(asked)] if asked.isdigit() else [], self._bin(call.flag("archived"))
-        )
+        numeric = [int(asked)] if asked.isdigit() else []
+        rows = self._store.records.find(kind, numeric, self._store.now, self._bin(call.flag("archived")))
         if not rows:
             raise Refused(not_found())
         return next(iter(rows.values()))
@@ -218,7 +218,7 @@ class Objects:
     def _entries(
         self, kind: ObjectType, to: ObjectType, rows: Sequence[Row]
     ) -> dict[int, list[dict[str, str]]]:
-        linked = self._store.linked(kind, to, [row.root for row in rows])
+        linked = self._store.records.linked(kind, to, [row.root for row in rows])
         return {
             root: [
                 {"id": str(identifier), "type": label.name}

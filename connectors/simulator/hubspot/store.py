@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -31,7 +31,7 @@ from connectors.simulator.hubspot.lives import (
     versions,
 )
 from connectors.simulator.hubspot.properties import OBJECT_TYPES, PROPERTIES, ObjectType, own_properties
-from connectors.simulator.hubspot.search import has_token
+from connectors.simulator.hubspot.records import Records, Row
 from connectors.simulator.hubspot.translate import OBJECT_OF, TRANSLATIONS, Properties, State, instant
 from connectors.simulator.world import Event, Kind, Life, Stage
 
@@ -49,17 +49,6 @@ _RECORDS: Final = """
 CREATE TABLE {0} (id INTEGER PRIMARY KEY, root INTEGER, created INTEGER, modified INTEGER, archived INTEGER,
                   properties TEXT NOT NULL);
 """
-
-
-class Row(NamedTuple):
-    """One record as stored; instants in epoch seconds, ``archived`` None while it is live."""
-
-    id: int
-    root: int
-    created: int
-    modified: int
-    archived: int | None
-    properties: str
 
 
 class Pipeline(NamedTuple):
@@ -100,7 +89,7 @@ class Store:
         self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-65536"):
             self._db.execute(f"PRAGMA {pragma}")
-        self._db.create_function("has_token", 2, has_token, deterministic=True)
+        self.records = Records(self._db, self._lineage)
         self._db.executescript(_SCHEMA + "".join(_RECORDS.format(name) for name in OBJECT_TYPES))
 
     # ---- writing
@@ -305,60 +294,14 @@ class Store:
 
     # ---- reading
 
-    def page(self, kind: ObjectType, start: int, limit: int, binned_since: int | None) -> list[Row]:
-        """Live records with id >= ``start``; with ``binned_since`` those archived after that instant."""
-        live = "archived IS NULL" if binned_since is None else "archived > :since"
-        query = f"SELECT * FROM {kind} WHERE id >= :start AND {live} ORDER BY id LIMIT :limit"  # noqa: S608
-        return self._rows(query, {"start": start, "limit": limit, "since": binned_since})
-
-    def find(self, kind: ObjectType, ids: Iterable[int], binned_since: int | None) -> dict[int, Row]:
-        """Records by id, keyed by the id asked for: a merged-away id finds its successor."""
-        wanted = {
-            identifier: self._lineage.successor(identifier, self.now) or identifier for identifier in ids
-        }
-        live = "archived IS NULL" if binned_since is None else f"archived > {binned_since}"
-        marks = ",".join(map(str, set(wanted.values())))
-        query = f"SELECT * FROM {kind} WHERE id IN ({marks}) AND {live}"  # noqa: S608  # numbers only
-        found = {row.id: row for row in self._rows(query, {})}
-        return {asked: found[now] for asked, now in wanted.items() if now in found}
-
-    def search(
-        self, kind: ObjectType, where: str, parameters: Mapping[str, Any], order: str, window: tuple[int, int]
-    ) -> tuple[int, list[Row]]:
-        """How many live records meet ``where``, and those of the window (offset, limit)."""
-        condition = f"FROM {kind} WHERE archived IS NULL AND ({where})"
-        total = self._db.execute(f"SELECT count(*) {condition}", parameters).fetchone()[0]
-        offset, limit = window
-        query = f"SELECT * {condition} ORDER BY {order} LIMIT {limit} OFFSET {offset}"
-        return total, self._rows(query, parameters)
-
-    def linked(
-        self, kind: ObjectType, to: ObjectType, roots: Sequence[int]
-    ) -> dict[int, list[tuple[int, bool, bool]]]:
-        """Live records of type ``to`` linked to each root: (id, primary, root is the link's own side)."""
-        marks = ",".join(map(str, roots))
-        query = f"""
-            SELECT source, id, max(is_primary), max(own) FROM (
-                SELECT a AS source, t.id, is_primary, 1 AS own FROM link JOIN {to} t ON t.root = link.b
-                WHERE a IN ({marks}) AND a_type = :kind AND b_type = :to AND t.archived IS NULL
-                UNION ALL
-                SELECT b, t.id, is_primary, 0 FROM link JOIN {to} t ON t.root = link.a
-                WHERE b IN ({marks}) AND b_type = :kind AND a_type = :to AND t.archived IS NULL
-            ) GROUP BY source, id ORDER BY source, id"""  # noqa: S608  # numbers and own table names
-        found: dict[int, list[tuple[int, bool, bool]]] = {}
-        for root, identifier, primary, own in self._db.execute(query, {"kind": kind, "to": to}):
-            found.setdefault(root, []).append((identifier, bool(primary), bool(own)))
-        return found
-
     def history(self, kind: ObjectType, row: Row) -> dict[str, list[Version]]:
-        """Every property's values, newest first. A record without a life has what it holds, as imported."""
+        """Every property's values, newest first. One without a life has what it was made with."""
         blob = self._stored(row.root)
         if blob is None:
             current: dict[str, str | None] = orjson.loads(row.properties)
+            source = "IMPORT" if self.imported else "CRM_UI"
             return {
-                name: [Version(value, row.created, "IMPORT", None)]
-                for name, value in current.items()
-                if value
+                name: [Version(value, row.created, source, None)] for name, value in current.items() if value
             }
         neutral = kind_of(row.root)
         translate = TRANSLATIONS[neutral][1]
@@ -371,9 +314,6 @@ class Store:
         ):
             found[name] = [Version(value, at, "CALCULATED" if name == modified else "CRM_UI", None)]
         return found
-
-    def _rows(self, query: str, parameters: Mapping[str, Any]) -> list[Row]:
-        return [Row(*values) for values in self._db.execute(query, parameters)]
 
 
 def _events(blob: bytes) -> tuple[Event, ...]:
