@@ -83,6 +83,7 @@ class Page:
     ``frames``: table -> frame in the canonical schema. ``live_ids``: given on the last page of a
     complete listing: table -> every id the CRM still has; stored rows that are missing are gone.
     ``deal_changes`` frames always hold the whole CRM history of each deal they name.
+    ``stages`` and ``exchange_rates`` frames always hold the whole table: what they lack is gone.
     ``cursor`` is safe to store once the page is durable; ``last`` ends the pass.
     """
 

@@ -182,6 +182,7 @@ class BoardReport:
 
     ``month`` is YYYY-MM; ``state_on`` is the day the stocks are read; ``known_at`` is the moment up to
     which the CRM was listened to. ``headline``: three sentences made from the numbers below, no others.
+    ``growth_month`` and ``growth_year``: ARR growth at constant exchange rates, which the sentences speak of.
     ``records``: how many accounts and deals the store holds; none at all makes an empty report.
     """
 
@@ -196,6 +197,8 @@ class BoardReport:
     records: int
     headline: tuple[str, ...] = ()
     scorecard: tuple[ScoreRow, ...] = ()
+    growth_month: KpiValue | None = None
+    growth_year: KpiValue | None = None
     bridge_month: Bridge | None = None
     bridge_year: Bridge | None = None
     arr_trend: tuple[Point, ...] = ()
@@ -216,6 +219,12 @@ class BoardReport:
     @property
     def empty(self) -> bool:
         return self.records == 0
+
+    @property
+    def exchange_moved(self) -> bool:
+        """Whether exchange rates are part of how ARR changed in the month or the twelve months."""
+        bridges = (bridge for bridge in (self.bridge_month, self.bridge_year) if bridge is not None)
+        return any(step.amount for bridge in bridges for step in bridge.movements if step.id == "fx")
 
     def score(self, kpi: str) -> KpiValue | None:
         """The scorecard's value of one KPI, if it is there."""

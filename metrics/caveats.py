@@ -48,11 +48,11 @@ def _money(facts: Facts) -> Iterator[Caveat]:
     """No terms, no recurring revenue."""
     deals = facts.deals
     won = deals.filter(pl.col("outcome") == "won")
-    if won.height and not won["arr"].is_not_null().any() and not (won["term_months"] > 0).any():
+    if not deals["arr"].is_not_null().any() and not (deals["term_months"] > 0).any():
         yield Caveat(
             "No contract terms",
-            f"None of the {won.height:,} won deals holds an ARR or a term, so they count as one-time sales and there is"
-            " no recurring revenue to report: ARR, its bridge, NRR and GRR say nothing about this company.",
+            f"None of the {deals.height:,} deals, {won.height:,} of them won, holds an ARR or a term, so every sale"
+            " counts as one-time: ARR, its bridge, NRR and GRR say nothing about this company.",
             "Name the CRM's fields for ARR or term and start date under fields: deals: in the configuration.",
         )
     elif won.height and not won["start_date"].is_not_null().any():
@@ -71,13 +71,15 @@ def _money(facts: Facts) -> Iterator[Caveat]:
 
 
 def _history(facts: Facts, info: SourceInfo) -> Iterator[Caveat]:
-    kept = facts.changes["field"].unique().to_list()
-    missing = [field for field in _HISTORY if field not in info.history and field not in kept]
+    moves = facts.changes.filter(pl.col("old_value").is_not_null())["field"].unique().to_list()
+    missing = [
+        field for field in _HISTORY if field not in moves and (field == "stage" or field not in info.history)
+    ]
     if missing:
         names = ", ".join(field.replace("_", " ") for field in missing)
         yield Caveat(
             "No history",
-            f"The CRM gives no past values of {names}: earlier pipelines are drawn from today's values, and deals won"
+            f"The CRM holds no past values of {names}: earlier pipelines are drawn from today's values, and deals won"
             " or lost without a trace of their stages are judged by their dates alone.",
             "Switch on field history for deals, or let Boardline run: it records every change it sees from now on.",
         )
@@ -104,8 +106,10 @@ def _quotas(facts: Facts) -> Iterator[Caveat]:
 
 
 def _undefined(headline: Sequence[KpiValue], quotas: bool) -> Iterator[Caveat]:
-    """``quotas``: their absence has been told already."""
+    """The undefined numbers by their reason. ``quotas``: that there are none has been told already."""
+    titles: dict[str, list[str]] = {}
     for value in headline:
         if value.value is None and not (quotas and value.id == "pipeline_coverage"):
-            reasons = "; ".join(value.reasons)
-            yield Caveat(f"{value.title} is not computable", f"{reasons[:1].upper()}{reasons[1:]}.", "")
+            titles.setdefault("; ".join(value.reasons), []).append(value.title)
+    for reason, names in titles.items():
+        yield Caveat(f"Not computable: {', '.join(names)}", f"{reason[:1].upper()}{reason[1:]}.", "")

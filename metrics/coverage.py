@@ -14,7 +14,8 @@ CUTS: Final = ("size", "industry", "motion", "owner", "pipeline")
 
 
 def quotas(facts: Facts) -> pl.DataFrame:
-    """Quotas in the report's currency: quarter_first, cut, segment (null: the whole company), value (minor units).
+    """Quotas in the report's currency: quarter_first, cut, segment (null: the whole company), value (minor units; null
+    where one of them is in a currency without rate, for part of a quota is none).
 
     Those of the CRM where a quarter has any, else those of the targets file; each row at the rate of the quarter's
     first day. The CRM's are given by owner as well; the file's by whatever segment it names. The whole company's quota
@@ -27,24 +28,29 @@ def quotas(facts: Facts) -> pl.DataFrame:
     crm = facts.rates.convert(from_crm, "amount", "quarter_first", "value").join(
         facts.owner_names, on="owner_id", how="left"
     )
-    whole = crm.group_by("quarter_first").agg(pl.col("value").sum()).with_columns(cut=_NONE, segment=_NONE)
+    whole = crm.group_by("quarter_first").agg(_whole_sum()).with_columns(cut=_NONE, segment=_NONE)
     owned = (
         crm.with_columns(segment=pl.coalesce("owner", "owner_id", pl.lit(UNKNOWN)))
         .group_by("quarter_first", "segment")
-        .agg(pl.col("value").sum())
+        .agg(_whole_sum())
         .with_columns(cut=pl.lit("owner"))
     )
     filed = facts.rates.convert(facts.targets.quotas(), "amount", "quarter_first", "value")
     given = (
         filed.join(whole.select("quarter_first"), on="quarter_first", how="anti")
         .group_by("quarter_first", "cut", "segment")
-        .agg(pl.col("value").sum())
+        .agg(_whole_sum())
     )
     columns = ("quarter_first", "cut", "segment", "value")
     return pl.concat([whole.select(columns), owned.select(columns), given.select(columns)])
 
 
 _NONE: Final = pl.lit(None, dtype=pl.String)
+
+
+def _whole_sum() -> pl.Expr:
+    value = pl.col("value")
+    return pl.when(value.is_null().any()).then(None).otherwise(value.sum()).alias("value")
 
 
 def coverage(facts: Facts, cut: str | None) -> pl.DataFrame:
@@ -62,7 +68,7 @@ def coverage(facts: Facts, cut: str | None) -> pl.DataFrame:
         facts.periods.select("month", "quarter_first", "snapshot_known", "quarter", "snapshot_day"),
         on="month",
     ).join(
-        of_quarter.select("quarter_first", "segment", quota="value"),
+        of_quarter.select("quarter_first", "segment", quota="value", known=pl.lit(True)),
         on=["quarter_first", "segment"],
         how="left",
         nulls_equal=True,
@@ -72,6 +78,8 @@ def coverage(facts: Facts, cut: str | None) -> pl.DataFrame:
     reason = (
         pl.when(~pl.col("snapshot_known"))
         .then(pl.format("the snapshot of {} lies in the future", "snapshot_day"))
+        .when(pl.col("known") & pl.col("quota").is_null())
+        .then(pl.format("a quota of {} is zero or in a currency without an exchange rate", "quarter"))
         .when(pl.col("quota").is_null())
         .then(pl.format("needs a quota{} of {}: in the CRM or in the targets file", pl.lit(by), "quarter"))
     )

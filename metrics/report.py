@@ -45,7 +45,7 @@ __all__ = ["BoardReport", "build_report"]
 MONTHS: Final = 36  # of the trends
 EVIDENCE_SHOWN: Final = 25
 LEFT_OUT_SHOWN: Final = 50
-_BOARD: Final = ("arr", "arr_new_logo", "nrr", "grr", "pipeline_coverage", "win_rate")  # always computed
+_BOARD: Final = ("arr", "arr_growth_mom", "arr_growth_yoy", "nrr", "grr")  # always computed
 _MOVEMENTS: Final = (
     ("arr_new_logo", "new_logo", "New logo", 1),
     ("arr_expansion_seat", "expansion_seat", "Seat expansion", 1),
@@ -120,10 +120,13 @@ def _filled(report: BoardReport, facts: Facts, book: Playbook, info: SourceInfo 
     scorecard = tuple(_row(name, report.month, values, book, known[name]) for name in headline)
     links = info.links if info else {}
     left_out = compute.left_out(facts)
-    of_month, of_year = _bridges(compute.bridge(facts), report.month)
+    defined = values["arr", report.month].value is not None
+    of_month, of_year = _bridges(compute.bridge(facts), report.month) if defined else (None, None)
     return replace(
         report,
         scorecard=scorecard,
+        growth_month=values["arr_growth_mom", report.month],
+        growth_year=values["arr_growth_yoy", report.month],
         bridge_month=of_month,
         bridge_year=of_year,
         arr_trend=_begun(_series("arr", facts.months, values)),

@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import Annotated, Final
 
 import polars as pl
-from sqlalchemy import Index, Integer, MetaData, Table, Text
+from sqlalchemy import Index, Integer, MetaData, Table, Text, text
 from sqlmodel import Field, SQLModel
 
 from connectors.schema import TABLES
@@ -48,6 +48,12 @@ class Row(SQLModel):
 
     company: Key
     crm: Key
+
+
+def _merged(name: str) -> Index:
+    """Finds the few records that were merged away: every page that points at them asks."""
+    gone = text("merged_into IS NOT NULL")
+    return Index(f"{name}_merged", "company", "crm", sqlite_where=gone, postgresql_where=gone)
 
 
 class Record(Row):
@@ -102,6 +108,7 @@ class Account(Record, table=True):
     ``source`` is the CRM's word for where it came from; ``parent_id`` follows merges."""
 
     __tablename__ = "accounts"
+    __table_args__ = (_merged("accounts"),)
     name: Words
     domain: Words
     phone: Words
@@ -121,6 +128,7 @@ class Contact(Record, table=True):
     """People at accounts. Grain: one contact. ``last_activity_at`` is a local date; ``account_id`` follows merges."""
 
     __tablename__ = "contacts"
+    __table_args__ = (_merged("contacts"),)
     account_id: Reference
     first_name: Words
     last_name: Words
@@ -165,6 +173,7 @@ class Deal(Record, table=True):
     """
 
     __tablename__ = "deals"
+    __table_args__ = (_merged("deals"),)
     name: Words
     account_id: Reference
     owner_id: Reference

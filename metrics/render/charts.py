@@ -55,18 +55,17 @@ class Chart:
 
 
 def bridge(data: Bridge, currency: str, description: str) -> Chart:
-    """A waterfall: levels at both ends, one floating bar per movement that is not nought."""
+    """A waterfall: levels at both ends, one floating bar per movement that would not be labelled nought."""
     level, rows = (
         data.opening,
         [_step("Opening", data.opening, data.opening, data.opening, "level", currency)],
     )
     for movement in data.movements:
-        if movement.amount:
+        if numbers.money_short(movement.amount, currency) != numbers.money_short(0, currency):
             kind = "up" if movement.amount > 0 else "down"
-            rows.append(
-                _step(movement.label, level, level + movement.amount, movement.amount, kind, currency)
-            )
-            level += movement.amount
+            end = level + movement.amount
+            rows.append(_step(movement.label, level, end, movement.amount, kind, currency))
+        level += movement.amount
     rows.append(_step("Closing", level, level, data.closing, "level", currency))
     for order, row in enumerate(rows):
         row["order"] = order

@@ -18,6 +18,7 @@ from metrics.render.safe import plain, unlinked
 
 WIDTH: Final = 80
 _LONGEST: Final = 4000
+_LISTED: Final = 10  # deals left out; the other forms list more
 
 
 def render_text(report: BoardReport) -> str:
@@ -98,7 +99,7 @@ def _confidence(report: BoardReport) -> Iterator[ConsoleRenderable]:
     yield from _heading("Data confidence")
     yield _text(f"Completeness: {quality.completeness}")
     yield _text(f"Cleanliness: {quality.cleanliness}")
-    yield _text(f"Findings: {quality.findings}; deals left out of ARR: {quality.left_out}")
+    yield _text(f"Findings: {quality.findings}; deals left out: {quality.left_out}")
     if quality.owners:
         yield _text(quality.owners)
     if quality.fields:
@@ -110,10 +111,12 @@ def _confidence(report: BoardReport) -> Iterator[ConsoleRenderable]:
         yield _grid(("Part of cleanliness", "Share of records", "Weight"), quality.parts)
     if quality.rules:
         yield _grid(("Rule", "Severity", "Findings"), quality.rules)
-    for row in report.left_out:
-        yield _text(f"* left out: {plain(row.name) or '(no name)'} ({plain(row.external_id)}): {row.reason}")
+    for row in report.left_out[:_LISTED]:
+        name = f"{plain(row.name) or '(no name)'} ({plain(row.external_id)})"
+        yield _text(f"* left out: {name}: {row.reason}")
     if report.left_out:
-        yield _text(f"Left out and listed: {annex.shown(len(report.left_out), annex.left_out_total(report))}")
+        listed = min(len(report.left_out), _LISTED)
+        yield _text(f"Left out and listed here: {annex.shown(listed, annex.left_out_total(report))}")
 
 
 def _heading(words: str) -> Iterator[ConsoleRenderable]:

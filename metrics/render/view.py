@@ -16,6 +16,9 @@ from metrics.render.safe import plain
 
 NONE = "–"  # a month that was not asked for; never a number
 PIPELINE = "Pipeline and coverage"
+EXCHANGE = (
+    "Changes beside ARR include exchange rates; ARR growth, the bridge's other lines, NRR and GRR do not."
+)
 _SERIES = 13
 _UNDEFINED = "not computable"
 
@@ -69,7 +72,8 @@ def scores(report: BoardReport) -> tuple[Score, ...]:
 def score_notes(report: BoardReport) -> tuple[str, ...]:
     """Why numbers of the scorecard are marked, each reason once, in the order in which they first occur."""
     reasons = (reason for row in report.scorecard for reason in _reasons(row.now))
-    return tuple(dict.fromkeys(reasons))
+    general = (EXCHANGE,) if report.exchange_moved and report.score("arr") else ()
+    return (*dict.fromkeys(reasons), *general)
 
 
 def _reasons(value: KpiValue) -> tuple[str, ...]:
@@ -119,11 +123,12 @@ def _period(period: str) -> str:
 
 
 def bridges(report: BoardReport) -> tuple[tuple[Bridge, Table], ...]:
-    """The month's bridge and the year's, each with its table."""
+    """The month's bridge and the year's, each with its table; one without any ARR has nothing to show."""
     return tuple(
         (bridge, _bridge(bridge, report.currency))
         for bridge in (report.bridge_month, report.bridge_year)
         if bridge is not None
+        and any((bridge.opening, bridge.closing, *(step.amount for step in bridge.movements)))
     )
 
 
@@ -240,8 +245,9 @@ def coverage(report: BoardReport) -> str | None:
     text = numbers.value_text(row.now, row.edges)
     if text is None:
         return f"Pipeline coverage of {row.now.period} is {plain(numbers.undefined_text(row.now), 400)}."
-    target = f"target: {row.now.target}" if row.now.target else "no target given"
-    return f"Pipeline coverage of {row.now.period} is {text} ({wording.STATUS[row.now.status].lower()}; {target})."
+    target = f"; target: {row.now.target}" if row.now.target else ""
+    status = wording.STATUS[row.now.status].lower()
+    return f"Pipeline coverage of {row.now.period} is {text} ({status}{target})."
 
 
 def _latest(table: Table) -> Table:

@@ -40,18 +40,21 @@ def _position(report: BoardReport) -> str:
         return f"ARR is {_undefined(row.now if row else None)}."
     text = f"ARR was {numbers.money_short(row.now.value, report.currency)} on {numbers.day(report.state_on)}"
     parts = [
-        f"{_direction(row.now.value, before.value)} on {name}"
-        for before, name in ((row.last_month, "the month before"), (row.year_ago, "a year before"))
-        if before is not None and before.value is not None and before.value > 0
+        f"{_direction(growth.value)} on {name}"
+        for growth, name in ((report.growth_month, "the month before"), (report.growth_year, "a year before"))
+        if growth is not None and growth.value is not None
     ]
-    return f"{text}{', ' + ' and '.join(parts) if parts else ''}{_marked(row.now)}."
+    changes = f", {' and '.join(parts)}{_constant(report)}" if parts else ""
+    return f"{text}{changes}{_marked(row.now)}."
 
 
-def _direction(now: float, before: float) -> str:
-    if now == before:
-        return "unchanged"
-    percent = numbers.change(now, before, "currency", "") or ""
-    return f"{'up' if now > before else 'down'} {percent.lstrip('+-')}"
+def _direction(growth: float) -> str:
+    text = numbers.percent(abs(growth), edges=(0.0,))
+    return "unchanged" if not growth else f"{'up' if growth > 0 else 'down'} {text}"
+
+
+def _constant(report: BoardReport) -> str:
+    return " at constant exchange rates" if report.exchange_moved else ""
 
 
 def _biggest_change(report: BoardReport) -> str:
@@ -75,7 +78,7 @@ def _next(report: BoardReport) -> str:
     rows = open_stages(report)
     deals, amount = sum(row.deals for row in rows), sum(row.amount for row in rows)
     text = (
-        f"{deals:,} open deals hold {numbers.money_short(amount, report.currency)}"
+        f"{deals:,} open deal{'s hold' if deals > 1 else ' holds'} {numbers.money_short(amount, report.currency)}"
         if deals
         else "No deal is open"
     )
@@ -126,13 +129,14 @@ def trend_title(report: BoardReport) -> str:
     known = [point for point in report.arr_trend if point.value is not None]
     if not known:
         return "ARR is not computable for any month"
-    first, last = known[max(0, len(known) - 13)], known[-1]
-    now = numbers.money_short(last.value or 0, report.currency)
-    percent = numbers.change(last.value, first.value, "currency", report.currency)
-    if percent is None or first.month == last.month:
+    now = numbers.money_short(known[-1].value or 0, report.currency)
+    growth = report.growth_year.value if report.growth_year else None
+    if growth is None or known[-1].month != report.month:
         return f"ARR stands at {now}"
-    verb = "rose" if percent.startswith("+") else "fell"
-    return f"ARR {verb} {percent.lstrip('+-')} from {numbers.month_name(first.month)}, to {now}"
+    if not growth:
+        return f"ARR stands at {now}, unchanged in twelve months{_constant(report)}"
+    verb = "grew" if growth > 0 else "fell"
+    return f"ARR {verb} {numbers.percent(abs(growth), edges=(0.0,))} in twelve months{_constant(report)}, to {now}"
 
 
 def retention_title(report: BoardReport) -> str:
@@ -174,7 +178,7 @@ def pipeline_title(report: BoardReport) -> str:
     largest = max(rows, key=lambda row: row.amount)
     amount, deals = sum(row.amount for row in rows), sum(row.deals for row in rows)
     return (
-        f"{numbers.money_short(amount, report.currency)} is open in {deals:,} deals,"
+        f"{numbers.money_short(amount, report.currency)} is open in {deals:,} deal{'s' if deals > 1 else ''},"
         f" the largest part in {plain(largest.label)} ({numbers.money_short(largest.amount, report.currency)})"
     )
 

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from connectors.errors import BoardlineError, ConfigurationError
-from pipeline.sync import SyncSummary
+from pipeline.sync import CONNECT, SyncSummary
 from scheduler import jobs
 from scheduler.app import App
 from scheduler.config import CompanyConfig
@@ -115,7 +115,9 @@ def _print(run: Invocation, summaries: list[SyncSummary]) -> None:
         table.add_column(name, justify="right")
     for summary in summaries:
         for item in summary.as_json()["runs"]:
+            if item["stream"] == CONNECT:
+                continue  # nothing was read; the error line says why
             counts = [str(item[key]) for key in ("rows", "changed", "deleted", "quarantined", "requests")]
             table.add_row(item["company"], item["stream"], item["status"], *counts, f"{item['seconds']:.1f}")
-    if summaries and not run.quiet:
+    if table.row_count and not run.quiet:
         run.out.print(table)

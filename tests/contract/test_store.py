@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -288,6 +289,10 @@ def test_a_delivery_is_begun_once_and_finished(store: Store) -> None:
         store.begin_delivery("acme", "2026-10", "board", 1, "key-2", "hash", NOW)
     assert [one.key for one in store.deliveries("acme", "2026-10")] == ["key-1"]
     assert store.deliveries("globex") == []
+    store.finish_delivery("key-1", "posted", LATER, location="/b", content_hash="new")
+    assert store.deliveries("acme")[0].content_hash == "new"
+    with pytest.raises(ConfigurationError, match="never begun"):
+        store.finish_delivery("key-9", "posted", NOW)
 
 
 # -- refusals
@@ -397,6 +402,22 @@ def test_an_unknown_user_and_database_are_named(postgres_url: str) -> None:
         Store.open(postgres_url.replace("postgres:@", "nobody:@"))
     with pytest.raises(ConfigurationError, match="there is no such database"):
         Store.open(postgres_url.replace("/boardline_", "/missing_"))
+
+
+def test_a_wrong_password_is_refused_and_not_shown(postgres_url: str) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS guarded")
+        connection.execute("CREATE ROLE guarded LOGIN PASSWORD 'right'")
+        (rules_file,) = connection.execute("SHOW hba_file").fetchone() or ("",)
+        rules = Path(rules_file)
+        rules.write_text("local all guarded scram-sha-256\n" + rules.read_text())
+        connection.execute("SELECT pg_reload_conf()")
+    with pytest.raises(CredentialError, match="user name or password is wrong") as raised:
+        Store.open(postgres_url.replace("postgres:@", "guarded:hunter2@"))
+    assert "hunter2" not in str(raised.value)
+    assert raised.value.exit_status == 3
+    with pytest.raises(CredentialError, match="lacks a permission"):  # it may log in, and own nothing
+        Store.open(postgres_url.replace("postgres:@", "guarded:right@"))
 
 
 def test_a_lost_connection_keeps_nothing_and_the_next_try_works(postgres_url: str) -> None:

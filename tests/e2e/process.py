@@ -106,6 +106,10 @@ def write_config(site: Site, folder: Path, store_url: str, company: dict[str, An
     )
     document = yaml.safe_load(text)
     document["store"]["url"] = store_url
+    if company.pop("small_pages", False):  # many pages even of a small company: more places to stop at
+        document["companies"]["demo"]["crm"]["options"] = {
+            "page_size": {"salesforce": 200, "hubspot": 20}[site.crm]
+        }
     document["companies"]["demo"].update(company)
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False))

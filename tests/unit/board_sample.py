@@ -195,6 +195,8 @@ def report(**changes: Any) -> BoardReport:
                 )
             ),
         ),
+        growth_month=ratio("arr_growth_mom", "ARR growth, month over month", 0.0185),
+        growth_year=ratio("arr_growth_yoy", "ARR growth, year over year", 0.2834),
         bridge_month=bridge(
             "May 2026",
             403_000_000,

@@ -13,6 +13,8 @@ from connectors.errors import ConfigurationError
 from metrics.compute import as_json, bridge, bridge_detail, compute, left_out, pipeline_by_stage, registered
 from metrics.facts import Facts
 from metrics.kpi import CUTS, EVIDENCE, MEASURE, KpiValue, Status
+from pipeline.company import Company
+from pipeline.records import SourceInfo
 from tests.unit.books import Books, at, only
 
 KPIS = sorted(path.stem for path in (Path(__file__).parents[2] / "metrics" / "kpis").glob("[a-z]*.py"))
@@ -269,3 +271,31 @@ def test_what_is_left_out_is_listed_with_its_value() -> None:
         "lost services": ("win rate", "unmapped deal type", 100),
         "open swiss": ("pipeline", "currency without an exchange rate", None),
     }
+
+
+def test_without_a_sales_process_the_flags_of_the_crm_count() -> None:
+    books = Books()
+    books.rows["stages"].clear()
+    books.account("A")
+    books.won("won", "A", "2026-01-10", 100, is_closed=True, is_won=True, amount=10_000)
+    books.deal("lost", "2026-01-02", stage="Lost", close_date="2026-01-10", is_closed=True, is_won=False)
+    books.deal("open", "2026-01-02", stage="Thinking", amount=500)
+    books.rows["deal_changes"].clear()
+    found = books.facts("2026-02", now=at("2026-02-28"))
+    values = {value.id: value.value for value in compute(found, ["arr", "win_rate"])}
+    assert values == {"arr": 10_000, "win_rate": 0.5}
+    assert pipeline_by_stage(found).select("label", "deals", "amount", "outcome").sort("label").rows() == [
+        ("Lost", 1, 0, None),
+        ("Thinking", 1, 500, None),
+        ("Won", 1, 10_000, None),
+    ]
+
+
+def test_a_report_currency_that_is_not_the_home_currency() -> None:
+    found = small().facts("2026-02", now=at("2026-02-28"), company=Company(name="test", currency="EUR"))
+    assert found.home_currency == "EUR"  # never synced: the only currency there is to believe in
+    info = SourceInfo("test", "salesforce", "USD", {}, {}, frozenset(), (), "", at("2026-02-28"))
+    books = small()
+    known = Facts(Company(name="test", currency="EUR"), ["2026-02"], at("2026-02-28"), books.frames(), info)
+    assert only(compute(known, ["arr"])).value == 9_600 + 5_000
+    assert known.currency == "EUR"

@@ -143,3 +143,14 @@ def test_quotas_of_the_crm_come_first_and_are_given_by_owner(tmp_path: Path) -> 
         "Bo": 2.0,
         "unknown": None,
     }
+
+
+def test_part_of_a_quota_is_none() -> None:
+    found = books()
+    found.quota("2026-04-01", 300)
+    found.quota("2026-04-01", 100, currency="CHF")
+    value = only(compute(found.facts("2026-05", now=at("2026-05-31")), ["pipeline_coverage"]))
+    assert (value.value, value.reasons) == (
+        None,
+        ("a quota of 2026-Q2 is zero or in a currency without an exchange rate",),
+    )

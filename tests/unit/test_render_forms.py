@@ -11,9 +11,9 @@ import pytest
 from rich.cells import cell_len
 
 from metrics.board import BoardReport
-from metrics.render import numbers, render_forms
+from metrics.render import numbers, render_forms, wording
 from metrics.render.safe import _JOINER
-from tests.unit.board_sample import report
+from tests.unit.board_sample import ratio, report
 
 FORMS = ("html", "md", "txt")
 
@@ -152,7 +152,8 @@ def test_no_owner_is_named(form: str) -> None:
 def test_headline_is_three_sentences_with_numbers() -> None:
     first, second, third = report().headline
     assert (
-        first == "ARR was $4.10M on 31 May 2026, up 1.8% on the month before and up 28.2% on a year before."
+        first == "ARR was $4.10M on 31 May 2026, up 1.8% on the month before and up 28.3% on a year before"
+        " at constant exchange rates."
     )
     assert second == (
         "The biggest movement of May 2026 was new logo (+$90K) in a net change of +$73.3K;"
@@ -164,6 +165,19 @@ def test_headline_is_three_sentences_with_numbers() -> None:
     for form in FORMS:
         page = " ".join(forms()[form].replace("\\", "").replace(_JOINER, "").split())
         assert all(sentence in page for sentence in report().headline)
+
+
+def test_one_growth_is_told_everywhere() -> None:
+    """ARR growth is at constant rates; the sentence, the chart's title and the KPI cannot disagree."""
+    page = forms()["html"]
+    assert "ARR grew 28.3% in twelve months at constant exchange rates, to $4.10M" in page
+    assert "Changes beside ARR include exchange rates" in page
+    still = replace(report(), bridge_month=None, bridge_year=None)
+    assert "constant" not in " ".join(wording.headline(still))
+    assert (
+        "unchanged on a year before"
+        in wording.headline(replace(still, growth_year=ratio("arr_growth_yoy", "Growth", 0.0)))[0]
+    )
 
 
 def test_an_undefined_number_is_never_nought() -> None:
@@ -188,8 +202,6 @@ def test_an_empty_company_says_so() -> None:
            ("company", "playbook", "month", "period", "state_on", "known_at", "currency", "crm")},
         "records": 0,
     })  # fmt: skip
-    from metrics.render import wording
-
     empty = replace(bare, headline=wording.headline(bare))
     for content in render_forms(empty).values():
         assert "no accounts and no deals" in content.decode()

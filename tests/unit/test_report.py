@@ -182,6 +182,12 @@ def test_an_export_without_terms_and_history_says_so() -> None:
     titles = [item.title for item in made.caveats]
     assert titles[:4] == ["No contract terms", "No history", "Deals of unknown type", "No quotas"]
     assert sum(row.deals for row in made.pipeline) == 24
+    arr = made.score("arr")
+    assert arr is not None
+    assert arr.value is None, "one-time sales are no recurring revenue of nought"
+    assert made.bridge_month is None
+    assert made.headline[0].startswith("ARR is not computable: ")
+    assert made.headline[1].startswith("The movements of November 2026 are not computable")
 
 
 def test_deals_left_out_are_listed_largest_first() -> None:

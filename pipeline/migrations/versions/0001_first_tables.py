@@ -335,3 +335,6 @@ def upgrade() -> None:
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("company", "crm", "pipeline", "stage"),
     )
+    gone = sa.text("merged_into IS NOT NULL")
+    for name in ("accounts", "contacts", "deals"):
+        op.create_index(f"{name}_merged", name, ["company", "crm"], sqlite_where=gone, postgresql_where=gone)
