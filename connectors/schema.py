@@ -221,10 +221,9 @@ TOMBSTONES: Final = _schema(
 MINOR_UNITS: Final[dict[str, int]] = {
     # ISO 4217 currencies whose exponent is not 2.
     **dict.fromkeys(
-        ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV"]
-        + ["XAF", "XOF", "XPF"],
-        0,
+        ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV"), 0
     ),
+    **dict.fromkeys(("XAF", "XOF", "XPF"), 0),
     **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
 }
 

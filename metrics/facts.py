@@ -22,7 +22,14 @@ from metrics.inputs import Targets
 from metrics.period import Calendar
 from metrics.words import filled
 from pipeline.company import Company
-from pipeline.quality import Completeness, completeness
+from pipeline.quality import (
+    Cleanliness,
+    Completeness,
+    cleanliness_over,
+    completeness_over,
+    opened_at,
+    standing_faults,
+)
 from pipeline.records import SourceInfo
 
 FALLBACK_CURRENCY: Final = "USD"  # of a company that has never been synced and names none
@@ -230,14 +237,37 @@ class Facts:
         )
 
     @cached_property
+    def moments(self) -> Mapping[str, datetime]:
+        """Month -> the last known instant of its D."""
+        days = self.periods.select("month", "day").iter_rows()
+        return {month: self.calendar.moment(day) for month, day in days}
+
+    @cached_property
+    def open_deals(self) -> pl.DataFrame:
+        """The deals open at each of ``moments``, as known now: see ``pipeline.states.open_over``."""
+        return opened_at(self.raw_frames, self.company, [*self.moments.values()], self.known_at)
+
+    @cached_property
     def completeness(self) -> Mapping[str, Completeness]:
         """Month -> completeness of the deals open at the end of its D, as known now (ruling 35)."""
-        return {
-            month: completeness(
-                self.raw_frames, self.company, self.info, self.calendar.moment(day), known_at=self.known_at
-            )
-            for month, day in self.periods.select("month", "day").iter_rows()
-        }
+        return self.completeness_by(None)
+
+    def completeness_by(self, by: str | None) -> Mapping[str, Completeness]:
+        """The same; ``by`` owner or segment also splits it."""
+        moments = self.moments
+        done = completeness_over(
+            self.open_deals, self.raw_frames, self.company, self.info, [*moments.values()], by
+        )
+        return {month: done[moment] for month, moment in moments.items()}
+
+    @cached_property
+    def cleanliness(self) -> Mapping[str, Cleanliness]:
+        """Month -> cleanliness at its D; duplicates and contacts are those of ``known_at`` (rulings 36, 37)."""
+        known = self.known_at
+        standing = standing_faults(self.raw_frames, self.company, self.info, known)
+        complete = {self.moments[month]: score for month, score in self.completeness.items()}
+        done = cleanliness_over(self.open_deals, self.raw_frames, self.info, complete, known, standing)
+        return {month: done[moment] for month, moment in self.moments.items()}
 
     @cached_property
     def targets(self) -> Targets:

@@ -17,9 +17,12 @@ from pipeline.scores import (
     Completeness,
     GroupScore,
     cleanliness,
+    cleanliness_over,
     completeness,
+    completeness_over,
     faults,
     named,
+    opened_at,
     owner_names,
     standing_faults,
 )
@@ -33,8 +36,11 @@ __all__ = [
     "QualityReport",
     "build_report",
     "cleanliness",
+    "cleanliness_over",
     "completeness",
+    "completeness_over",
     "faults",
+    "opened_at",
     "report",
     "standing_faults",
 ]
@@ -101,15 +107,18 @@ def build_report(
     by: str | None = None,
 ) -> QualityReport:
     """``report`` without the store. ``seen``: stored findings (``pipeline.store.FINDINGS``), for their first dates."""
-    whole = completeness(frames, company, info, as_of, by)
-    found = faults(frames, company, info, as_of)
+    opened = opened_at(frames, company, [as_of], as_of)
+    complete = completeness_over(opened, frames, company, info, [as_of], by)
+    whole = complete[as_of]
+    standing = standing_faults(frames, company, info, as_of)
+    found = faults(frames, company, info, as_of, standing=standing)
     listed = _listed(found, frames, info, seen)
     counts = dict(found.group_by("rule").len().iter_rows())
     return QualityReport(
         company=company.name,
         as_of=as_of,
         completeness=whole,
-        cleanliness=cleanliness(frames, company, info, as_of, complete=whole),
+        cleanliness=cleanliness_over(opened, frames, info, complete, as_of, standing)[as_of],
         rules=tuple(
             {"id": rule.id, "severity": rule.severity, "findings": counts.get(rule.id, 0)}
             for rule in rules().values()

@@ -7,6 +7,7 @@ rulings 35 to 37).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -18,10 +19,11 @@ from pipeline.company import Company
 from pipeline.emptiness import filled
 from pipeline.records import SourceInfo
 from pipeline.rule import Frames, judge, rules
-from pipeline.states import deals_at, live, open_deals
+from pipeline.rules import invalid_stage, overdue_close_date
+from pipeline.states import deals_at, live, open_over
 
 UNKNOWN: Final = "unknown"
-_STAGE_RULES: Final = ("invalid_stage", "overdue_close_date")
+_STAGE_RULES: Final = (invalid_stage, overdue_close_date)
 
 
 @dataclass(frozen=True)
@@ -96,24 +98,8 @@ def completeness(
     of the month of creation and was never another one is a default, and empty. ``frames``: deals, deal_changes,
     stages, owners.
     """
-    then = deals_at(frames["deals"], frames["deal_changes"], as_of, known_at or as_of)
-    deals = open_deals(then, frames["stages"], company, as_of)
-    fields = company.required_deal_fields
-    measured = [name for name in fields if _measurable(info, name)]
-    cells = deals.select(
-        "external_id",
-        _group(by).alias("group"),
-        *(_cell(name).alias(f"cell {name}") for name in measured),
-    )
-    if "close_date" in measured:
-        defaults = _default_close_dates(deals, frames["deal_changes"], company, as_of)
-        spoilt = pl.col("external_id").is_in(defaults.implode())
-        cells = cells.with_columns(pl.col("cell close_date") & ~spoilt)
-    scores = tuple(_field_score(cells, name, name in measured) for name in fields)
-    have, want = sum(score.filled for score in scores), sum(score.required for score in scores)
-    reason = None if want else "no open deals" if measured else "none of the required fields can be seen"
-    groups = _split(cells, frames, by) if by in ("owner", "segment") else ()
-    return Completeness(have, want, _ratio(have, want), scores, groups, reason)
+    opened = opened_at(frames, company, [as_of], known_at or as_of)
+    return completeness_over(opened, frames, company, info, [as_of], by)[as_of]
 
 
 def cleanliness(
@@ -122,44 +108,98 @@ def cleanliness(
     info: SourceInfo | None,
     as_of: datetime,
     known_at: datetime | None = None,
-    complete: Completeness | None = None,
-    standing: pl.DataFrame | None = None,
 ) -> Cleanliness:
     """35 % completeness + 25 % (1 - duplicates) + 20 % (1 - stage faults) + 20 % (1 - outdated contacts), 0 to 100.
 
     A part without a base (no open deals, no contacts, a field that cannot be seen) makes the score null: what is
-    not there cannot be called clean. ``complete`` (of the same moment) and ``standing`` (``standing_faults`` of
-    ``known_at``) save work, if at hand. ``frames``: accounts, contacts, deals, deal_changes, stages, owners.
+    not there cannot be called clean. ``frames``: accounts, contacts, deals, deal_changes, stages, owners.
     """
     known = known_at or as_of
-    whole = complete or completeness(frames, company, info, as_of, known_at=known)
-    found = faults(frames, company, info, as_of, known, standing)
-    then = deals_at(frames["deals"], frames["deal_changes"], as_of, known)
-    opened = open_deals(then, frames["stages"], company, as_of).height
-    contacts = live(frames["contacts"], known).height
-    records = contacts + live(frames["accounts"], known).height
+    opened = opened_at(frames, company, [as_of], known)
+    whole = completeness_over(opened, frames, company, info, [as_of])
+    standing = standing_faults(frames, company, info, known)
+    return cleanliness_over(opened, frames, info, whole, known, standing)[as_of]
 
-    def faulty(*names: str) -> int:
-        return found.filter(pl.col("rule").is_in(names))["external_id"].n_unique()
 
-    def seen(*names: str) -> bool:
-        return all(rules()[name].measurable(info) for name in names)
+def opened_at(
+    frames: Frames, company: Company, moments: Sequence[datetime], known_at: datetime
+) -> pl.DataFrame:
+    """The deals open at each of the moments: see ``pipeline.states.open_over``."""
+    return open_over(frames["deals"], frames["deal_changes"], frames["stages"], company, moments, known_at)
 
-    duplicates = faulty("duplicate_accounts") + faulty("duplicate_contacts")
-    stages, outdated = faulty(*_STAGE_RULES), faulty("outdated_contacts")
-    empty = whole.required - whole.filled
-    no_stage = None if seen(*_STAGE_RULES) else "the stage or close date of deals cannot be seen"
-    no_activity = None if seen("outdated_contacts") else "the last activity of contacts cannot be seen"
-    parts = (
-        _part("completeness", "Empty required fields", 35, empty, whole.required, whole.reason),
-        _part("duplicates", "Duplicate accounts and contacts", 25, duplicates, records),
-        _part("stages", "Open deals with a stage fault or overdue", 20, stages, opened, no_stage),
-        _part("contacts", "Outdated contacts", 20, outdated, contacts, no_activity),
+
+def completeness_over(
+    opened: pl.DataFrame,
+    frames: Frames,
+    company: Company,
+    info: SourceInfo | None,
+    moments: Sequence[datetime],
+    by: str | None = None,
+) -> dict[datetime, Completeness]:
+    """``completeness`` at each of the moments that ``opened`` (see ``opened_at``) holds."""
+    fields = company.required_deal_fields
+    measured = [name for name in fields if _measurable(info, name)]
+    cells = opened.select(
+        "at", _group(by).alias("group"), *(_cell(name).alias(f"cell {name}") for name in measured)
     )
-    missing = [part for part in parts if part.share is None]
-    if missing:
-        return Cleanliness(None, parts, "; ".join(f"{part.label.lower()}: {part.reason}" for part in missing))
-    return Cleanliness(sum(part.weight * (1 - (part.share or 0.0)) for part in parts), parts)
+    if "close_date" in measured:
+        default = _default_close_date(opened, frames["deal_changes"], company)
+        cells = cells.with_columns(pl.col("cell close_date") & ~default)
+    sums = cells.group_by("at").agg(pl.len(), pl.col(f"cell {name}" for name in measured).sum())
+    counts = {row["at"]: row for row in sums.iter_rows(named=True)}
+    groups = _split(cells, frames, by) if by in ("owner", "segment") else {}
+    found = {}
+    for moment in moments:
+        row = counts.get(moment, {})
+        scores = tuple(_field_score(row, name, name in measured) for name in fields)
+        have, want = sum(score.filled for score in scores), sum(score.required for score in scores)
+        reason = None if want else "no open deals" if measured else "none of the required fields can be seen"
+        parts = tuple(groups.get(moment, ()))
+        found[moment] = Completeness(have, want, _ratio(have, want), scores, parts, reason)
+    return found
+
+
+def cleanliness_over(
+    opened: pl.DataFrame,
+    frames: Frames,
+    info: SourceInfo | None,
+    complete: Mapping[datetime, Completeness],
+    known_at: datetime,
+    standing: pl.DataFrame,
+) -> dict[datetime, Cleanliness]:
+    """``cleanliness`` at each moment of ``complete`` (its completeness).
+
+    ``opened``: see ``opened_at``. ``standing``: ``standing_faults`` at ``known_at``, the same for all of them.
+    """
+    contacts = live(frames["contacts"], known_at).height
+    records = contacts + live(frames["accounts"], known_at).height
+    found = dict(standing.group_by("rule").agg(pl.col("external_id").n_unique()).iter_rows())
+    duplicates = found.get("duplicate_accounts", 0) + found.get("duplicate_contacts", 0)
+    outdated = found.get("outdated_contacts", 0)
+    no_activity = (
+        None
+        if rules()["outdated_contacts"].measurable(info)
+        else "the last activity of contacts cannot be seen"
+    )
+    seen = [rule.RULE.measurable(info) for rule in _STAGE_RULES]
+    no_stage = None if all(seen) else "the stage or close date of deals cannot be seen"
+    wrong = [rule.FAULTY for rule, visible in zip(_STAGE_RULES, seen, strict=True) if visible]
+    faulty = pl.any_horizontal(pl.lit(value=False), *wrong).fill_null(value=False)
+    counts = {
+        at: (stages, deals)
+        for at, stages, deals in opened.group_by("at").agg(faulty.sum(), deals=pl.len()).iter_rows()
+    }
+    scored = {}
+    for moment, whole in complete.items():
+        empty = whole.required - whole.filled
+        stages, deals = counts.get(moment, (0, 0))
+        scored[moment] = _score(
+            _part("completeness", "Empty required fields", 35, empty, whole.required, whole.reason),
+            _part("duplicates", "Duplicate accounts and contacts", 25, duplicates, records),
+            _part("stages", "Open deals with a stage fault or overdue", 20, stages, deals, no_stage),
+            _part("contacts", "Outdated contacts", 20, outdated, contacts, no_activity),
+        )
+    return scored
 
 
 def faults(
@@ -201,29 +241,34 @@ def _cell(name: str) -> pl.Expr:
     return filled(pl.col("custom").str.json_path_match(f"$['{name}']"), pl.String())
 
 
-def _default_close_dates(
-    deals: pl.DataFrame, changes: pl.DataFrame, company: Company, as_of: datetime
-) -> pl.Series:
-    """Ids of deals whose close date is the end of the month they were created in and never was another one."""
-    created = pl.col("created_at").dt.convert_time_zone(company.timezone).dt.date()
-    candidates = deals.filter(pl.col("close_date") == created.dt.month_end()).select(
-        "external_id", default="close_date"
-    )
-    told = (
-        changes.filter(pl.col("field") == "close_date", pl.col("changed_at") <= as_of)
-        .join(candidates, left_on="deal_id", right_on="external_id")
-        .with_columns(pl.col("default").dt.strftime("%Y-%m-%d"))
+def _default_close_date(opened: pl.DataFrame, changes: pl.DataFrame, company: Company) -> pl.Series:
+    """Whether a deal's close date is the end of the month it was created in and had by then never been another one."""
+    month_end = pl.col("created_at").dt.convert_time_zone(company.timezone).dt.date().dt.month_end()
+    suspects = opened.filter(pl.col("close_date") == month_end)
+    told = changes.filter(pl.col("field") == "close_date").join(
+        suspects.select(deal_id="external_id", default=pl.col("close_date").dt.strftime("%Y-%m-%d")).unique(),
+        on="deal_id",
     )
     earlier = pl.col("old_value").is_not_null() & (pl.col("old_value") != pl.col("default"))
     other = told.filter(pl.col("new_value").ne_missing(pl.col("default")) | earlier)
-    return candidates.join(other, left_on="external_id", right_on="deal_id", how="anti")["external_id"]
+    since = other.group_by(external_id="deal_id").agg(other_since=pl.col("changed_at").min())
+    meant = (pl.col("other_since") <= pl.col("at")).fill_null(value=False)
+    judged = opened.join(since, on="external_id", how="left", maintain_order="left")
+    return judged.select((pl.col("close_date") == month_end).fill_null(value=False) & ~meant).to_series()
 
 
-def _field_score(cells: pl.DataFrame, name: str, measurable: bool) -> FieldScore:
+def _field_score(counts: Mapping[str, int], name: str, measurable: bool) -> FieldScore:
     if not measurable:
         return FieldScore("deals", name, 0, 0, None, measurable=False)
-    have = int(cells[f"cell {name}"].sum())
-    return FieldScore("deals", name, have, cells.height, _ratio(have, cells.height), measurable=True)
+    have, want = counts.get(f"cell {name}", 0), counts.get("len", 0)
+    return FieldScore("deals", name, have, want, _ratio(have, want), measurable=True)
+
+
+def _score(*parts: Part) -> Cleanliness:
+    missing = [f"{part.label.lower()}: {part.reason}" for part in parts if part.share is None]
+    if missing:
+        return Cleanliness(None, parts, "; ".join(missing))
+    return Cleanliness(sum(part.weight * (1 - (part.share or 0.0)) for part in parts), parts)
 
 
 def _part(id_: str, label: str, weight: int, faulty: int, total: int, reason: str | None = None) -> Part:
@@ -263,13 +308,16 @@ def named(rows: pl.DataFrame, frames: Frames, by: str | None) -> pl.DataFrame:
     return rows.with_columns(group=pl.when(blank).then(pl.lit(UNKNOWN)).otherwise("group"))
 
 
-def _split(cells: pl.DataFrame, frames: Frames, by: str | None) -> tuple[GroupScore, ...]:
+def _split(cells: pl.DataFrame, frames: Frames, by: str | None) -> dict[datetime, list[GroupScore]]:
     columns = [name for name in cells.columns if name.startswith("cell ")]
     have = pl.sum_horizontal(pl.lit(0, pl.Int64), *(pl.col(name).cast(pl.Int64) for name in columns))
     rows = (
         named(cells, frames, by)
-        .group_by("group")
+        .group_by("at", "group")
         .agg(filled=have.sum(), required=pl.len().cast(pl.Int64) * len(columns))
-        .sort("group")
+        .sort("at", "group")
     )
-    return tuple(GroupScore(group, have, want, _ratio(have, want)) for group, have, want in rows.iter_rows())
+    found: dict[datetime, list[GroupScore]] = {}
+    for at, group, have_, want in rows.iter_rows():
+        found.setdefault(at, []).append(GroupScore(group, have_, want, _ratio(have_, want)))
+    return found

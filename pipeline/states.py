@@ -7,16 +7,24 @@ pilot that has not been converted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Final
 
 import polars as pl
 
-from connectors.schema import TABLES
+from connectors.schema import TABLES, UTC
 from pipeline.company import Company
 from pipeline.emptiness import bare
 
-TRACKED: Final = ("pipeline", "stage", "amount", "close_date")
+# The fields whose past is read: where a deal stands, and the rest.
+_PLACE: Final = ("pipeline", "stage")
+_REST: Final = ("amount", "close_date")
+# The columns that decide whether a deal is open.
+_DECIDING: Final = (
+    *("external_id", "created_at", "deleted_at", "is_closed", "is_won", "pilot", "pilot_converted"),
+    *_PLACE,
+)
 
 
 def local_day(company: Company, moment: datetime) -> date:
@@ -38,40 +46,85 @@ def deals_at(deals: pl.DataFrame, changes: pl.DataFrame, as_of: datetime, known_
 
     ``is_closed`` and ``is_won`` are the CRM's of now and therefore null where the stage was another one.
     """
-    rows = live(live(deals, known_at), as_of)
-    stage_now = rows.select("external_id", stage_now="stage", pipeline_now="pipeline")
-    for field in TRACKED:
-        rows = _field_at(rows, changes, field, as_of)
-    same = (pl.col("stage").eq_missing(pl.col("stage_now"))) & (
-        pl.col("pipeline").eq_missing(pl.col("pipeline_now"))
-    )
-    return (
-        rows.join(stage_now, on="external_id", how="left", maintain_order="left")
-        .with_columns(pl.when(same).then(pl.col(name)).alias(name) for name in ("is_closed", "is_won"))
-        .select(deals.columns)
-    )
+    rows = _rows(live(deals, known_at), [as_of])
+    return _set_back(_set_back(rows, changes, _PLACE), changes, _REST).select(deals.columns)
 
 
-def _field_at(rows: pl.DataFrame, changes: pl.DataFrame, field: str, as_of: datetime) -> pl.DataFrame:
-    """``rows`` with one field set back, where it changed after ``as_of``."""
-    mine = changes.filter(pl.col("field") == field)
-    later = mine.filter(pl.col("changed_at") > as_of)
-    if later.is_empty():
+def open_over(
+    deals: pl.DataFrame,
+    changes: pl.DataFrame,
+    stages: pl.DataFrame,
+    company: Company,
+    moments: Sequence[datetime],
+    known_at: datetime,
+) -> pl.DataFrame:
+    """The deals open at each of the moments, as ``open_deals`` of ``deals_at`` gives them, in one pass.
+
+    Adds the column ``at``; in order of moments and, for each, of ``deals``. Only what decides whether a deal is open
+    is multiplied by the moments; all else is put to the deals that are.
+    """
+    known = live(deals, known_at)
+    rows = _set_back(_rows(known.select(_DECIDING), moments), changes, _PLACE)
+    opened = _open(rows, stages, company).join(
+        known.select("external_id", pl.exclude(_DECIDING)), on="external_id", maintain_order="left"
+    )
+    return _set_back(opened, changes, _REST)
+
+
+def _rows(deals: pl.DataFrame, moments: Sequence[datetime]) -> pl.DataFrame:
+    """One row per moment, in the column ``at``, and deal that was there."""
+    at = pl.DataFrame({"at": sorted(set(moments))}, schema={"at": UTC})
+    begun = pl.col("created_at").is_null() | (pl.col("created_at") <= pl.col("at"))
+    going_on = pl.col("deleted_at").is_null() | (pl.col("deleted_at") > pl.col("at"))
+    return at.join(deals, how="cross").filter(begun & going_on)
+
+
+def _set_back(rows: pl.DataFrame, changes: pl.DataFrame, fields: tuple[str, ...]) -> pl.DataFrame:
+    """``rows``, in order of ``at``, with the fields as they were at each row's own ``at``."""
+    was = rows
+    for field in fields:
+        was = _field_at(was, changes, field)
+    if "stage" not in fields:
+        return was
+    same = pl.all_horizontal(pl.col(name).eq_missing(rows[name]) for name in _PLACE)
+    return was.with_columns(pl.when(same).then(pl.col(name)).alias(name) for name in ("is_closed", "is_won"))
+
+
+def _field_at(rows: pl.DataFrame, changes: pl.DataFrame, field: str) -> pl.DataFrame:
+    """``rows`` with one field set back, where it changed after ``at``."""
+    mine = changes.filter(pl.col("field") == field).join(
+        rows.select("external_id").unique(), left_on="deal_id", right_on="external_id", how="semi"
+    )
+    # A deal's own changes, in order, with the text before the first and the moment of the last.
+    log = (
+        mine.sort("changed_at", "seq")
+        .with_columns(before=pl.col("old_value").first().over("deal_id"))
+        .unique(["deal_id", "changed_at"], keep="last", maintain_order=True)
+    )
+    ends = log.group_by("deal_id").agg(pl.col("before").first(), last=pl.col("changed_at").max())
+    moved = (
+        rows.select("at", "external_id")
+        .with_row_index("row")
+        .join(ends, left_on="external_id", right_on="deal_id", maintain_order="left")
+        .filter(pl.col("last") > pl.col("at"))
+    )
+    if moved.is_empty():
         return rows
-    order = ("changed_at", "seq")
-    after = later.group_by("deal_id").agg(pl.col("old_value").sort_by(order).first())
-    earlier = mine.filter(pl.col("changed_at") <= as_of).join(after, on="deal_id", how="semi")
-    before = earlier.group_by("deal_id").agg(pl.col("new_value").sort_by(order).last())
-    then = after.join(before.with_columns(known=pl.lit(value=True)), on="deal_id", how="left").select(
-        external_id="deal_id",
+    then = moved.join_asof(
+        log.select("changed_at", "deal_id", "new_value", known=pl.lit(value=True)),
+        left_on="at",
+        right_on="changed_at",
+        by_left="external_id",
+        by_right="deal_id",
+        check_sortedness=False,
+    ).select(
+        "row",
         moved=pl.lit(value=True),
-        then=_typed(
-            pl.when(pl.col("known")).then("new_value").otherwise("old_value"), TABLES["deals"][field]
-        ),
+        then=_typed(pl.when(pl.col("known")).then("new_value").otherwise("before"), TABLES["deals"][field]),
     )
-    joined = rows.join(then, on="external_id", how="left", maintain_order="left")
+    joined = rows.with_row_index("row").join(then, on="row", how="left", maintain_order="left")
     value = pl.when(pl.col("moved")).then(pl.col("then")).otherwise(pl.col(field))
-    return joined.with_columns(value.alias(field)).drop("moved", "then")
+    return joined.with_columns(value.alias(field)).drop("row", "moved", "then")
 
 
 def _typed(text: pl.Expr, dtype: pl.DataType) -> pl.Expr:
@@ -84,13 +137,20 @@ def _typed(text: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 def open_deals(deals: pl.DataFrame, stages: pl.DataFrame, company: Company, as_of: datetime) -> pl.DataFrame:
     """The deals that are open, with what the layout says of their stage.
 
-    Adds ``stage_label`` (the stage as people read it), ``stage_known`` and ``stage_active``.
+    Adds ``day`` (the local day of ``as_of``), ``stage_label`` (the stage as people read it), ``stage_known`` and
+    ``stage_active`` (in use, as far as the CRM shows a layout).
     """
-    day = local_day(company, as_of)
-    placed = _in_layout(live(deals, as_of), stages)
+    return _open(_rows(deals, [as_of]), stages, company).drop("at")
+
+
+def _open(rows: pl.DataFrame, stages: pl.DataFrame, company: Company) -> pl.DataFrame:
+    """``open_deals`` of rows with a moment each, ``at``."""
+    placed = _in_layout(rows, stages).with_columns(
+        day=pl.col("at").dt.convert_time_zone(company.timezone).dt.date()
+    )
     closed = pl.coalesce("layout_closed", "is_closed", pl.lit(value=False))
     won = pl.coalesce("layout_won", "is_won", pl.lit(value=False))
-    converted = pl.col("pilot_converted").is_not_null() & (pl.col("pilot_converted") <= day)
+    converted = pl.col("pilot_converted").is_not_null() & (pl.col("pilot_converted") <= pl.col("day"))
     pending = won & pl.col("pilot").fill_null(value=False) & ~converted
     return placed.filter(~closed | pending).drop("layout_closed", "layout_won")
 
@@ -113,7 +173,7 @@ def _in_layout(deals: pl.DataFrame, stages: pl.DataFrame) -> pl.DataFrame:
         .with_columns(pl.coalesce(name, f"{name}_any").alias(name) for name in facts)
         .with_columns(
             stage_known=pl.col("layout_active").is_not_null(),
-            stage_active=pl.col("layout_active").fill_null(value=False),
+            stage_active=pl.col("layout_active").fill_null(value=stages.is_empty()),
             stage_label=pl.coalesce(
                 pl.when(bare(pl.col("layout_label")).is_not_null()).then("layout_label"), pl.col("stage")
             ),

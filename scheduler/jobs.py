@@ -45,7 +45,10 @@ def sync(
             )
         finally:
             source.close()
-    log.info("sync finished", company=company.name, status=summary.status, changed=summary.changed)
+    if summary.error is None:
+        log.info("sync finished", company=company.name, status=summary.status, changed=summary.changed)
+    else:
+        log.error("sync failed", company=company.name, changed=summary.changed, error=str(summary.error))
     return summary
 
 

@@ -39,12 +39,12 @@ class FileDestination:
     name: str = "file"
 
     def check(self) -> str:
-        """Write and remove a file. Raises like ``deliver``."""
-        with _explained(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass
-        return f"{self.folder} can be written to ({', '.join(self.forms)})"
+        """Write and remove a file where the summaries will go; makes no folder. Raises like ``deliver``."""
+        there = next(place for place in (self.folder, *self.folder.absolute().parents) if place.exists())
+        with _explained(self.folder), tempfile.TemporaryFile(dir=there):
+            pass
+        made = "" if there == self.folder else " once it is made"
+        return f"{self.folder} can be written to{made} ({', '.join(self.forms)})"
 
     def deliver(self, message: Message) -> Receipt:
         """Write all forms in one step; the receipt names the first.

@@ -54,6 +54,7 @@ def _parts(report: BoardReport) -> Iterator[ConsoleRenderable]:
     if report.scorecard:
         yield from _heading("Scorecard")
         yield _scorecard(report)
+        yield from _undefined(report)
         for number, note in enumerate(view.score_notes(report), 1):
             yield _text(f"note {number}: {note}")
     for name, tables in view.sections(report):
@@ -84,12 +85,22 @@ def _scorecard(report: BoardReport) -> Grid:
         lines = [line for line in (*status, row.marks) if line]
         grid.add_row(
             _text(name),
-            _number(row.now or row.undefined),
+            _number(row.now or annex.UNDEFINED),
             _number(row.last_month),
             _number(row.year_ago),
             _text("; ".join(lines)),
         )
     return grid
+
+
+def _undefined(report: BoardReport) -> Iterator[Text]:
+    """Why numbers of the scorecard are missing, each reason once: a narrow column is no place to read it."""
+    missing: dict[str, list[str]] = {}
+    for row in view.scores(report):
+        if row.now is None:
+            missing.setdefault(row.undefined, []).append(row.title)
+    for reason, titles in missing.items():
+        yield _text(f"* {', '.join(titles)}: {reason}")
 
 
 def _confidence(report: BoardReport) -> Iterator[ConsoleRenderable]:

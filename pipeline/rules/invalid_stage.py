@@ -18,21 +18,22 @@ from pipeline.emptiness import bare
 from pipeline.rule import FOUND, Frames, Rule
 from pipeline.states import open_deals
 
+_BLANK: Final = bare(pl.col("stage")).is_null()
+FAULTY: Final = _BLANK | ~pl.col("stage_active")  # over the columns of ``open_deals``
+
 
 def find(frames: Frames, company: Company, as_of: datetime) -> pl.DataFrame:
     """One row per open deal whose stage is blank or not active."""
     deals = open_deals(frames["deals"], frames["stages"], company, as_of)
-    blank = bare(pl.col("stage")).is_null()
-    layout = pl.lit(not frames["stages"].is_empty())
     message = (
-        pl.when(blank)
+        pl.when(_BLANK)
         .then(pl.lit("the deal is open and its stage is blank"))
         .when(pl.col("stage_known"))
         .then(pl.format("the deal is open in {}, a stage that is no longer in use", "stage_label"))
         .otherwise(pl.format("the deal is open in {}, which is no stage of the sales process", "stage_label"))
     )
     return (
-        deals.filter(blank | (layout & ~pl.col("stage_active")))
+        deals.filter(FAULTY)
         .with_columns(other_id=pl.lit(""), message=message)
         .select(list(FOUND))
         .sort("external_id")

@@ -15,15 +15,16 @@ import polars as pl
 
 from pipeline.company import Company
 from pipeline.rule import FOUND, Frames, Rule
-from pipeline.states import local_day, open_deals
+from pipeline.states import open_deals
+
+FAULTY: Final = pl.col("close_date") < pl.col("day")  # over the columns of ``open_deals``
 
 
 def find(frames: Frames, company: Company, as_of: datetime) -> pl.DataFrame:
     """One row per open deal that should have closed before today."""
-    day = local_day(company, as_of)
     deals = open_deals(frames["deals"], frames["stages"], company, as_of)
     return (
-        deals.filter(pl.col("close_date") < day)
+        deals.filter(FAULTY)
         .with_columns(
             other_id=pl.lit(""), message=pl.format("the deal is open, but was to close on {}", "close_date")
         )

@@ -55,6 +55,9 @@ def serve(
     run = Invocation.start(verbose=verbose, quiet=quiet, no_progress=True)
     clock = moment(now, ZoneInfo("UTC")) if now else datetime.now(UTC)
     plan = FaultPlan.parse(faults) if faults else None
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
     with ExitStack() as stack:
         served = open_crm(
             crm,
@@ -75,7 +78,4 @@ def serve(
         if simulator.ca_bundle:
             run.err.print(f"Trust its certificate: {simulator.ca_bundle}")
         run.err.print("Stop with Ctrl-C.")
-        stop = threading.Event()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, lambda *_: stop.set())
         stop.wait()

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from connectors.errors import ConfigurationError
 from connectors.simulator.clock import parse_instant
-from connectors.simulator.salesforce.export_files import PRICE_ENTRY, Record, from_csv, from_json
+from connectors.simulator.salesforce.export_files import PRICE_ENTRY, Record, from_csv, from_json, object_of
 from connectors.simulator.salesforce.fields import CATALOGUE, Field, Table, make_field
 from connectors.simulator.salesforce.ids import PREFIXES, checked, record_id, valid
 from connectors.simulator.salesforce.mapping import Row, organization
@@ -68,6 +68,7 @@ class Export:
                 found = from_json(path)
             elif path.suffix.lower() == ".csv":
                 found = from_csv(path)
+                records.setdefault(object_of(path), [])  # a header alone: an object without records
             else:
                 continue
             for name, record in found:

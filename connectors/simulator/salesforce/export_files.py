@@ -70,9 +70,14 @@ def _link(child: str, parent: str) -> str | None:
     return next((spec.name for spec in fields if parent in spec.refers_to), None)
 
 
-def from_csv(path: Path) -> Iterator[tuple[str, Record]]:
+def object_of(path: Path) -> str:
+    """The object a CSV file holds: its file name, in the org's spelling."""
     known = {name.lower(): name for name in (*CATALOGUE, PRICE_ENTRY)}
-    name = known.get(path.stem.lower(), path.stem)
+    return known.get(path.stem.lower(), path.stem)
+
+
+def from_csv(path: Path) -> Iterator[tuple[str, Record]]:
+    name = object_of(path)
     csv.field_size_limit(1 << 27)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

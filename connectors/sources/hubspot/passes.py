@@ -2,8 +2,8 @@
 
 A complete pass lists the live records, then the recycle bin. An increment reads the bin (HubSpot's search
 never shows what was deleted), then what was modified in a fixed window of time, then the records that
-point at something merged. When the last complete listing is a day old, the ids are listed as well, because a record
-that was deleted for good is seen nowhere else.
+point at something merged or at a deal that changed (see ``neighbours``). When the last complete listing is a
+day old, the ids are listed as well, because a record that was deleted for good is seen nowhere else.
 
 A window ends at HubSpot's own clock as the pass began. The next one starts earlier than that, by the delay
 of the search index and an overlap, so that what the index had not shown yet is read then.
@@ -19,14 +19,15 @@ from typing import Any, Final, Literal
 import polars as pl
 
 from connectors.source import Cursor, Page
+from connectors.sources.hubspot.neighbours import Neighbours
 from connectors.sources.hubspot.parse import Record, ids
-from connectors.sources.hubspot.reader import Reader, Window, chunks, milliseconds, with_links
+from connectors.sources.hubspot.reader import Reader, Window, chunks, with_links
 from connectors.sources.hubspot.rows import Batch, Rows
 from connectors.sources.hubspot.session import Session
 from connectors.sources.hubspot.settings import Options
 
-Phase = Literal["live", "bin", "search", "children", "ids", "done"]
-VERSION: Final = 1  # of the cursor
+Phase = Literal["live", "bin", "search", "neighbours", "ids", "done"]
+VERSION: Final = 2  # of the cursor; where it differs, everything is read again
 _REQUESTS_PER_PAGE: Final = 5  # so that a page is worth a transaction
 
 
@@ -101,9 +102,16 @@ class Pass:
     """Reads one object type. ``total``: how many live records there are, where that is known."""
 
     def __init__(
-        self, rows: Rows, reader: Reader, session: Session, options: Options, total: int | None
+        self,
+        rows: Rows,
+        neighbours: Neighbours,
+        reader: Reader,
+        session: Session,
+        options: Options,
+        total: int | None,
     ) -> None:
         self._rows = rows
+        self._neighbours = neighbours
         self._reader = reader
         self._session = session
         self._options = options
@@ -130,8 +138,8 @@ class Pass:
             position = yield from self._bin(position)
         if position.phase == "search":
             position = yield from self._search(position)
-        if position.phase == "children":
-            position = yield from self._children(position)
+        if position.phase == "neighbours":
+            position = yield from self._touched(position)
         return self._last(position, live)
 
     # ---- phases
@@ -195,19 +203,18 @@ class Pass:
             left, found = self._reader.search_ids(self._rows.about.name, (window.filter(),), position.last_id)
             total = left if total is None else total
             if len(found) >= left:
-                position = replace(position, phase="children")
+                position = replace(position, phase="neighbours")
             if found:
                 position = replace(position, last_id=int(found[-1]))
                 yield self._page(
                     self._rows.build(self._reader.batch(self._rows.want, found)), position, total
                 )
             elif position.phase == "search":  # the rest left the window meanwhile
-                position = replace(position, phase="children")
+                position = replace(position, phase="neighbours")
         return position
 
-    def _children(self, position: Position) -> Generator[Page, None, Position]:
-        since = milliseconds(self._window(position).since)
-        for chunk in chunks(self._rows.children_of_merged(since), self._size):
+    def _touched(self, position: Position) -> Generator[Page, None, Position]:
+        for chunk in chunks(self._neighbours.touched(self._window(position)), self._size):
             yield self._page(self._rows.build(self._reader.batch(self._rows.want, chunk)), position)
         return replace(position, phase="ids")
 

@@ -19,7 +19,6 @@ from connectors.sources.hubspot.mapping import (
     COLUMNS,
     ENTERED_LEAD,
     MERGED_IDS,
-    OBJECTS,
     PRIMARY_PROPERTY,
     ObjectMap,
     TableMap,
@@ -49,8 +48,7 @@ class Batch:
 class Rows:
     """Turns records of ``about`` into rows.
 
-    ``mappings``: one per table with columns. ``known``: the properties that are visible. ``parents``: of the
-    object types this one is associated with, those whose records can be merged.
+    ``mappings``: one per table with columns. ``known``: the properties that are visible.
     """
 
     def __init__(
@@ -60,10 +58,8 @@ class Rows:
         known: Iterable[str],
         reading: Reading,
         reader: Reader,
-        parents: Iterable[str] = (),
     ) -> None:
         self.about = about
-        self._parents = tuple(parents)
         self._mappings = mappings
         self._reading = reading
         self._reader = reader
@@ -226,23 +222,6 @@ class Rows:
             for table in self._row_tables
         ]
         return parse.tombstones(rows)
-
-    def children_of_merged(self, since: Any) -> list[str]:
-        """Records of this type that are associated with a record merged since: their own last-modified
-        time stays as it was, though the record they point at has a new id."""
-        touched: dict[str, None] = {}
-        for target in self._parents:
-            parent = OBJECTS[target]
-            survivors = self._reader.every_id(
-                target,
-                (
-                    {"propertyName": MERGED_IDS, "operator": "HAS_PROPERTY"},
-                    {"propertyName": parent.modified, "operator": "GTE", "value": since},
-                ),
-            )
-            for found in self._reader.associations(target, self.about.name, survivors).values():
-                touched.update(dict.fromkeys(end.id for end in found))
-        return list(touched)
 
 
 def merged_ids(text: str) -> list[str]:

@@ -10,7 +10,8 @@ from typing import Final
 from connectors.errors import ConfigurationError
 from connectors.source import Capabilities, Cursor, Page, Source, SourceSettings, Stream
 from connectors.sources.hubspot.directory import Directory
-from connectors.sources.hubspot.mapping import COLUMNS, MERGED_IDS, OBJECTS, ObjectMap
+from connectors.sources.hubspot.mapping import COLUMNS, ENTERED_LEAD, MERGED_IDS, OBJECTS, ObjectMap
+from connectors.sources.hubspot.neighbours import Neighbours
 from connectors.sources.hubspot.passes import Pass
 from connectors.sources.hubspot.paths import Paths
 from connectors.sources.hubspot.portal import Portal, granted
@@ -72,10 +73,13 @@ class HubSpotSource:
         known = self._portal.properties(about)
         mappings = {table: self._portal.mapping(table) for table in about.tables if table in COLUMNS}
         parents = [target for target in about.links if MERGED_IDS in self._portal.properties(OBJECTS[target])]
-        rows = Rows(about, mappings, known, reading, self._reader, parents)
+        rows = Rows(about, mappings, known, reading, self._reader)
+        stamped = ("deals",) if ENTERED_LEAD in rows.want.properties else ()  # leads name their deal
+        neighbours = Neighbours(about, self._reader, parents, stamped)
         total = self._portal.records.get(about.tables[0])
+        one_pass = Pass(rows, neighbours, self._reader, self._session, self._options, total)
         with granted(about.name.replace("_", " "), about.scope, about.optional):
-            yield from Pass(rows, self._reader, self._session, self._options, total).pages(cursor, since)
+            yield from one_pass.pages(cursor, since)
 
     def close(self) -> None:
         self._session.close()

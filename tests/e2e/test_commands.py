@@ -1,0 +1,189 @@
+"""The remaining commands through the installed script: what they print, and their exit status."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+import yaml
+
+from scheduler.commands.docs import FILES
+from tests.e2e.process import Site, boardline, site
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site("salesforce", tmp_path_factory.mktemp("site"), accounts=30, deals=240, months=15) as place:
+        done = place.run("sync", "--once")
+        assert done.status == 0, done.err
+        yield place
+
+
+def test_check_finds_everything_in_place_and_changes_nothing(served: Site, tmp_path: Path) -> None:
+    before = (served.folder / "boardline.db").read_bytes()
+    config = served.configure(tmp_path, f"sqlite:///{served.folder / 'boardline.db'}")
+    done = boardline("check", "-c", config)
+    assert done.status == 0, done.err
+    assert "home currency USD" in done.out
+    assert "FAIL" not in done.out
+    assert (served.folder / "boardline.db").read_bytes() == before
+    assert not (tmp_path / "reports").exists()
+
+
+def test_check_before_the_first_sync_creates_no_store(served: Site, tmp_path: Path) -> None:
+    done = boardline("check", "-c", served.configure(tmp_path))
+    assert done.status == 0, done.err
+    assert "will be created" in done.out
+    assert not (tmp_path / "boardline.db").exists()
+
+
+def test_check_tells_a_wrong_secret(served: Site, tmp_path: Path) -> None:
+    config = served.configure(tmp_path)
+    config.write_text(config.read_text().replace("simulator-secret", "no-such-secret"))
+    done = boardline("check", "-c", config)
+    assert done.status == 3, done.out
+    assert "FAIL" in done.out
+    assert "no-such-secret" not in done.out + done.err
+
+
+def test_kpis_cut_and_evidence(served: Site) -> None:
+    whole = {
+        value["id"]: value for value in served.run("kpis", "--json", "--month", "2026-05").json()["kpis"]
+    }
+    cut = served.run("kpis", "--json", "--month", "2026-05", "--by", "size").json()["kpis"]
+    parts = [float(value["value"]) for value in cut if value["id"] == "arr"]
+    assert len(parts) > 1
+    assert round(sum(parts), 2) == float(whole["arr"]["value"])
+    evidence = served.run("kpis", "--json", "--month", "2026-05", "--evidence", "arr").json()
+    assert round(sum(row["contribution"] for row in evidence["evidence"])) == round(
+        float(whole["arr"]["value"]) * 100
+    )
+    assert all(row["url"].startswith(served.simulator.url) for row in evidence["evidence"])
+
+
+def test_quality_as_csv(served: Site, tmp_path: Path) -> None:
+    target = tmp_path / "fix.csv"
+    done = served.run("quality", "--csv", target, "--json")
+    assert done.status == 0, done.err
+    rows = list(csv.DictReader(target.open(encoding="utf-8-sig")))
+    assert len(rows) == len(done.json()["findings"]) > 0
+    assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
+
+
+def test_report_is_posted_once(served: Site) -> None:
+    first = served.run("report", "--month", "2026-05", "--post", "--json")
+    assert first.status == 0, first.err
+    files = sorted((served.folder / "reports").rglob("*.html"))
+    assert len(files) == 1
+    content = files[0].read_bytes()
+    second = served.run("report", "--month", "2026-05", "--post", "--json")
+    assert second.status == 0, second.err
+    assert sorted((served.folder / "reports").rglob("*.html")) == files
+    assert files[0].read_bytes() == content
+
+
+def test_report_of_the_past_is_never_posted(served: Site) -> None:
+    done = served.run("report", "--as-of", "2026-04-01", "--post")
+    assert done.status == 2
+    assert "--as-of" in done.err
+
+
+def test_report_goes_where_it_is_told(served: Site, tmp_path: Path) -> None:
+    done = served.run("report", "--month", "2026-05", "--out", tmp_path / "out")
+    assert done.status == 0, done.err
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".html", ".md", ".txt"}
+    (tmp_path / "file").write_text("")
+    refused = served.run("report", "--month", "2026-05", "--out", tmp_path / "file")
+    assert refused.status == 2
+    assert "--out" in refused.err
+
+
+def test_an_empty_crm_gives_a_report_that_says_so(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "Account.csv").write_text("Id,Name\n")
+    done = boardline("demo", "--data", data, "--out", tmp_path / "out")
+    assert done.status == 0, done.err
+    assert "no deal" in done.out.lower()
+    config = tmp_path / "out" / "config.yaml"
+    for command in (("kpis",), ("quality",), ("report",), ("status",)):
+        again = boardline(*command, "-c", config)
+        assert again.status == 0, (command, again.err)
+    values = boardline("kpis", "-c", config, "--json").json()["kpis"]
+    assert {value["value"] for value in values} == {None}
+    assert all(value["reasons"] for value in values)
+
+
+def test_init_writes_what_it_accepts(served: Site, tmp_path: Path) -> None:
+    target = tmp_path / "config.yaml"
+    answers = (
+        "--name",
+        "globex",
+        "--crm",
+        "hubspot",
+        "--playbook",
+        "dev_tools",
+        "--timezone",
+        "Europe/Berlin",
+    )
+    done = boardline("init", "-c", target, *answers)
+    assert done.status == 0, done.err
+    assert "GLOBEX_HUBSPOT_TOKEN" in done.err
+    written = yaml.safe_load(target.read_text())
+    assert written["companies"]["globex"]["crm"]["auth"]["token"] == "${GLOBEX_HUBSPOT_TOKEN}"
+    again = boardline("init", "-c", target, *answers)
+    assert again.status == 2
+    assert "--force" in again.err
+    unanswered = boardline("init", "-c", tmp_path / "other.yaml")
+    assert unanswered.status == 2
+    assert not (tmp_path / "other.yaml").exists()
+
+
+def test_status_before_anything_happened(served: Site, tmp_path: Path) -> None:
+    done = boardline("status", "-c", served.configure(tmp_path), "--json")
+    assert done.status == 0, done.err
+    assert done.json()["last_sync"] is None
+
+
+def test_the_written_reference_is_that_of_the_code() -> None:
+    for name, page in FILES.items():
+        assert (DOCS / name).read_text() == page() + "\n", (
+            f"run `make docs`: {name} is not what the code says"
+        )
+    schema = orjson.loads((DOCS / "config.schema.json").read_bytes())
+    assert "companies" in schema["properties"]
+
+
+def test_simulator_serves_alone(tmp_path: Path) -> None:
+    import subprocess
+
+    from tests.e2e.process import BOARDLINE, clean_environment
+
+    process = subprocess.Popen(
+        [
+            BOARDLINE,
+            "simulator",
+            "serve",
+            "--crm",
+            "hubspot",
+            "--accounts",
+            "5",
+            "--deals",
+            "30",
+            "--months",
+            "3",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=clean_environment(),
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("https://localhost:")
+    process.terminate()
+    assert process.wait(timeout=20) == 0
