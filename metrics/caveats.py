@@ -26,6 +26,14 @@ def of(facts: Facts, info: SourceInfo | None, headline: Sequence[KpiValue]) -> t
                 'Run "boardline sync --once", then this report again.',
             ),
         )
+    if info.incomplete:
+        return (
+            Caveat(
+                "Not read to the end",
+                "The CRM has not been read to its end yet: every number here counts only what was read so far.",
+                'Run "boardline sync --once" until it ends without an error, then this report again.',
+            ),
+        )
     if not facts.live("deals").height:
         return (
             Caveat(

@@ -23,6 +23,8 @@ from metrics.facts import Facts
 from metrics.kpi import CUTS, Kpi, KpiValue, Status, Unit
 from pipeline.emptiness import filled
 
+INCOMPLETE: Final = "the CRM has not been read to its end yet: this counts only what was read so far"
+
 Judge = Callable[[KpiValue], tuple[Status, str | None]]
 
 # Required columns that are read from another column of the facts, where 0 is a value and not a blank (ruling 7).
@@ -114,7 +116,9 @@ def _number(value: float | None, unit: Unit | None) -> int | float | None:
 
 
 def _doubts(facts: Facts, kpi: Kpi) -> dict[str, tuple[str, ...]]:
-    """Month -> why a value of this KPI cannot be trusted: its fields that are filled too rarely."""
+    """Month -> why a value of this KPI cannot be trusted: its fields that are filled too rarely, or half a CRM."""
+    if facts.info is not None and facts.info.incomplete:
+        return dict.fromkeys(facts.months, (INCOMPLETE,))
     columns = [column for table, column in kpi.requires if table == "deals"]
     if kpi.stands_on is None or not columns:
         return {}

@@ -96,6 +96,7 @@ class Reader:
             notes=tuple(orjson.loads(row["notes"])),
             fingerprint=row["fingerprint"],
             refreshed_at=row["refreshed_at"],
+            incomplete=row["complete_at"] is None,
         )
 
     def findings(self, company: str, *, open_only: bool = True, source: str | None = None) -> pl.DataFrame:

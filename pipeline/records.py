@@ -30,6 +30,9 @@ class SourceInfo:
     notes: tuple[str, ...]
     fingerprint: str
     refreshed_at: datetime
+    incomplete: bool = (
+        False  # no pass has read every stream to its end yet: the store holds a part of the CRM
+    )
 
     def measurable(self, table: str, column: str) -> bool:
         """Whether a column can be judged: false where the CRM hides it or the company has no field for it."""

@@ -151,6 +151,9 @@ def sync_company(
             runs.append(StreamRun(company.name, stream.name, "stopped"))
         else:
             runs.append(job.stream(stream, info, full=full, since=since))
+    if only is None and all(run.status in ("ok", "skipped") for run in runs):
+        with store.transaction() as tx:
+            tx.mark_complete(company.name, source.name, clock())
     return SyncSummary(company.name, source.name, tuple(runs))
 
 
@@ -215,6 +218,7 @@ class _Pass:
             if before is not None and before.fingerprint != mark:
                 log.warning("the mapping changed, everything is read again", company=name, source=source)
                 tx.forget_cursors(name, source)
+                tx.mark_complete(name, source, None)
             tx.save_source(name, source, capabilities, mark, self.clock())
             return cast(SourceInfo, tx.source_info(name, source))
 

@@ -295,6 +295,7 @@ class SourceState(Row, table=True):
     notes: SomeText
     fingerprint: SomeText
     refreshed_at: SomeMoment
+    complete_at: Moment  # when a pass last read every stream to its end; null: never under this mapping
 
 
 class StreamCursor(Row, table=True):

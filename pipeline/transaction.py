@@ -81,6 +81,15 @@ class Transaction(Reader):
         frame = _owned(pl.DataFrame([row]), company, source, refreshed_at=now)
         bulk.upsert(self.connection, table("sources"), frame, _SOURCE)
 
+    def mark_complete(self, company: str, source: str, at: datetime | None) -> None:
+        """Note that every stream has been read to its end (``at``), or that this must happen anew (None)."""
+        sources = table("sources")
+        self.connection.execute(
+            sql_update(sources)
+            .where(sources.c.company == company, sources.c.crm == source)
+            .values(complete_at=at)
+        )
+
     def save_cursor(
         self, company: str, source: str, stream: str, cursor: Cursor, *, complete: bool, now: datetime
     ) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from connectors.errors import BoardlineError
 from metrics import deliver
 from metrics.playbook import load as load_playbook
 from metrics.report import BoardReport, build_report
@@ -15,6 +16,11 @@ from pipeline.sync import SyncSummary, sync_company
 from scheduler.app import App
 from scheduler.config import CompanyConfig
 from scheduler.lock import exclusive
+
+
+class NotReadyError(BoardlineError):
+    """The store does not hold the whole company yet."""
+
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +66,16 @@ def report(app: App, company: CompanyConfig, month: str, as_of: datetime) -> Boa
 def post(
     app: App, company: CompanyConfig, board_report: BoardReport, names: Sequence[str]
 ) -> list[deliver.Delivery]:
-    """Deliver a report to the named destinations, each at most once for this month."""
+    """Deliver a report to the named destinations, each at most once for this month.
+
+    Raises ``NotReadyError`` while the CRM has not been read to its end: half a company is never posted.
+    """
+    info = app.store.source_info(company.name)
+    if info is None or info.incomplete:
+        raise NotReadyError(
+            f"{company.name}: the CRM has not been read to its end yet, so nothing was posted; "
+            "run `boardline sync --once` until it ends without an error, then post again"
+        )
     with exclusive(app.store, company.name, "report"):
         return deliver.deliver(app.store, company, board_report, app.destinations(names))
 

@@ -159,3 +159,20 @@ def test_an_increment_killed_ends_like_one_never_killed(served: Site) -> None:
     assert served.run("sync", "--once").status == 0
     assert boardline("sync", "-c", config, "--once").status == 0
     assert differences(served.folder / "boardline.db", other / "boardline.db") == []
+
+
+def test_half_a_company_is_marked_everywhere_and_never_posted(served: Site) -> None:
+    part = served.run("sync", "--once", "--only", "owners,stages,accounts,deals")
+    assert part.status == 0, part.err
+
+    values = served.run("kpis", "--json").json()["kpis"]
+    assert {value["status"] for value in values} <= {"unreliable", "not_computable"}
+    assert "Not read to the end" in served.run("report").out
+    refused = served.run("report", "--post")
+    assert refused.status == 1
+    assert "nothing was posted" in refused.err
+
+    assert served.run("sync", "--once").status == 0
+    whole = {value["id"]: value["status"] for value in served.run("kpis", "--json").json()["kpis"]}
+    assert whole["arr"] == "no_target"
+    assert served.run("report", "--post").status == 0

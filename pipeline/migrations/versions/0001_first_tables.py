@@ -314,6 +314,7 @@ def upgrade() -> None:
         sa.Column("notes", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.Text(), nullable=False),
         sa.Column("refreshed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("complete_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("company", "crm"),
     )
     op.create_table(
