@@ -53,7 +53,9 @@ def boardline(
 
 
 def clean_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("BOARDLINE")}
+    """Ours without its own settings, and with compiled modules kept: a process a test is enough to wait for."""
+    dropped = ("BOARDLINE", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
 
 
 def start(*arguments: str | Path, err: Path) -> subprocess.Popen[bytes]:

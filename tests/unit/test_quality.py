@@ -12,7 +12,16 @@ from connectors.schema import TABLES, empty
 from connectors.source import FieldState
 from pipeline.company import Company
 from pipeline.emptiness import filled
-from pipeline.quality import build_report, cleanliness, completeness
+from pipeline.quality import (
+    build_report,
+    cleanliness,
+    cleanliness_over,
+    completeness,
+    completeness_over,
+    faults,
+    opened_at,
+    standing_faults,
+)
 from pipeline.records import SourceInfo
 from pipeline.states import deals_at
 from pipeline.store import FINDINGS
@@ -264,6 +273,41 @@ def test_the_state_of_a_moment() -> None:
     assert at(2) == [("late", None), ("new", 100), ("late", 100)], (
         "the log's old value; else the value of now"
     )
+
+
+def test_many_moments_in_one_pass_give_what_each_gives_alone() -> None:
+    """Deals that come, move, leave and come back to a default date between the moments."""
+    rows = deals(
+        {"stage": "won", "segment": "SMB"},
+        {"created_at": "2026-03-10", "close_date": "2026-03-31", "owner_id": None},
+        {"deleted_at": "2026-04-15", "amount": None},
+        {"created_at": None, "stage": "gone", "pilot": True},
+    )
+    log = [
+        *changes("d0", "stage", ("2026-01-10", None, "new"), ("2026-05-01", "new", "won")),
+        *changes(
+            "d1", "close_date", ("2026-04-10", "2026-03-31", "2026-09-30"), ("2026-06-10", None, "2026-03-31")
+        ),
+        *changes("d3", "pipeline", ("2026-02-10", "other", "default")),
+        *changes("d3", "stage", ("2026-02-10", "late", "won"), ("2026-07-10", "won", "gone")),
+    ]
+    contacts = [{"external_id": "c", "created_at": "2026-01-01"}]
+    known = frames(deals=rows, deal_changes=log, contacts=contacts)
+    moments = [datetime(2026, month, 20, tzinfo=UTC) for month in (9, 1, 2, 3, 4, 5, 6, 8)]
+    opened = opened_at(known, COMPANY, moments, NOW)
+    whole = completeness_over(opened, known, COMPANY, None, moments, "owner")
+    standing = standing_faults(known, COMPANY, None, NOW)
+    clean = cleanliness_over(opened, known, None, whole, NOW, standing)
+    for moment in moments:
+        assert whole[moment] == completeness(known, COMPANY, None, moment, "owner", NOW)
+        assert clean[moment] == cleanliness(known, COMPANY, None, moment, NOW)
+        found = faults(known, COMPANY, None, moment, NOW).filter(pl.col("object") == "deals")
+        assert clean[moment].parts[2].faulty == found["external_id"].n_unique()
+    assert list(whole) == moments
+    counts = {moment.month: (score.filled, score.required) for moment, score in whole.items()}
+    # d0 is open up to April; d1 begins in March without owner and with a default date; d2 is gone, as known now.
+    both, three = (11, 12), {3: (16, 18), 4: (17, 18)}
+    assert counts == {1: (12, 12), 2: (12, 12), **three, 5: both, 6: both, 8: both, 9: both}
 
 
 # -- cleanliness
