@@ -270,10 +270,10 @@ def as_json(values: Sequence[KpiValue], company: str, known_at: datetime, curren
                 "id": value.id,
                 "period": value.period,
                 "month": value.month,
-                "value": _printed(value.value, value.unit, value.currency),
+                "value": printed(value.value, value.unit, value.currency),
                 "unit": value.unit,
-                "numerator": _printed(value.numerator, value.parts[0], value.currency),
-                "denominator": _printed(value.denominator, value.parts[1], value.currency),
+                "numerator": printed(value.numerator, value.parts[0], value.currency),
+                "denominator": printed(value.denominator, value.parts[1], value.currency),
                 "n": value.n,
                 "segment": dict(value.segment),
                 "status": value.status,
@@ -286,7 +286,8 @@ def as_json(values: Sequence[KpiValue], company: str, known_at: datetime, curren
     }
 
 
-def _printed(value: int | float | None, unit: Unit | None, currency: str) -> str | int | float | None:
+def printed(value: int | float | None, unit: Unit | None, currency: str) -> str | int | float | None:
+    """A number as JSON has it: money as decimal text in major units, anything else as it is."""
     if value is None or unit != "currency":
         return value
     minor = Decimal(value if isinstance(value, int) else repr(value)).to_integral_value(ROUND_HALF_EVEN)

@@ -132,4 +132,15 @@ def _cross(steps: pl.DataFrame, home: str, report: str) -> list[tuple[str, objec
     ]
 
 
+def in_words(minor: pl.Expr, currency: str) -> pl.Expr:
+    """Minor units as exact text in major units, for notes: 20684400 USD -> ``206844.00 USD``."""
+    digits = exponent(currency)
+    size = minor.cast(pl.Int64).abs()
+    sign = pl.when(minor < 0).then(pl.lit("-")).otherwise(pl.lit(""))
+    text = (size // 10**digits).cast(pl.String)
+    if digits:
+        text = text + "." + (size % 10**digits).cast(pl.String).str.zfill(digits)
+    return pl.concat_str(sign, text, pl.lit(f" {currency}"))
+
+
 _ONE: Final = pl.lit(Decimal(1)).cast(pl.Decimal(38, 12))

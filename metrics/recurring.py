@@ -11,6 +11,7 @@ from typing import Final
 import polars as pl
 
 from metrics import measures
+from metrics.currency import in_words
 from metrics.facts import Facts
 from metrics.kpi import CUTS
 from metrics.words import filled
@@ -157,7 +158,8 @@ def contracts_behind(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
 def customers_behind(facts: Facts, name: str, month: str) -> pl.DataFrame:
     """Evidence: the customers and products behind one movement."""
     rows = facts.movements.filter((pl.col("month") == month) & (pl.col(name) != 0))
-    note = pl.format("{}: {} -> {}", pl.col("product_name").fill_null("no product"), "prev", "now")
+    product = pl.col("product_name").fill_null("no product")
+    note = pl.format("{}: {} -> {}", product, *_in_words(facts, "prev", "now"))
     return _accounts(facts, rows.with_columns(contribution=name, note=note))
 
 
@@ -170,14 +172,18 @@ def change_behind(facts: Facts, point: str, month: str) -> pl.DataFrame:
         .with_columns(contribution=pl.col("now") - pl.col("then"))
         .filter(pl.col("contribution") != 0)
     )
-    return _accounts(facts, rows.with_columns(note=pl.format("{} -> {}", "then", "now")))
+    return _accounts(facts, rows.with_columns(note=pl.format("{} -> {}", *_in_words(facts, "then", "now"))))
 
 
 def cohort_behind(facts: Facts, part: str, month: str) -> pl.DataFrame:
     """Evidence: the cohort, customer by customer."""
     rows = cohort(facts).filter(pl.col("month") == month)
-    note = pl.format("{} a year before, {} now", "then", "retained")
+    note = pl.format("{} a year before, {} now", *_in_words(facts, "then", "retained"))
     return _accounts(facts, rows.with_columns(contribution=part, note=note))
+
+
+def _in_words(facts: Facts, *columns: str) -> list[pl.Expr]:
+    return [in_words(pl.col(column), facts.currency) for column in columns]
 
 
 def _accounts(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:

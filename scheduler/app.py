@@ -13,6 +13,7 @@ from connectors import registry
 from connectors.destination import Destination
 from connectors.errors import ConfigurationError
 from connectors.source import Source, SourceSettings
+from pipeline import database
 from pipeline.store import Store
 from scheduler import config as configuration
 from scheduler import secrets
@@ -40,6 +41,17 @@ class App:
     def store(self) -> Store:
         """The store, brought to this program's schema."""
         return Store.open(self.store_url)
+
+    def require_synced(self, company: CompanyConfig) -> None:
+        """Raise ``ConfigurationError`` where nothing was ever read: an empty store must not look like an empty CRM."""
+        missing = database.missing_file(self.store_url)
+        if missing is not None or self.store.source_info(company.name) is None:
+            place = (
+                f"there is no store at {missing}" if missing else f"{self.store.place} holds nothing of it"
+            )
+            raise ConfigurationError(
+                f"{company.name}: nothing was synced yet ({place}); run `boardline sync --once`, or correct store.url"
+            )
 
     def companies(self, names: Sequence[str] = ()) -> list[CompanyConfig]:
         """The named companies, or all. Raises ``ConfigurationError`` for an unknown name."""

@@ -77,13 +77,15 @@ class Invocation:
         sys.stdout.write(orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode() + "\n")
 
 
-def moment(text: str | None, zone: ZoneInfo) -> datetime:
-    """``--as-of`` as UTC: nothing is now, a date is the end of that local day, a time without offset is local.
+def moment(text: str | None, zone: ZoneInfo, option: str = "--as-of", *, future: bool = False) -> datetime:
+    """An option's time as UTC: nothing is now, a date is the end of that local day, a time without offset is local.
 
-    Raises ``ConfigurationError`` when it is neither.
+    Today's end is now. Raises ``ConfigurationError`` when it is no time, or in the future where that makes no sense:
+    nobody knows yet what the CRM will say then.
     """
+    now = datetime.now(UTC)
     if text is None:
-        return datetime.now(UTC)
+        return now
     try:
         if len(text) == len("2026-01-31"):
             local = datetime.combine(date.fromisoformat(text), time.max, tzinfo=zone)
@@ -92,9 +94,11 @@ def moment(text: str | None, zone: ZoneInfo) -> datetime:
             local = local if local.tzinfo else local.replace(tzinfo=zone)
     except ValueError:
         raise ConfigurationError(
-            f"--as-of: {text!r} is no date or time; write 2026-05-31 or 2026-05-31T18:00:00Z"
+            f"{option}: {text!r} is no date or time; write 2026-05-31 or 2026-05-31T18:00:00Z"
         ) from None
-    return local.astimezone(UTC)
+    if not future and local.date() > now.astimezone(zone).date():
+        raise ConfigurationError(f"{option}: {text} is in the future; name a moment that has passed")
+    return local.astimezone(UTC) if future else min(local.astimezone(UTC), now)
 
 
 def month_of(text: str | None, as_of: datetime, zone: ZoneInfo) -> str:

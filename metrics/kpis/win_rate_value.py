@@ -11,6 +11,7 @@ from __future__ import annotations
 import polars as pl
 
 from metrics import outcomes
+from metrics.currency import in_words
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -22,7 +23,10 @@ def compute(facts: Facts, cut: str | None) -> pl.DataFrame:
 def evidence(facts: Facts, month: str) -> pl.DataFrame:
     won = pl.when("won").then("value").otherwise(0)
     return outcomes.deals_behind(
-        facts, month, won, pl.format("{}, {} in all", "outcome", pl.col("value").fill_null(0))
+        facts,
+        month,
+        won,
+        pl.format("{}, {}", "outcome", in_words(pl.col("value").fill_null(0), facts.currency)),
     )
 
 

@@ -59,6 +59,7 @@ def command(
     app = App.load(config)
     documents = []
     for settings in app.companies(company or ()):
+        app.require_synced(settings)
         known_at = moment(as_of, settings.zone)
         wanted = month_of(month, known_at, settings.zone)
         facts = Facts.load(app.store, settings, (wanted,), known_at)
@@ -99,7 +100,7 @@ def _print(run: Invocation, company: CompanyConfig, known_at: datetime, values: 
 
 def _evidence(app: App, company: CompanyConfig, facts: Facts, kpi: str, month: str) -> dict[str, Any]:
     info = app.store.source_info(company.name)
-    value = metrics.compute(facts, kpis=(kpi,))[0]
+    value = metrics.compute(facts, kpis=(kpi,), judge=Judge(load_playbook(company.playbook)))[0]
     document = metrics.as_json([value], company.name, facts.known_at, facts.currency)
     records = metrics.registered()[kpi].evidence(facts, month)
     return {
@@ -108,7 +109,11 @@ def _evidence(app: App, company: CompanyConfig, facts: Facts, kpi: str, month: s
         "known_at": document["known_at"],
         "currency": facts.currency,
         "evidence": [
-            {**row, "url": info.link(row["object"], row["external_id"]) if info else None}
+            {
+                **row,
+                "contribution": metrics.printed(row["contribution"], value.parts[0], facts.currency),
+                "url": info.link(row["object"], row["external_id"]) if info else None,
+            }
             for row in records.iter_rows(named=True)
         ],
     }
@@ -121,7 +126,7 @@ def _print_evidence(run: Invocation, document: dict[str, Any]) -> None:
     for name in ("object", "id", "name", "contribution", "note", "link"):
         table.add_column(name, justify="right" if name == "contribution" else "left")
     for row in document["evidence"]:
-        contribution = "" if row["contribution"] is None else f"{row['contribution']:,.0f}"
+        contribution = "" if row["contribution"] is None else str(row["contribution"])
         table.add_row(
             row["object"],
             row["external_id"],

@@ -48,6 +48,7 @@ def command(
     app = App.load(config)
     documents: list[dict[str, Any]] = []
     for settings in app.companies(company or ()):
+        app.require_synced(settings)
         result = quality_report(app.store, settings, moment(as_of, settings.zone), by=by)
         documents.append(result.as_json())
     if csv_file is not None:
@@ -78,7 +79,7 @@ def _print(run: Invocation, document: dict[str, Any], by: str | None) -> None:
         groups = _table(by, "complete", "findings")
         for row in document["groups"]:
             ratio = "—" if row["ratio"] is None else f"{row['ratio']:.1%}"
-            groups.add_row(plain(row["name"]), ratio, str(row["findings"]))
+            groups.add_row(plain(row["group"]), ratio, str(row["findings"]))
         out.print(groups)
     findings = _table("rule", "record", "owner", "what is wrong", "link")
     for row in document["findings"][:_SHOWN]:

@@ -78,6 +78,7 @@ def _one(
     out: Path | None,
     destinations: Any,
 ) -> tuple[dict[str, Any], BoardlineError | None]:
+    app.require_synced(company)
     known_at = moment(as_of, company.zone)
     built = jobs.report(app, company, month_of(month, known_at, company.zone), known_at)
     document: dict[str, Any] = {

@@ -53,7 +53,7 @@ def serve(
 ) -> None:
     """Serve a generated company, or an export, until Ctrl-C. The address is printed on stdout."""
     run = Invocation.start(verbose=verbose, quiet=quiet, no_progress=True)
-    clock = moment(now, ZoneInfo("UTC")) if now else datetime.now(UTC)
+    clock = moment(now, ZoneInfo("UTC"), "--now", future=True) if now else datetime.now(UTC)
     plan = FaultPlan.parse(faults) if faults else None
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

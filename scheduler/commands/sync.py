@@ -67,7 +67,7 @@ def command(
     failures: list[BoardlineError | None] = []
     for settings in companies:
         start = (
-            moment(f"{since}T00:00:00" if since and len(since) == 10 else since, settings.zone)
+            moment(f"{since}T00:00:00" if since and len(since) == 10 else since, settings.zone, "--since")
             if since
             else None
         )

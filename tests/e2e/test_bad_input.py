@@ -95,6 +95,10 @@ def no_time(place: Site, folder: Path) -> Done:
     return place.run("kpis", "--as-of", "yesterday")
 
 
+def future_moment(place: Site, folder: Path) -> Done:
+    return place.run("kpis", "--as-of", "2031-01-01")
+
+
 def unknown_company(place: Site, folder: Path) -> Done:
     return place.run("kpis", "--company", "nobody")
 
@@ -115,6 +119,7 @@ def bad_targets(place: Site, folder: Path) -> Done:
     targets = folder / "goals.csv"
     targets.write_text("period,segment,metric,value,source,as_of\n2026-Q1,,quota,lots,me,2026-01-01\n")
     path = changed(place, folder, "report:", "inputs: {targets: goals.csv}\n    report:")
+    path.write_text(path.read_text().replace("sqlite:///", f"sqlite:///{place.folder}/"))
     return boardline("kpis", "-c", path)
 
 
@@ -133,6 +138,7 @@ CASES: dict[Callable[[Site, Path], Done], tuple[int, list[str]]] = {
     no_postgres: (4, ["localhost"]),
     future_month: (2, ["2031-01", "future"]),
     no_month: (2, ["May", "2026-05"]),
+    future_moment: (2, ["2031-01-01", "future"]),
     no_time: (2, ["yesterday", "2026-05-31"]),
     unknown_company: (2, ["nobody", "demo"]),
     unknown_stream: (2, ["deels", "deals"]),

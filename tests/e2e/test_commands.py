@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import orjson
@@ -60,10 +61,27 @@ def test_kpis_cut_and_evidence(served: Site) -> None:
     assert len(parts) > 1
     assert round(sum(parts), 2) == float(whole["arr"]["value"])
     evidence = served.run("kpis", "--json", "--month", "2026-05", "--evidence", "arr").json()
-    assert round(sum(row["contribution"] for row in evidence["evidence"])) == round(
-        float(whole["arr"]["value"]) * 100
-    )
+    assert sum(Decimal(row["contribution"]) for row in evidence["evidence"]) == Decimal(whole["arr"]["value"])
+    assert evidence["status"] == whole["arr"]["status"]
     assert all(row["url"].startswith(served.simulator.url) for row in evidence["evidence"])
+
+
+@pytest.mark.parametrize("by", ["owner", "field", "rule", "segment"])
+def test_quality_by_group(served: Site, by: str) -> None:
+    done = served.run("quality", "--by", by)
+    assert done.status == 0, done.err
+    groups = served.run("quality", "--by", by, "--json").json()["groups"]
+    assert groups
+    assert all(group["group"][:20] in done.out for group in groups)
+
+
+def test_nothing_synced_is_no_empty_crm(served: Site, tmp_path: Path) -> None:
+    config = served.configure(tmp_path)
+    for command in ("kpis", "quality", "report"):
+        done = boardline(command, "-c", config)
+        assert done.status == 2, done.out
+        assert "nothing was synced yet" in done.err
+        assert not (tmp_path / "boardline.db").exists()
 
 
 def test_quality_as_csv(served: Site, tmp_path: Path) -> None:
