@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from metrics.words import filled
+from metrics.words import stated
 from pipeline.company import SizeBand
 
 _DEEPEST: Final = 64  # levels of merging or of hierarchy; a longer chain is a circle
@@ -46,7 +46,7 @@ def size_band(segment: pl.Expr, employees: pl.Expr, bands: tuple[SizeBand, ...])
     by_number = pl.lit(None, dtype=pl.String)
     for band in sorted(bands, key=lambda band: band.employees_from):
         by_number = pl.when(employees >= band.employees_from).then(pl.lit(band.name)).otherwise(by_number)
-    return pl.coalesce(filled(segment), pl.when(employees > 0).then(by_number))
+    return pl.coalesce(stated(segment), pl.when(employees > 0).then(by_number))
 
 
 def _follow(links: pl.DataFrame) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import polars as pl
 
 from metrics import timeline
 from metrics.period import Calendar
-from metrics.words import filled
+from metrics.words import stated
 from pipeline.company import Company
 
 
@@ -17,7 +17,7 @@ def known(deals: pl.DataFrame, calendar: Calendar, home: str) -> pl.DataFrame:
     """The deals that exist at ``known_at``: created by then and not yet deleted. A blank currency is the home one."""
     gone = pl.col("deleted_at").is_not_null() & (pl.col("deleted_at") <= calendar.known_at)
     created = pl.col("created_at").is_null() | (pl.col("created_at") <= calendar.known_at)
-    return deals.filter(created & ~gone).with_columns(filled(pl.col("currency")).fill_null(home))
+    return deals.filter(created & ~gone).with_columns(stated(pl.col("currency")).fill_null(home))
 
 
 def describe(
@@ -150,11 +150,11 @@ def _with_segments(deals: pl.DataFrame, accounts: pl.DataFrame, company: Company
         "account_id", account="live_id", customer="customer", _size="size", industry="industry"
     )
     rows = deals.join(of_account, on="account_id", how="left")
-    source = filled(pl.col("lead_source"))
+    source = stated(pl.col("lead_source"))
     mapped = source.str.to_lowercase().replace_strict(sources, default=None, return_dtype=pl.String)
     return rows.with_columns(
-        motion=pl.coalesce(filled(pl.col("motion")), mapped),
-        size=pl.coalesce(filled(pl.col("segment")), "_size"),
+        motion=pl.coalesce(stated(pl.col("motion")), mapped),
+        size=pl.coalesce(stated(pl.col("segment")), "_size"),
     ).drop("_size")
 
 

@@ -20,7 +20,7 @@ from metrics import deals as deal_facts
 from metrics.currency import Rates
 from metrics.inputs import Targets
 from metrics.period import Calendar
-from metrics.words import filled
+from metrics.words import stated
 from pipeline.company import Company
 from pipeline.quality import (
     Cleanliness,
@@ -124,7 +124,7 @@ class Facts:
             live_id="external_id",
             name="name",
             owner_id="owner_id",
-            industry=filled(pl.col("industry")),
+            industry=stated(pl.col("industry")),
             size=hierarchy.size_band(pl.col("segment"), pl.col("employees"), self.company.size_bands),
         )
         return hierarchy.customers(accounts, self.known_at).join(traits, on="live_id", how="left")
@@ -176,7 +176,7 @@ class Facts:
     @cached_property
     def owner_names(self) -> pl.DataFrame:
         """Owners as they are printed: owner_id, owner (the name; with the id where a name is not unique)."""
-        names = self.raw("owners").select(owner_id="external_id", owner=filled(pl.col("name")))
+        names = self.raw("owners").select(owner_id="external_id", owner=stated(pl.col("name")))
         shared = pl.col("owner").is_duplicated()
         return names.with_columns(
             owner=pl.when(shared)
@@ -189,7 +189,7 @@ class Facts:
         """Pipelines as they are printed: pipeline, pipeline_label."""
         return (
             self.raw("stages")
-            .select("pipeline", label=pl.coalesce(filled(pl.col("pipeline_label")), "pipeline"))
+            .select("pipeline", label=pl.coalesce(stated(pl.col("pipeline_label")), "pipeline"))
             .unique("pipeline", keep="first", maintain_order=True)
         )
 

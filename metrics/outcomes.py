@@ -8,7 +8,7 @@ import polars as pl
 
 from metrics import measures, sales
 from metrics.facts import Facts
-from metrics.words import filled
+from metrics.words import stated
 
 FEW_DEALS: Final = 10
 CUTS: Final = ("size", "industry", "motion", "owner", "pipeline")
@@ -57,7 +57,7 @@ def deal_size(facts: Facts, cut: str | None) -> pl.DataFrame:
 def stands_on(facts: Facts) -> pl.DataFrame:
     """The closed deals and those that would be among them if they had a type: month, external_id."""
     untyped = sales.closed(
-        facts.deals.filter(filled(pl.col("type")).is_null()).with_columns(deal_type=pl.lit("new")),
+        facts.deals.filter(stated(pl.col("type")).is_null()).with_columns(deal_type=pl.lit("new")),
         facts.periods,
         facts.calendar,
         facts.rates,

@@ -14,7 +14,7 @@ from metrics import measures
 from metrics.currency import in_words
 from metrics.facts import Facts
 from metrics.kpi import CUTS
-from metrics.words import filled
+from metrics.words import stated
 
 REQUIRES: Final = (
     ("deals", "account_id"),
@@ -125,7 +125,7 @@ def logo_churn(facts: Facts, cut: str | None) -> pl.DataFrame:
 
 def stands_on(facts: Facts) -> pl.DataFrame:
     """The won deals by D of a mapped type, or of none at all: month, external_id."""
-    recurring = pl.col("deal_type").is_not_null() | filled(pl.col("type")).is_null()
+    recurring = pl.col("deal_type").is_not_null() | stated(pl.col("type")).is_null()
     won = facts.deals.filter((pl.col("outcome") == "won") & recurring).select("external_id", "outcome_day")
     return (
         facts.periods.select("month", "day")

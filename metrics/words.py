@@ -14,6 +14,6 @@ UNKNOWN: Final = "unknown"
 CUTS: Final = ("size", "industry", "motion", "product", "owner", "pipeline")
 
 
-def filled(text: pl.Expr) -> pl.Expr:
+def stated(text: pl.Expr) -> pl.Expr:
     """The text without outer blanks; null where it is empty or a placeholder such as n/a."""
     return pl.when(bare(text).is_not_null()).then(text.str.strip_chars())

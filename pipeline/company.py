@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 DealType = Literal["new", "expansion", "renewal", "contraction", "churn"]
 
@@ -45,6 +45,18 @@ class DealTypes(Settings):
     renewal: tuple[str, ...] = ("Renewal", "Existing Customer - Replacement")
     contraction: tuple[str, ...] = ("Downgrade", "Contraction", "Existing Customer - Downgrade")
     churn: tuple[str, ...] = ("Churn", "Cancellation")
+
+    @model_validator(mode="after")
+    def _one_meaning_each(self) -> DealTypes:
+        seen: dict[str, str] = {}
+        for kind in type(self).model_fields:
+            for word in getattr(self, kind):
+                other = seen.setdefault(word.strip().lower(), kind)
+                if other != kind:
+                    raise ValueError(
+                        f"{word!r} stands under {other} and under {kind}; name it under one of them"
+                    )
+        return self
 
     def mapping(self) -> dict[str, DealType]:
         """Lower-case CRM type -> our type."""
@@ -119,6 +131,16 @@ class Company(Settings):
         SizeBand(name="Enterprise", employees_from=1000),
     )
     completeness_threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
+
+    @field_validator("size_bands")
+    @classmethod
+    def _bands_cover_everyone(cls, bands: tuple[SizeBand, ...]) -> tuple[SizeBand, ...]:
+        starts = [band.employees_from for band in bands]
+        if not starts or starts[0] != 0 or starts != sorted(set(starts)):
+            raise ValueError("the bands must begin at employees_from: 0 and rise")
+        if len({band.name for band in bands}) < len(bands):
+            raise ValueError("two bands have the same name; name each once")
+        return bands
 
     @property
     def zone(self) -> ZoneInfo:

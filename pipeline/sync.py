@@ -243,7 +243,7 @@ class _Pass:
             raise
         except BoardlineError as failure:
             error = failure
-            log.error("stream failed", company=self.company.name, stream=stream.name, error=str(failure))
+            log.info("stream failed", company=self.company.name, stream=stream.name, error=str(failure))
         run = StreamRun(
             self.company.name,
             stream.name,

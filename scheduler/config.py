@@ -159,8 +159,9 @@ def load(path: Path) -> Config:
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path}{_yaml_problem(error)}") from error
     if not isinstance(data, dict) or node is None:
+        problem = "is empty" if data is None else "does not hold `key: value` lines at its top"
         raise ConfigurationError(
-            f"{path}: the file is empty; `boardline init` writes one, config.example.yaml shows all"
+            f"{path}: the file {problem}; `boardline init` writes one, config.example.yaml shows all"
         )
     _refuse_duplicate_keys(path, node)
     for name, company in (
@@ -205,19 +206,20 @@ def _explain(path: Path, node: yaml.Node, error: ValidationError) -> str:
     faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
     first = faults[0]
     location = [str(part) for part in first["loc"]]
-    line = _line(node, first["loc"])
-    name = ".".join(location) or "the file"
+    named = location
     if first["type"] == "extra_forbidden":
         known = _known_keys(location[:-1])
         problem = f"unknown key {location[-1]!r}" + _nearest(location[-1], known)
-        name = ".".join(location[:-1]) or "top level"
+        named = location[:-1] or ["top level"]
     elif first["type"] == "missing":
         problem = f"{location[-1]!r} is missing; add it"
-        name = ".".join(location[:-1]) or "top level"
+        named = location[:-1] or ["top level"]
     else:
         problem = first["msg"].removeprefix("Value error, ")
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{path}, line {line}: {name}: {problem}{more}"
+    # A fault of the whole names its own place; a line number would point at the first line.
+    place = f"{path}, line {_line(node, first['loc'])}: {'.'.join(named)}" if location else str(path)
+    return f"{place}: {problem}{more}"
 
 
 def _line(node: yaml.Node, location: Sequence[str | int]) -> int:

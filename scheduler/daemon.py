@@ -152,17 +152,22 @@ class Daemon:
         lock = self._busy[company.name]
         if lock.acquire(blocking=False):  # a report in progress syncs by itself
             try:
-                self._guarded("sync", company, lambda: jobs.sync(self.app, company, stop=self.stop))
+                self._guarded("sync", company, lambda: self._pass(company))
             finally:
                 lock.release()
 
     def _report(self, company: CompanyConfig) -> None:
         with self._busy[company.name]:
-            self._guarded("sync", company, lambda: jobs.sync(self.app, company, stop=self.stop))
+            self._guarded("sync", company, lambda: self._pass(company))
             if not self.stop.is_set():
                 self._guarded(
                     "report", company, lambda: jobs.post_report(self.app, company, datetime.now(UTC))
                 )
+
+    def _pass(self, company: CompanyConfig) -> None:
+        summary = jobs.sync(self.app, company, stop=self.stop)
+        if summary.error is not None:
+            raise summary.error
 
     def _guarded(self, kind: str, company: CompanyConfig, work: Callable[[], object]) -> None:
         """One company's trouble is logged and never reaches another's jobs."""

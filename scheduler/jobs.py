@@ -51,10 +51,7 @@ def sync(
             )
         finally:
             source.close()
-    if summary.error is None:
-        log.info("sync finished", company=company.name, status=summary.status, changed=summary.changed)
-    else:
-        log.error("sync failed", company=company.name, changed=summary.changed, error=str(summary.error))
+    log.info("sync finished", company=company.name, status=summary.status, changed=summary.changed)
     return summary
 
 

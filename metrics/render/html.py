@@ -10,7 +10,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from metrics.board import BoardReport, StageRow
+from metrics.board import BoardReport, ScoreRow, StageRow
 from metrics.render import annex, charts, numbers, view, wording
 from metrics.render.safe import link, plain
 
@@ -25,12 +25,13 @@ def render_html(report: BoardReport) -> str:
         .render(
             r=report,
             style=Markup(_templates().get_template("style.css").render(colours=charts.COLOURS)),  # noqa: S704 - ours
-            words=wording.STATUS,
             month=numbers.month_name(report.month),
             state_on=numbers.day(report.state_on),
             known_at=view.local(report, report.known_at),
             synced_at=view.local(report, report.synced_at) if report.synced_at else None,
-            score=[_score(report, index) for index in range(len(report.scorecard))],
+            score=[
+                _score(score, row) for score, row in zip(view.scores(report), report.scorecard, strict=True)
+            ],
             score_notes=view.score_notes(report),
             score_caption=f"{numbers.month_name(report.month)}; status follows the playbook's rules",
             bridges=[
@@ -44,14 +45,13 @@ def render_html(report: BoardReport) -> str:
     return _BLANKS.sub("\n", page).lstrip()
 
 
-def _score(report: BoardReport, index: int) -> dict[str, Any]:
-    score = view.scores(report)[index]
+def _score(score: view.Score, row: ScoreRow) -> dict[str, Any]:
     return {
         **vars(score),
         "marks": score.marks,
         "alone": score.now is None
         and not any(letter.isdigit() for letter in score.last_month + score.year_ago),
-        "spark": Markup(charts.spark(report.scorecard[index].series)),  # noqa: S704 - drawn by us from numbers
+        "spark": Markup(charts.spark(row.series)),  # noqa: S704 - drawn by us from numbers
     }
 
 

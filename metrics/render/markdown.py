@@ -9,7 +9,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metrics.board import BoardReport
-from metrics.render import annex, numbers, view, wording
+from metrics.render import annex, numbers, view
 from metrics.render.safe import link, markdown
 
 _LONGEST: Final = 4000
@@ -23,7 +23,6 @@ def render_markdown(report: BoardReport) -> str:
         .get_template("board.md.j2")
         .render(
             r=report,
-            words=wording.STATUS,
             month=numbers.month_name(report.month),
             state_on=numbers.day(report.state_on),
             known_at=view.local(report, report.known_at),

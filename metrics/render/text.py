@@ -13,7 +13,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from metrics.board import BoardReport
-from metrics.render import annex, numbers, view, wording
+from metrics.render import annex, numbers, view
 from metrics.render.safe import plain, unlinked
 
 WIDTH: Final = 80
@@ -81,7 +81,7 @@ def _scorecard(report: BoardReport) -> Grid:
     grid = _empty(("Metric", "Now", "Last month", "Year ago", "Status"))
     for row in view.scores(report):
         name = f"{row.title} ({row.period}{', ' + row.n if row.n else ''})"
-        status = [wording.STATUS[row.status], f"target: {row.target}" if row.target != "none given" else ""]
+        status = [row.verdict, f"target: {row.target}" if row.target != "none given" else ""]
         lines = [line for line in (*status, row.marks) if line]
         grid.add_row(
             _text(name),

@@ -39,6 +39,7 @@ class Score:
     year_change: str | None
     target: str
     status: Status
+    verdict: str  # the status in words
     notes: tuple[int, ...]
 
     @property
@@ -96,6 +97,7 @@ def _score(row: ScoreRow, currency: str, notes: tuple[str, ...]) -> Score:
         year_change=_change(now, row.year_ago, currency),
         target=now.target or "none given",
         status=now.status,
+        verdict=wording.status(row),
         notes=tuple(notes.index(reason) + 1 for reason in _reasons(now)),
     )
 
@@ -242,12 +244,7 @@ def coverage(report: BoardReport) -> str | None:
     row = next((row for row in report.scorecard if row.now.id == "pipeline_coverage"), None)
     if row is None:
         return None
-    text = numbers.value_text(row.now, row.edges)
-    if text is None:
-        return f"Pipeline coverage of {row.now.period} is {plain(numbers.undefined_text(row.now), 400)}."
-    target = f"; target: {row.now.target}" if row.now.target else ""
-    status = wording.STATUS[row.now.status].lower()
-    return f"Pipeline coverage of {row.now.period} is {text} ({status}{target})."
+    return f"Pipeline coverage of {row.now.period} is {plain(wording.judged(row), 400)}."
 
 
 def _latest(table: Table) -> Table:

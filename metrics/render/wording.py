@@ -7,6 +7,7 @@ reason. The status words follow the playbook's rules, never mood.
 from __future__ import annotations
 
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from metrics.board import BoardReport, Bridge, Movement, Point, ScoreRow, StageRow
 from metrics.kpi import KpiValue, Status
@@ -23,6 +24,13 @@ STATUS: Final[dict[Status, str]] = {
     "not_computable": "Not computable",
 }
 _LOSSES: Final = ("arr_contraction", "arr_churn")
+
+
+def status(row: ScoreRow) -> str:
+    """The status of a scorecard line in words. A line that is only drawn below or above says when it is kept."""
+    if row.now.status == "no_target" and row.now.target:
+        return "Within limits" if row.edges else "Not judged"
+    return STATUS[row.now.status]
 
 
 def headline(report: BoardReport) -> tuple[str, ...]:
@@ -59,7 +67,7 @@ def _constant(report: BoardReport) -> str:
 
 def _biggest_change(report: BoardReport) -> str:
     nrr = next((row for row in report.scorecard if row.now.id == "nrr"), None)
-    tail = f"; NRR is {_judged(nrr)}" if nrr else ""
+    tail = f"; NRR is {judged(nrr)}" if nrr else ""
     bridge = report.bridge_month
     if bridge is None:
         return f"The movements of {numbers.month_name(report.month)} are not computable{tail}."
@@ -77,25 +85,28 @@ def _biggest_change(report: BoardReport) -> str:
 def _next(report: BoardReport) -> str:
     rows = open_stages(report)
     deals, amount = sum(row.deals for row in rows), sum(row.amount for row in rows)
+    today = numbers.day(report.known_at.astimezone(ZoneInfo(report.timezone)).date())
     text = (
         f"{deals:,} open deal{'s hold' if deals > 1 else ' holds'} {numbers.money_short(amount, report.currency)}"
         if deals
         else "No deal is open"
     )
+    text += f" on {today}"
     coverage = next((row for row in report.scorecard if row.now.id == "pipeline_coverage"), None)
     return (
-        f"{text}; coverage of the {coverage.now.period} quota is {_judged(coverage)}."
+        f"{text}; coverage of the {coverage.now.period} quota is {judged(coverage)}."
         if coverage
         else f"{text}."
     )
 
 
-def _judged(row: ScoreRow) -> str:
+def judged(row: ScoreRow) -> str:
+    """A number with its status and target: ``95.5% (within limits; target: red below 80%)``."""
     text = numbers.value_text(row.now, row.edges)
     if text is None:
         return _undefined(row.now)
     target = f"; target: {row.now.target}" if row.now.target else ""
-    return f"{text} ({STATUS[row.now.status].lower()}{target})"
+    return f"{text} ({status(row).lower()}{target})"
 
 
 def _marked(value: KpiValue) -> str:

@@ -13,28 +13,10 @@ from connectors.simulator.hubspot import ACCESS_TOKEN
 from connectors.simulator.server import Simulator
 from connectors.source import Cursor, Page, Source, SourceSettings
 from connectors.sources.hubspot import SOURCE
+from scheduler import demo_config
 
 TOKEN = {"flow": "token", "token": ACCESS_TOKEN}
-FIELDS = {
-    "accounts": {"segment": "segment", "source": "account_source"},
-    "contacts": {"role": "buying_role", "buying_centre": "buying_centre"},
-    "leads": {"source": "lead_source"},
-    "line_items": {"kind": "line_kind", "product_family": "product_family"},
-    "deals": {
-        "lead_source": "deal_source",
-        "arr": "contract_arr",
-        "term_months": "term_months",
-        "start_date": "contract_start_date",
-        "motion": "sales_motion",
-        "segment": "segment",
-        "expansion_kind": "expansion_kind",
-        "first_meeting_at": "first_meeting_date",
-        "pilot": "pilot",
-        "pilot_start": "pilot_start_date",
-        "pilot_end": "pilot_end_date",
-        "pilot_converted": "pilot_converted_date",
-    },
-}
+FIELDS = demo_config.FIELDS["hubspot"]
 HURRIED = RetryPolicy(attempts=8, first=0.001, longest=0.01)
 
 Row = Mapping[str, Any]

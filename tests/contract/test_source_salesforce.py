@@ -32,32 +32,14 @@ from connectors.simulator.salesforce.auth import Credentials
 from connectors.simulator.server import Simulator
 from connectors.source import Cursor, Page, Source, SourceSettings
 from connectors.sources.salesforce import SOURCE
+from scheduler import demo_config
 
 CLIENT = {
     "flow": "client_credentials",
     "client_id": "simulator-client",
     "client_secret": "simulator-secret",
 }
-FIELDS = {
-    "accounts": {"domain": "Domain__c", "segment": "Segment__c"},
-    "contacts": {"role": "Role__c", "buying_centre": "Buying_Centre__c"},
-    "leads": {"mql_at": "MQL_Date__c", "sql_at": "SQL_Date__c"},
-    "deals": {
-        "arr": "ARR__c",
-        "term_months": "Term_Months__c",
-        "start_date": "Start_Date__c",
-        "motion": "Sales_Motion__c",
-        "segment": "Segment__c",
-        "expansion_kind": "Expansion_Kind__c",
-        "first_meeting_at": "First_Meeting_Date__c",
-        "loss_reason": "Loss_Reason__c",
-        "pilot": "Pilot__c",
-        "pilot_start": "Pilot_Start_Date__c",
-        "pilot_end": "Pilot_End_Date__c",
-        "pilot_converted": "Pilot_Converted_Date__c",
-    },
-    "line_items": {"kind": "Line_Kind__c"},
-}
+FIELDS = demo_config.FIELDS["salesforce"]
 PATIENT = RetryPolicy(attempts=6, first=0.001, longest=0.01)
 
 

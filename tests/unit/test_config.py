@@ -50,6 +50,17 @@ FAULTS = {
         "    fields: {deals: {ar: ARR__c}}\n    report:",
         ["line 10", "deals.ar is unknown", "did you mean 'arr'?"],
     ),
+    "a type with two meanings": (
+        "    report:",
+        "    deal_types: {new: [Deal], expansion: [deal]}\n    report:",
+        ["line 10", "'deal' stands under new and under expansion", "one of them"],
+    ),
+    "bands with a hole": (
+        "    report:",
+        "    size_bands: [{name: A, employees_from: 100}]\n    report:",
+        ["line 10", "must begin at employees_from: 0"],
+    ),
+    "a list": (GOOD, "- a\n", ["does not hold"]),
     "bad schedule": (
         "    report:",
         "    schedule: {sync: sometimes}\n    report:",

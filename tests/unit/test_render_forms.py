@@ -165,7 +165,8 @@ def test_headline_is_three_sentences_with_numbers() -> None:
         " NRR is 99.96% (off target; target: red below 100%)."
     )
     assert third == (
-        "63 open deals hold $2.12M; coverage of the 2026-Q2 quota is 2.25× (off target; target: 3–5× quota)."
+        "63 open deals hold $2.12M on 5 June 2026; "
+        "coverage of the 2026-Q2 quota is 2.25× (off target; target: 3–5× quota)."
     )
     for form in FORMS:
         page = " ".join(forms()[form].replace("\\", "").replace(_JOINER, "").split())
@@ -281,3 +282,15 @@ def luminance(colour: str) -> float:
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
     )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize(
+    ("target", "edges", "words"),
+    [("red below 80%", (0.8,), "Within limits"), ("by ARR level", (), "Not judged"), (None, (), "No target")],
+)
+def test_a_line_that_is_kept_is_not_without_target(
+    target: str | None, edges: tuple[float, ...], words: str
+) -> None:
+    row = report().scorecard[0]
+    assert row.now.status == "no_target"
+    assert wording.status(replace(row, now=replace(row.now, target=target), edges=edges)) == words

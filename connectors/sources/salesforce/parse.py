@@ -36,6 +36,9 @@ _REASONS: Final[dict[str, str]] = {
 }
 
 
+NO_CURRENCY: Final = "XXX"  # ISO 4217, for tables without money
+
+
 @dataclass(frozen=True)
 class Context:
     """What a page is read with: the org's home currency, the company's time zone, stage labels -> API names."""

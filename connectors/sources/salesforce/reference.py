@@ -16,7 +16,7 @@ from connectors.sources.salesforce import soql
 from connectors.sources.salesforce.catalogue import Catalogue, Description, Selection
 from connectors.sources.salesforce.client import SalesforceClient
 from connectors.sources.salesforce.mapping import QUOTAS, STAGES
-from connectors.sources.salesforce.parse import Context, conform, instant, parse
+from connectors.sources.salesforce.parse import NO_CURRENCY, Context, conform, instant, parse
 from connectors.sources.salesforce.scan import scan
 
 _CURSOR: Final = {"v": 1}  # nothing to remember: the next run reads everything again
@@ -45,7 +45,7 @@ def read_stages(client: SalesforceClient, catalogue: Catalogue) -> Stages:
     """Every stage, inactive ones too: deals of the past stand in them."""
     selection = catalogue.select(STAGES)
     records = _listed(client, selection.paths(), STAGES.object)
-    parsed = parse(STAGES, selection, records, Context("XXX", "UTC", {}))
+    parsed = parse(STAGES, selection, records, Context(NO_CURRENCY, "UTC", {}))
     frame = parsed.frame
     if "stage" not in frame.columns:  # the API name came late to this object
         frame = frame.with_columns(stage="label")
