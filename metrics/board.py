@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from metrics.kpi import KpiValue, Unit
+from pipeline.scores import FieldScore
 
 
 @dataclass(frozen=True)
@@ -72,18 +73,6 @@ class StageRow:
 
 
 @dataclass(frozen=True)
-class FieldScore:
-    """How many of the cells that should be filled are; ``ratio`` null: nothing to measure or not visible."""
-
-    object: str
-    field: str
-    filled: int
-    required: int
-    ratio: float | None
-    measurable: bool = True
-
-
-@dataclass(frozen=True)
 class CleanPart:
     """One part of the cleanliness score: the share of faulty records (null, with ``reason``) and its weight."""
 
@@ -110,7 +99,7 @@ class OwnerCount:
 
 @dataclass(frozen=True)
 class Quality:
-    """How far the records behind the numbers can be trusted, as of the report's ``known_at``.
+    """How far the records behind the numbers can be trusted, on the day the report is of, as known at ``known_at``.
 
     Ratios 0..1, ``cleanliness`` 0..100; ``reasons`` say why one of them is null.
     """

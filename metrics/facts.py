@@ -261,12 +261,17 @@ class Facts:
         return {month: done[moment] for month, moment in moments.items()}
 
     @cached_property
+    def standing_faults(self) -> pl.DataFrame:
+        """What the rules about accounts and contacts find at ``known_at``: the same for every month (ruling 37)."""
+        return standing_faults(self.raw_frames, self.company, self.info, self.known_at)
+
+    @cached_property
     def cleanliness(self) -> Mapping[str, Cleanliness]:
         """Month -> cleanliness at its D; duplicates and contacts are those of ``known_at`` (rulings 36, 37)."""
-        known = self.known_at
-        standing = standing_faults(self.raw_frames, self.company, self.info, known)
         complete = {self.moments[month]: score for month, score in self.completeness.items()}
-        done = cleanliness_over(self.open_deals, self.raw_frames, self.info, complete, known, standing)
+        done = cleanliness_over(
+            self.open_deals, self.raw_frames, self.info, complete, self.known_at, self.standing_faults
+        )
         return {month: done[moment] for month, moment in self.moments.items()}
 
     @cached_property

@@ -23,7 +23,6 @@ from metrics.board import (
     LeftOut,
     Movement,
     Point,
-    Quality,
     Record,
     ScoreRow,
     StageRow,
@@ -74,8 +73,7 @@ def build_report(
         facts = Facts.load(reader, company, months, as_of)
         info = reader.source_info(company.name)
         synced_at = reader.last_sync(company.name)
-    quality = trust.quality(store, company, as_of) if info and _records(facts) else None
-    return report_of(facts, month, book, info, synced_at, quality)
+    return report_of(facts, month, book, info, synced_at)
 
 
 def report_of(
@@ -84,7 +82,6 @@ def report_of(
     book: Playbook,
     info: SourceInfo | None = None,
     synced_at: datetime | None = None,
-    quality: Quality | None = None,
 ) -> BoardReport:
     """The board report of the last of the facts' months; pure."""
     report = BoardReport(
@@ -99,7 +96,7 @@ def report_of(
         records=_records(facts),
         timezone=facts.company.timezone,
         synced_at=synced_at,
-        quality=quality,
+        quality=trust.quality(facts, month) if info and _records(facts) else None,
         caveats=caveats.of(facts, info, []),
     )
     if not report.empty:

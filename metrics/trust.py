@@ -1,46 +1,42 @@
-"""The quality run as the board sees it: scores and counts, from the same document that ``quality --json`` prints."""
+"""How far the records can be trusted, in the board's words: the scores that ``kpis`` prints, and the findings."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+import polars as pl
 
-from metrics.board import CleanPart, FieldScore, OwnerCount, Quality, RuleCount
-from pipeline.company import Company
-from pipeline.quality import report as quality_report
-from pipeline.store import Store
+from metrics.board import CleanPart, OwnerCount, Quality, RuleCount
+from metrics.facts import Facts
+from pipeline.rule import rules
+from pipeline.scores import Cleanliness, Completeness, faults
 
 
-def quality(store: Store, company: Company, as_of: datetime) -> Quality:
-    """Scores and findings as of a moment."""
-    return read(quality_report(store, company, as_of).as_json(), company.completeness_threshold)
+def quality(facts: Facts, month: str) -> Quality:
+    """Scores and findings at D of a month of the facts, as known now."""
+    found = faults(
+        facts.raw_frames,
+        facts.company,
+        facts.info,
+        facts.moments[month],
+        facts.known_at,
+        facts.standing_faults,
+    )
+    threshold = facts.company.completeness_threshold
+    return read(facts.completeness[month], facts.cleanliness[month], found, threshold)
 
 
-def read(document: Mapping[str, Any], threshold: float) -> Quality:
-    """A quality document in the board's words. ``threshold``: the gate of completeness, 0..1."""
-    owners = Counter(finding["owner"] for finding in document["findings"] if finding["owner"])
+def read(complete: Completeness, clean: Cleanliness, found: pl.DataFrame, threshold: float) -> Quality:
+    """The scores and findings (columns rule, owner_id) side by side. ``threshold``: the gate of completeness, 0..1."""
+    counts = dict(found.group_by("rule").len().iter_rows())
+    owners = (
+        found["owner_id"].drop_nulls().value_counts().sort(["count", "owner_id"], descending=[True, False])
+    )
     return Quality(
-        completeness=document["completeness"],
-        cleanliness=document["cleanliness"],
+        completeness=complete.ratio,
+        cleanliness=clean.score,
         threshold=threshold,
-        reasons=tuple(document["reasons"]),
-        fields=tuple(
-            FieldScore(
-                object=field["object"],
-                field=field["field"],
-                filled=field["filled"],
-                required=field["required"],
-                ratio=field["ratio"],
-                measurable=field["measurable"],
-            )
-            for field in document["fields"]
-        ),
-        parts=tuple(
-            CleanPart(part["label"], part["share"], part["weight"], part["reason"])
-            for part in document["parts"]
-        ),
-        rules=tuple(RuleCount(rule["id"], rule["severity"], rule["findings"]) for rule in document["rules"]),
-        owners=tuple(OwnerCount(owner, count) for owner, count in owners.most_common()),
+        reasons=tuple(reason for reason in (complete.reason, clean.reason) if reason),
+        fields=complete.fields,
+        parts=tuple(CleanPart(part.label, part.share, part.weight, part.reason) for part in clean.parts),
+        rules=tuple(RuleCount(rule.id, rule.severity, counts.get(rule.id, 0)) for rule in rules().values()),
+        owners=tuple(OwnerCount(owner, count) for owner, count in owners.iter_rows()),
     )

@@ -35,7 +35,7 @@ class FieldScore:
     filled: int
     required: int
     ratio: float | None
-    measurable: bool
+    measurable: bool = True
 
 
 @dataclass(frozen=True)

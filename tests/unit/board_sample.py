@@ -13,7 +13,6 @@ from metrics.board import (
     CleanPart,
     Definition,
     Evidence,
-    FieldScore,
     LeftOut,
     Movement,
     OwnerCount,
@@ -27,6 +26,7 @@ from metrics.board import (
 from metrics.kpi import KpiValue
 from metrics.period import shift
 from metrics.render import wording
+from pipeline.scores import FieldScore
 
 MONTH = "2026-05"
 KNOWN_AT = datetime(2026, 6, 5, 12, 0, tzinfo=UTC)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from connectors.errors import ConfigurationError
@@ -20,6 +21,7 @@ from metrics.report import EVIDENCE_SHOWN, MONTHS, build_report, report_of
 from metrics.trust import read
 from pipeline.company import Company
 from pipeline.records import SourceInfo
+from pipeline.scores import Cleanliness, Completeness, FieldScore, Part
 from pipeline.store import Store
 from tests.unit.books import NOW, Books, frame
 
@@ -248,26 +250,18 @@ def test_bad_months(store: Store, month: str, words: str) -> None:
         build_report(store, Company(name="acme"), month, datetime(2026, 6, 5, tzinfo=UTC))
 
 
-def test_the_quality_document_is_read_whole() -> None:
+def test_the_scores_are_read_whole() -> None:
+    faults = pl.DataFrame(
+        {"rule": ["duplicate_accounts"] * 3 + ["invalid_stage"], "owner_id": ["Ann", "Bob", "Ann", None]}
+    )
     found = read(
-        {
-            "completeness": 0.75,
-            "cleanliness": None,
-            "reasons": ["no contacts"],
-            "parts": [{"label": "Outdated contacts", "share": None, "weight": 20, "reason": "no contacts"}],
-            "fields": [
-                {
-                    "object": "deals",
-                    "field": "amount",
-                    "filled": 45,
-                    "required": 60,
-                    "ratio": 0.75,
-                    "measurable": True,
-                }
-            ],
-            "rules": [{"id": "invalid_stage", "severity": "error", "findings": 3}],
-            "findings": [{"owner": "Ann"}, {"owner": "Bob"}, {"owner": "Ann"}, {"owner": None}],
-        },
+        Completeness(45, 60, 0.75, (FieldScore("deals", "amount", 45, 60, 0.75),)),
+        Cleanliness(
+            None,
+            (Part("outdated_contacts", "Outdated contacts", 20, 0, 0, None, "no contacts"),),
+            "no contacts",
+        ),
+        faults,
         0.8,
     )
     assert (found.completeness, found.cleanliness, found.reasons) == (0.75, None, ("no contacts",))
