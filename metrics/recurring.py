@@ -6,6 +6,7 @@ retention, which compares customers, has no cut by product.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final
 
 import polars as pl
@@ -200,12 +201,28 @@ def _cut(facts: Facts, rows: pl.DataFrame, cut: str | None) -> pl.DataFrame:
 
 
 def _measurable(facts: Facts, measure: pl.DataFrame) -> pl.DataFrame:
-    """Undefined where deals were won but none of them, ever, makes a contract: 0 would be a lie."""
-    problems = facts.problems
-    if facts.deals.is_empty():
+    """Undefined where the CRM cannot know: 0 would be a lie.
+
+    That is: it holds no deals, deals were won but none of them makes a contract, no deal holds an ARR or a term to make
+    one from, or the month lies before everything it holds.
+    """
+    problems, deals = facts.problems, facts.deals
+    if deals.is_empty():
         return measures.undefined(measure, pl.lit(True), pl.lit("the CRM holds no deals"))
-    if not facts.contracts.is_empty() or problems.is_empty():
-        return measure
-    main = problems.group_by("problem").len().sort("len", "problem", descending=[True, False])["problem"][0]
-    reason = f"none of {problems.height} won deals makes a contract (most often: {main})"
-    return measures.undefined(measure, pl.lit(True), pl.lit(reason))
+    if facts.contracts.is_empty() and not problems.is_empty():
+        main = (
+            problems.group_by("problem").len().sort("len", "problem", descending=[True, False])["problem"][0]
+        )
+        reason = f"none of {problems.height} won deals makes a contract (most often: {main})"
+        return measures.undefined(measure, pl.lit(True), pl.lit(reason))
+    if not deals["arr"].is_not_null().any() and not (deals["term_months"] > 0).any():
+        return measures.undefined(measure, pl.lit(True), pl.lit("no deal holds an ARR or a term"))
+    known = [
+        deals.select(facts.calendar.local_day(pl.col("created_at")).min()).item(),
+        facts.contracts.select(pl.col("start").min()).item(),
+    ]
+    first: date = min((day for day in known if day is not None), default=date.min)
+    early = facts.periods.filter(pl.col("day") < first)["month"].to_list()
+    return measures.undefined(
+        measure, pl.col("month").is_in(early), pl.lit(f"the CRM holds nothing from before {first:%Y-%m-%d}")
+    )

@@ -83,6 +83,7 @@ def test_an_export_keeps_its_counts_and_sums_by_stage(sample: str, tmp_path: Pat
     flat = " ".join(text.split())
     assert "No contract terms" in flat, "what the export cannot tell is said"
     assert "No history" in flat
+    assert "ARR is not computable" in flat
     store_holds(tmp_path, counts, sums)
 
 

@@ -160,6 +160,23 @@ def test_arr_is_not_zero_but_undefined_where_no_win_makes_a_contract() -> None:
     }
 
 
+def test_arr_is_undefined_where_nothing_could_make_a_contract() -> None:
+    books = Books()
+    books.account("a")
+    books.deal("open", stage="Qualified", account_id="a", amount=5000)
+    value = compute(books.facts("2026-02", now=at("2026-02-28")), ["arr"])[0]
+    assert (value.value, value.reasons) == (None, ("no deal holds an ARR or a term",))
+
+
+def test_arr_is_undefined_before_everything_the_crm_holds() -> None:
+    books = Books()
+    books.won("first", books.account("a"), "2025-03-10", 1200, 12, created="2025-02-03")
+    facts = books.facts("2025-01", "2025-02", "2025-03", now=at("2026-02-28"))
+    before, open_still, live = compute(facts, ["arr"])
+    assert (before.value, before.reasons) == (None, ("the CRM holds nothing from before 2025-02-03",))
+    assert (open_still.value, live.value) == (0, 120_000)
+
+
 def test_lost_deals_without_history_are_named() -> None:
     books = small()
     books.rows["deal_changes"].clear()
