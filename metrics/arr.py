@@ -1,6 +1,6 @@
 """The subscription ledger: which ARR is live on which day, contract by contract and row by row.
 
-Source: kpis.md R3 to R8 and rulings 6 to 14. The exact reading:
+Source: definition book, R3 to R8 and rulings 6 to 14. The exact reading:
 
 1. A contract is a won deal of a mapped type with a live customer and an ARR value: ``[start, start + term)`` in
    calendar months, start = ``start_date``, else the deal's outcome day. ARR value: the ARR field when filled, else

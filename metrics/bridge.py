@@ -1,7 +1,7 @@
 """Stocks of ARR and the movements between two month-ends.
 
-Source: kpis.md section 2 and rulings 1, 5, 6, 14 to 17. Each row of ARR is valued at the constant rate of D for
-both ends, rounded half-even, then summed. Per customer: opening 0 is new logo, or reactivation where the customer
+Source: definition book, section 2 and rulings 1, 5, 6, 14 to 17. Each row of ARR is valued at the constant rate of D
+for both ends, rounded half-even, then summed. Per customer: opening 0 is new logo, or reactivation where the customer
 had ARR on any day up to the opening; closing 0 is churn; else per product a fall is contraction and a rise is
 
 - all seat or module, by the line's kind, where the product was not owned at the opening;

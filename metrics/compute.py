@@ -1,8 +1,8 @@
 """All KPIs over all months in one pass, each with its status; and the frames a report is drawn from.
 
 Status, the first that applies: ``not_computable`` (no value; the reason says why), ``unreliable`` (a field the KPI
-stands on is filled on fewer deals than the company's threshold, kpis.md R14), ``low_sample`` (counts below the KPI's
-limit), then what ``judge`` says, else ``no_target``.
+stands on is filled on fewer deals than the company's threshold, definition book, R14), ``low_sample`` (counts below the
+KPI's limit), then what ``judge`` says, else ``no_target``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pipeline against quota (kpis.md section 4, rulings 26 and 27)."""
+"""Pipeline against quota (definition book, section 4, rulings 26 and 27)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Conversion into the report's currency: dated rates, one rounding per row, nothing converted by guess.
 
 The rate of a day is the one in force on it; before the first one, the first one; the home currency is 1
-(kpis.md, ruling 5). Each row is converted once and rounded half-even to the report currency's minor unit
+(definition book, ruling 5). Each row is converted once and rounded half-even to the report currency's minor unit
 (ruling 6), in decimals, never in floats. A currency without any rate has no value: null, and the row is listed.
 """
 

@@ -1,4 +1,4 @@
-"""Completeness and cleanliness month by month, as ``pipeline.quality`` scores them (kpis.md rulings 35 to 37).
+"""Completeness and cleanliness month by month, as ``pipeline.quality`` scores them (definition book, rulings 35 to 37).
 
 Deals are read at D of each month as known now; duplicates and contacts are always those of now.
 """

@@ -1,6 +1,6 @@
 """Every deal as it is known at one moment, with what the KPIs need to know about it in columns.
 
-Definitions: kpis.md R7 to R10 and rulings 3, 7, 16, 18, 21, 24.
+Definitions: definition book, R7 to R10 and rulings 3, 7, 16, 18, 21, 24.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def describe(
 
 
 def outcome(day: pl.Expr) -> pl.Expr:
-    """open | won | lost from the stage's outcome at a moment on ``day`` (kpis.md R8, ruling 21).
+    """open | won | lost from the stage's outcome at a moment on ``day`` (definition book, R8, ruling 21).
 
     A pilot in a won stage is won once its conversion date has come, and open until then.
     """

@@ -1,6 +1,6 @@
 """How a KPI's columns become rows of ``MEASURE``: sums and quotients per month, whole or cut, with reasons.
 
-An absent or zero denominator is null with a reason, never 0 (kpis.md R2). A cut lists every segment that
+An absent or zero denominator is null with a reason, never 0 (definition book, R2). A cut lists every segment that
 occurs in any of the months, and always the bucket ``unknown``, so that the parts reconcile to the total (R15).
 """
 

@@ -1,4 +1,4 @@
-"""Measures over closed new-business deals, shared by the KPIs of the sales motion (kpis.md section 3)."""
+"""Measures over closed new-business deals, shared by the KPIs of the sales motion (definition book, section 3)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Calendar of one company: months, fiscal quarters, local days and the instants at which they end.
 
 Periods are half-open in the company's time zone. ``D`` of a month is the day its values are about: its last
-day, or the local day of ``known_at`` where that is earlier (kpis.md, ruling 1). A fiscal year carries the
+day, or the local day of ``known_at`` where that is earlier (definition book, ruling 1). A fiscal year carries the
 number of the calendar year in which it ends, so with a year that starts in February, April 2026 lies in 2027-Q1.
 """
 
@@ -20,7 +20,7 @@ import polars as pl
 from connectors.errors import ConfigurationError
 
 _MONTH: Final = re.compile(r"^(\d{4})-(0[1-9]|1[0-2])$")
-SNAPSHOT_DAY: Final = 21  # of the quarter (kpis.md section 4)
+SNAPSHOT_DAY: Final = 21  # of the quarter (definition book, section 4)
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,15 @@ def report_of(
     )
     if not report.empty:
         report = _filled(report, facts, book, info)
-    return replace(report, headline=wording.headline(report))
+    return replace(report, headline=_headline(report, info))
+
+
+def _headline(report: BoardReport, info: SourceInfo | None) -> tuple[str, ...]:
+    """The three sentences; a CRM that was read in part says so first, and is never called empty."""
+    if info is None or not info.incomplete:
+        return wording.headline(report)
+    partly = f"{report.crm} has not been read to its end yet: every number counts only what was read so far."
+    return (partly, *(() if report.empty else wording.headline(report)))
 
 
 def _records(facts: Facts) -> int:

@@ -1,6 +1,6 @@
 """New-business outcomes and the in-quarter pipeline, month by month.
 
-Source: kpis.md section 3 and 4, rulings 2, 3, 5, 6, 18 to 21, 26.
+Source: definition book, section 3 and 4, rulings 2, 3, 5, 6, 18 to 21, 26.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The state of deals at many moments at once, from their change log.
 
 The value of a field at T is that of its last change up to T; where the log begins later, what it says was
-there before; where it says nothing, the CRM's current value ("not reconstructed", kpis.md R1). A field that
+there before; where it says nothing, the CRM's current value ("not reconstructed", definition book, R1). A field that
 did not change after T has its current value, so T = now gives exactly what the CRM shows.
 """
 
@@ -145,7 +145,7 @@ def stage_table(stages: pl.DataFrame, qualified_stage: str | None = None) -> pl.
 
     Columns: pipeline, stage, label, sort_order, outcome (open | won | lost), active, qualified. A stage is
     qualified when it is open and not before the second open stage in use of its pipeline, or the configured
-    one; retired stages count as later ones (kpis.md, ruling 18).
+    one; retired stages count as later ones (definition book, ruling 18).
     """
     table = stages.select(
         "pipeline",

@@ -10,7 +10,7 @@ from pipeline.emptiness import bare
 
 UNKNOWN: Final = "unknown"
 
-# The ways a number can be cut (kpis.md R15).
+# The ways a number can be cut (definition book, R15).
 CUTS: Final = ("size", "industry", "motion", "product", "owner", "pipeline")
 
 

@@ -68,7 +68,7 @@ class DealTypes(Settings):
 
 
 class ArrSettings(Settings):
-    """Where ARR comes from and how amounts are to be read (kpis.md R3, R5, rulings 7 to 13)."""
+    """Where ARR comes from and how amounts are to be read (definition book, R3, R5, rulings 7 to 13)."""
 
     source: Literal["field", "line_items", "contract", "cpq", "opening_arr"] = "field"
     basis: Literal["arr", "mrr", "acv", "tcv"] = "tcv"  # of `amount`, where the ARR field is blank

@@ -1,7 +1,7 @@
 """Records that are one and the same: clusters over shared keys, transitive, and the surplus in each.
 
 Of a cluster one record is kept in mind as its representative, the one created first (ties by the order the caller
-gives); every other one is surplus. kpis.md, ruling 36.
+gives); every other one is surplus. definition book, ruling 36.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When a cell counts as empty (kpis.md, ruling 35)."""
+"""When a cell counts as empty (definition book, ruling 35)."""
 
 from __future__ import annotations
 

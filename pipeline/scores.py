@@ -1,8 +1,8 @@
 """Completeness and cleanliness: pure functions over canonical frames.
 
 ``as_of`` is the moment the deals are read at (its local day is D), ``known_at`` (None: the same moment) the one up to
-which the CRM was listened to. Duplicate and contact figures are always those of ``known_at`` (kpis.md section 6,
-rulings 35 to 37).
+which the CRM was listened to. Duplicate and contact figures are always those of ``known_at`` (definition book,
+section 6, rulings 35 to 37).
 """
 
 from __future__ import annotations

@@ -79,9 +79,9 @@ def trigger(schedule: Schedule, zone: ZoneInfo) -> BaseTrigger:
             return CronTrigger.from_crontab(expression, timezone=zone)
 
 
-def next_run(text: str, zone: ZoneInfo, now: datetime) -> datetime | None:
-    """When a schedule fires next, for ``status``."""
-    fires: datetime | None = trigger(parse(text), zone).get_next_fire_time(None, now)
+def next_run(text: str, zone: ZoneInfo, now: datetime, last: datetime | None = None) -> datetime | None:
+    """When a schedule fires next, for ``status``: after ``last`` where it has fired, so it may lie in the past."""
+    fires: datetime | None = trigger(parse(text), zone).get_next_fire_time(last, last or now)
     return fires
 
 

@@ -5,7 +5,7 @@ numbers are known at). Each row (line item, remainder, or deal without lines) is
 Exclusions: one-time lines, deals without ARR and term, without account, with reversed dates, of unmapped type, in
 a currency without rate (all listed); unconverted pilots. Contracts that expired with a renewal still open stay
 for the grace period and are named in the evidence.
-Unit: money. Source: kpis.md section 2, R3 to R8, rulings 5 to 13.
+Unit: money. Source: definition book, section 2, R3 to R8, rulings 5 to 13.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Formula: month-end to month-end at the rate of D, netted per customer and product, then summed. All of their
 closing ARR counts here.
 Exclusions: those of ARR; exchange-rate changes, which are the bridge's own line.
-Unit: money. Source: kpis.md section 2 (bridge), rulings 2, 5, 15.
+Unit: money. Source: definition book, section 2 (bridge), rulings 2, 5, 15.
 """
 
 from __future__ import annotations

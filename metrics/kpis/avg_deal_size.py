@@ -4,7 +4,7 @@ Formula: sum of ARR / number of deals, won in the fiscal quarter of the month fr
 rate of its close date, the mean rounded half-even
 only where it is printed. n: deals won with a value.
 Exclusions: wins without ARR or with an ARR of 0 (listed as zero-value wins), other types, unconverted pilots.
-Unit: money. Source: kpis.md section 3, rulings 5, 20, 21.
+Unit: money. Source: definition book, section 3, rulings 5, 20, 21.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Formula: ARR + ARR of won deals with close date <= D < start. A renewal adds its total less the ARR that expires
 on its start, so it may take away; a churn deal signed but not yet effective takes off what it will end. Known
 lost renewals are not taken off before their end. Converted at the rate of D.
-Exclusions: those of ARR. Unit: money. Source: kpis.md R4, ruling 14.
+Exclusions: those of ARR. Unit: money. Source: definition book, R4, ruling 14.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Formula: 35 x completeness + 25 x (1 - duplicate share of accounts and contacts) + 20 x (1 - share of open deals with a
 blank, unknown, retired or overdue stage or close date) + 20 x (1 - share of contacts that bounced or show no activity
 for twelve months). Deals at D as known now; duplicates and contacts always as known now. Null where a part has no base.
-Exclusions: probable duplicates that only fuzzy matching finds. Unit: points. Source: kpis.md section 6, rulings 36, 37.
+Exclusions: probable duplicates that only fuzzy matching finds. Unit: points. Source: definition book,
+section 6, rulings 36, 37.
 """
 
 from __future__ import annotations

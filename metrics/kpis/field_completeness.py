@@ -4,7 +4,8 @@ Formula: filled cells / required cells over all open deals of every type at D (u
 company's required fields (default: amount, close date, stage, owner, account, next step). Amount, close date and
 stage as of D, the others as known now. Empty: null, 0, placeholders such as tbd or n/a, and a close date that the CRM
 filled in and nobody changed. n: required cells.
-Exclusions: fields that the CRM hides or the company has not mapped. Unit: ratio. Source: kpis.md section 6, ruling 35.
+Exclusions: fields that the CRM hides or the company has not mapped. Unit: ratio. Source: definition book,
+section 6, ruling 35.
 """
 
 from __future__ import annotations

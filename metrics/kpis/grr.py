@@ -2,7 +2,7 @@
 
 Formula: sum over the cohort of min(ARR at D, ARR a year before) / sum of the ARR a year before; both at the rate
 of D. The cohort is that of NRR. At most 1 by construction, and never above NRR. Null where the cohort's ARR is 0.
-Unit: ratio. Source: kpis.md section 2 (the min rule), rulings 5 and 17.
+Unit: ratio. Source: definition book, section 2 (the min rule), rulings 5 and 17.
 """
 
 from __future__ import annotations

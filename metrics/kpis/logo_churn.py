@@ -2,7 +2,7 @@
 
 Formula: customers of the cohort without ARR at D / customers of the cohort. The cohort is that of NRR; who left
 and came back by D has not churned. Null where the cohort is empty.
-Unit: ratio. Source: kpis.md section 2, ruling 17.
+Unit: ratio. Source: definition book, section 2, ruling 17.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Formula: sum of the ARR at D of the customers that had ARR a year before / sum o
 of D.
 Cohort: customers with ARR > 0 at the end of the same month a year before. New logos and customers that had left
 before are out; one that left and came back counts at today's ARR. Null where the cohort's ARR is 0.
-Unit: ratio (1.05 is 105 %). Source: kpis.md section 2, rulings 5 and 17.
+Unit: ratio (1.05 is 105 %). Source: definition book, section 2, rulings 5 and 17.
 """
 
 from __future__ import annotations

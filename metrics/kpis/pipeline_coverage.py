@@ -7,7 +7,7 @@ rate of its first day; where the CRM holds none, the targets file's. Null before
 n: deals in the snapshot.
 Exclusions: renewals, downgrades, churn; overdue close dates; deals deleted since; a currency without rate
 (listed).
-Unit: multiple. Source: kpis.md section 4, rulings 3, 5, 26, 27.
+Unit: multiple. Source: definition book, section 4, rulings 3, 5, 26, 27.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Formula: won / (won + lost), closed in the fiscal quarter of the month, from its
 pilot by its conversion date), with the outcomes known now. Only new-business deals that reached the qualified
 stage; a deal won without it counts. Lost without a decision is lost. n: deals closed.
 Exclusions: deals that never qualified, deleted and merged records, other and unmapped types.
-Unit: ratio. Source: kpis.md section 3, rulings 2, 3, 18, 19, 21.
+Unit: ratio. Source: definition book, section 3, rulings 2, 3, 18, 19, 21.
 """
 
 from __future__ import annotations

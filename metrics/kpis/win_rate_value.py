@@ -3,7 +3,7 @@
 Formula: ARR of won deals / ARR of won and lost deals, over the deals of ``win_rate``, each at the rate of its
 close date; a deal without ARR counts 0. Null where nothing of value closed. n: deals closed.
 Exclusions: those of ``win_rate``; deals in a currency without rate (listed).
-Unit: ratio. Source: kpis.md section 3, rulings 5 and 20.
+Unit: ratio. Source: definition book, section 3, rulings 5 and 20.
 """
 
 from __future__ import annotations

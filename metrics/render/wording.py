@@ -118,7 +118,7 @@ def _undefined(value: KpiValue | None) -> str:
 
 
 def open_stages(report: BoardReport) -> tuple[StageRow, ...]:
-    """The stages that count as open; one we do not know is open (kpis.md, ruling 35)."""
+    """The stages that count as open; one we do not know is open (definition book, ruling 35)."""
     return tuple(row for row in report.pipeline if row.open is not False)
 
 

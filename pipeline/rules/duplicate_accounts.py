@@ -7,7 +7,7 @@ many companies share (mail providers, social networks) say nothing. Of each clus
 created first stays; every other one is one finding, on its first account that shares a key, with the account it shares
 it with as ``other_id``.
 
-Source: kpis.md section 6 and ruling 36, the exact-key core. What a fuzzy matcher would add is not counted.
+Source: definition book, section 6 and ruling 36, the exact-key core. What a fuzzy matcher would add is not counted.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Two contacts are the same person when they have the same e-mail address (in lowe
 every other one is one finding, with the contact it shares a key with as ``other_id``. Many contacts at one account are
 normal.
 
-Source: kpis.md section 6 and ruling 36, the exact-key core.
+Source: definition book, section 6 and ruling 36, the exact-key core.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The stage is blank or a placeholder, or it is not an active stage of the sales process: retired, or not in the layout at
 all. Deals in unknown stages count as open. Where the CRM shows no layout, only blank stages can be found.
 
-Source: kpis.md section 6, rulings 35 and 36.
+Source: definition book, section 6, rulings 35 and 36.
 """
 
 from __future__ import annotations

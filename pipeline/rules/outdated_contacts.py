@@ -3,7 +3,7 @@
 The e-mail address is known to bounce, or the last verified activity (where there was none: the creation) lies before
 the same day twelve months ago. Contact data decays by about 2.1 % a month.
 
-Source: kpis.md section 6, rulings 36 and 37.
+Source: definition book, section 6, rulings 36 and 37.
 """
 
 from __future__ import annotations

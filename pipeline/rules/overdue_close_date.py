@@ -3,7 +3,7 @@
 The close date lies before the day it is in the company's time zone; a deal that closes today is not overdue. Such deals
 sit in the pipeline of a period that is over.
 
-Source: kpis.md, rulings 1 and 36.
+Source: definition book, rulings 1 and 36.
 """
 
 from __future__ import annotations

@@ -47,11 +47,13 @@ def _status(app: App, company: CompanyConfig, now: datetime) -> dict[str, Any]:
         latest.setdefault(record.stream, record)
     synced = app.store.last_sync(company.name)
     report = company.schedule.board_report if company.report.destinations else None
+    due = next_run(company.schedule.sync, company.zone, now, synced)
     return {
         "company": company.name,
         "last_sync": synced,
         "lag_seconds": round((now - synced).total_seconds()) if synced else None,
-        "next_sync": next_run(company.schedule.sync, company.zone, now),
+        "next_sync": due,
+        "overdue": due is not None and due < now,
         "next_report": next_run(report, company.zone, now) if report else None,
         "streams": [
             {
@@ -84,6 +86,8 @@ def _print(run: Invocation, document: dict[str, Any]) -> None:
     out.print(
         f"{document['company']}: last sync {_when(document['last_sync'])}, next {_when(document['next_sync'])}"
     )
+    if document["overdue"]:
+        out.print("  the next sync is overdue: is `boardline run` at work?")
     out.print(f"  next board report {_when(document['next_report'])}")
     table = Table(box=None, pad_edge=False)
     for name in ("stream", "status", "finished", "rows", "changed", "requests", "error"):

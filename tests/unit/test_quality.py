@@ -1,4 +1,4 @@
-"""Completeness, cleanliness and the report, on frames written by hand (kpis.md section 6, rulings 35 to 37)."""
+"""Completeness, cleanliness and the report, on frames written by hand (definition book, section 6, ruling 35 on)."""
 
 from __future__ import annotations
 

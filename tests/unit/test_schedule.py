@@ -65,6 +65,12 @@ def test_business_days(now: str, expected: str) -> None:
     assert fires == datetime.fromisoformat(expected)
 
 
+def test_a_run_that_did_not_come_lies_in_the_past() -> None:
+    last = datetime(2026, 5, 1, 8, 0, tzinfo=UTC)
+    due = next_run("every 15 minutes", BERLIN, last + timedelta(hours=3), last)
+    assert due == last + timedelta(minutes=15)
+
+
 def test_every_month_has_exactly_one_business_day_five() -> None:
     trigger = BusinessDayTrigger(BusinessDay(5, 8, 0), BERLIN)
     now = datetime(2026, 1, 1, tzinfo=UTC)
