@@ -1,6 +1,6 @@
 """Who the customer is: the ultimate parent of an account, after merges, as far up as live accounts go.
 
-definition book, R6 and ruling 16. Parent and merge links have no history and are taken as they are known now.
+Definition book, R6 and ruling 16. Parent and merge links have no history and are taken as they are known now.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which records are there at a moment, which deals are open, and what their tracked fields held.
 
-definition book, R1 and rulings 1, 3, 18 and 21: the state at T is that of the last change up to T; where the log begins
-later, what it says was there before; where it says nothing, the CRM's value of now. Unknown stages are open, and so is a
-won pilot that has not been converted.
+Definition book, R1 and rulings 1, 3, 18 and 21: the state at T is that of the last change up to T; where the log
+begins later, what it says was there before; where it says nothing, the CRM's value of now. Unknown stages are open,
+and so is a won pilot that has not been converted.
 """
 
 from __future__ import annotations
