@@ -151,6 +151,19 @@ def test_csv_files_named_after_their_objects(tmp_path: Path) -> None:
     assert [tuple(stage.values()) for stage in stages] == [("Signed", True, True), ("Dropped", True, False)]
 
 
+def test_numbers_as_reports_write_them(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        Opportunity_csv=(
+            "Name,StageName,Amount,CloseDate\n"
+            'x,Closed Won,"1,200.50",2026-05-31\n'
+            'y,Closed Won,"-12,345,678",2026-05-31\n'
+        ),
+    )
+    (deals,) = ask(tmp_path, "SELECT Amount FROM Opportunity ORDER BY Name")
+    assert [deal["Amount"] for deal in deals] == [1200.5, -12345678]
+
+
 def test_stages_whose_meaning_is_not_exported_are_named(tmp_path: Path) -> None:
     write(
         tmp_path,
@@ -190,8 +203,17 @@ def test_fields_that_only_the_generated_company_has_are_absent(tmp_path: Path) -
         ("Account_csv", "Name\nx,y\n", ["Account.csv", "line 2", "2 cells"]),
         ("Account_csv", "", ["Account.csv", "first line"]),
         ("Account_csv", "Id,Name\nnonsense,x\n", ["Account.csv", "line 2", "nonsense"]),
-        ("Opportunity_csv", "Name,Amount\nx,1\ny,lots\n", ["Opportunity.csv", "line 3", "Amount", "lots"]),
-        ("Opportunity_csv", "Name,CloseDate\nx,31.12.2025\n", ["Opportunity.csv", "line 2", "CloseDate"]),
+        (
+            "Opportunity_csv",
+            "Name,Amount\nx,1\ny,lots\n",
+            ["Opportunity.csv", "line 3", "Amount", "lots", "1200.50"],
+        ),
+        ("Opportunity_csv", 'Name,Amount\nx,"1,20"\n', ["line 2", "Amount", "'1,20'"]),
+        (
+            "Opportunity_csv",
+            "Name,CloseDate\nx,31.12.2025\n",
+            ["Opportunity.csv", "line 2", "CloseDate", "2026-05-31"],
+        ),
         ("Opportunity_csv", "Name,IsWon\nx,perhaps\n", ["Opportunity.csv", "line 2", "IsWon", "perhaps"]),
         ("Case_csv", "Subject\nx\n", ["no Salesforce export"]),
         ("notes_txt", "nothing", ["no Salesforce export"]),

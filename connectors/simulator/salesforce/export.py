@@ -335,6 +335,19 @@ def _guessed(name: str, values: list[Any]) -> Field:
     return make_field(name, "string", "255")
 
 
+# Field type -> how a value of it is written.
+_WRITTEN: Final = {
+    "boolean": "true or false",
+    "int": "1200",
+    "double": "1200.50",
+    "currency": "1200.50",
+    "percent": "12.5",
+    "date": "2026-05-31",
+    "datetime": "2026-05-31T08:00:00Z",
+}
+_THOUSANDS: Final = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d+)?")
+
+
 def _converted(spec: Field, value: Any, record: Record) -> Any:
     """A value as it is kept on disk; ``ConfigurationError`` when it is not of the field's type."""
     if value is None or (isinstance(value, str) and not value.strip()):
@@ -343,6 +356,8 @@ def _converted(spec: Field, value: Any, record: Record) -> Any:
     try:
         if spec.type == "boolean":
             return int(_TRUTH[text.lower()])
+        if spec.type in ("int", "double", "currency", "percent") and _THOUSANDS.fullmatch(text):
+            text = text.replace(",", "")  # as reports write numbers, and Data Loader does not
         if spec.type == "int":
             return int(float(text))
         if spec.type in ("double", "currency", "percent"):
@@ -357,7 +372,7 @@ def _converted(spec: Field, value: Any, record: Record) -> Any:
             return date.fromisoformat(text[:10]).isoformat()
     except (ValueError, KeyError) as error:
         raise ConfigurationError(
-            f"{record.where}: {spec.name} is {text!r}, which is no {spec.type}"
+            f"{record.where}: {spec.name} is {text!r}, which is no {spec.type}; write it as {_WRITTEN[spec.type]}"
         ) from error
     if spec.type in ("id", "reference") and valid(text):
         return checked(text[:15])
