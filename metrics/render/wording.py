@@ -165,6 +165,8 @@ def _last(points: tuple[Point, ...]) -> float | None:
 
 def win_title(report: BoardReport) -> str:
     judged = [value for value in report.win_rates if value.value is not None and value.status != "low_sample"]
+    if not any(value.n for value in report.win_rates):
+        return "No new-business deal closed in the quarter to date"
     if not judged:
         return "Too few closed deals in any segment to name one"
     worst = min(judged, key=lambda value: value.value or 0)

@@ -10,7 +10,6 @@ from connectors.schema import TABLES
 from pipeline.store import Store
 from tests.e2e.process import NOW, boardline, site
 
-pytest_plugins = ["tests.databases"]
 AS_OF = f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
 CHANGING = {"first_seen", "last_seen", "resolved_at"}
 
