@@ -92,3 +92,4 @@ class DeliveryRecord:
     created_at: datetime
     posted_at: datetime | None
     error: str | None
+    snapshot: str | None = None  # the digest of the numbers handed over

@@ -1,0 +1,42 @@
+"""The store's tables, the same on SQLite and PostgreSQL.
+
+Canonical tables mirror ``connectors.schema.TABLES`` column by column (a test compares them) and add
+
+- ``company`` and ``crm`` (the source: salesforce, hubspot), which lead every primary key: companies never mix,
+  and a company that moves to another CRM keeps the old one's rows;
+- ``recorded_at``: our clock, when this version of the row was written. It moves only when a value changed.
+
+Conventions: ids and words are text as the CRM has them; money is an integer in the minor unit of ``currency``;
+instants are UTC with microseconds (SQLite: text ``YYYY-MM-DD HH:MM:SS.ffffff``); plain dates carry no zone;
+JSON is text; ``deleted_at`` marks a tombstone and ``merged_into`` names the record that survived a merge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import polars as pl
+from sqlalchemy import MetaData, Table
+from sqlmodel import SQLModel
+
+from connectors.schema import TABLES
+from pipeline.tables import bi, history, published, records, work
+
+__all__ = ["METADATA", "RENAMED", "bi", "history", "published", "records", "stored_schema", "table", "work"]
+
+# The canonical columns whose name the store changes because another column has it already.
+RENAMED: Final[Mapping[str, Mapping[str, str]]] = {"leads": {"company": "company_name"}}
+
+METADATA: Final[MetaData] = SQLModel.metadata
+
+
+def table(name: str) -> Table:
+    """The SQLAlchemy table of that name."""
+    return METADATA.tables[name]
+
+
+def stored_schema(name: str) -> pl.Schema:
+    """The canonical schema of a table under the names the store uses."""
+    renamed = RENAMED.get(name, {})
+    return pl.Schema({renamed.get(column, column): dtype for column, dtype in TABLES[name].items()})
