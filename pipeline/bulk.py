@@ -41,13 +41,13 @@ def upsert(connection: Connection, table: Table, frame: pl.DataFrame, merge: Mer
     if connection.dialect.name == "sqlite":
         values = ", ".join("?" for _ in frame.columns)
         sql = f"{_insert(table, frame.columns)} VALUES ({values}) {_conflict(table, keys, merge, 'IS NOT')}"
-        return executemany(connection, sql, _for_sqlite(frame).rows())
+        return executemany(connection, sql, for_sqlite(frame).rows())
     stage = f"stage_{table.name}"
     columns = _list(frame.columns)
     order = ", ".join(_name(key) for key in keys)
     cursor = _raw(connection).cursor()
     cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE {table.name}) ON COMMIT DELETE ROWS")
-    _copy_in(cursor, f"{stage} ({columns})", frame)
+    copy_in(cursor, f"{stage} ({columns})", frame)
     cursor.execute(
         f"{_insert(table, frame.columns)} SELECT {columns} FROM {stage} ORDER BY {order} "  # noqa: S608
         f"{_conflict(table, keys, merge, 'IS DISTINCT FROM')}"
@@ -66,13 +66,13 @@ def update(connection: Connection, table: Table, frame: pl.DataFrame, keys: Sequ
         assignments = ", ".join(f"{_name(column)} = ?" for column in targets)
         condition = " AND ".join(f"{_name(key)} = ?" for key in keys)
         sql = f"UPDATE {table.name} SET {assignments} WHERE {condition}"  # noqa: S608
-        return executemany(connection, sql, _for_sqlite(frame).select(*targets, *keys).rows())
+        return executemany(connection, sql, for_sqlite(frame).select(*targets, *keys).rows())
     stage = f"stage_{table.name}_update"
     cursor = _raw(connection).cursor()
     cursor.execute(
         f"CREATE TEMP TABLE {stage} ON COMMIT DROP AS SELECT {_list(frame.columns)} FROM {table.name} WITH NO DATA"  # noqa: S608
     )
-    _copy_in(cursor, f"{stage} ({_list(frame.columns)})", frame)
+    copy_in(cursor, f"{stage} ({_list(frame.columns)})", frame)
     assignments = ", ".join(f"{_name(column)} = s.{_name(column)}" for column in targets)
     condition = " AND ".join(f"t.{_name(key)} = s.{_name(key)}" for key in keys)
     cursor.execute(f"UPDATE {table.name} t SET {assignments} FROM {stage} s WHERE {condition}")  # noqa: S608
@@ -103,9 +103,9 @@ def read(connection: Connection, table: Table, schema: pl.Schema, equal: Mapping
         finally:
             cursor.close()
         raw = pl.DataFrame(
-            rows, schema={name: _carrier(dtype) for name, dtype in schema.items()}, orient="row"
+            rows, schema={name: carrier(dtype) for name, dtype in schema.items()}, orient="row"
         )
-        return raw.select(_restored(name, dtype, "1") for name, dtype in schema.items())
+        return raw.select(restored(name, dtype, "1") for name, dtype in schema.items())
     selected = ", ".join(
         f"{_name(name)} AT TIME ZONE 'UTC'" if isinstance(dtype, pl.Datetime) else _name(name)
         for name, dtype in schema.items()
@@ -119,9 +119,9 @@ def read(connection: Connection, table: Table, schema: pl.Schema, equal: Mapping
     if not buffer.tell():
         return pl.DataFrame(schema=schema)
     buffer.seek(0)
-    carriers = {name: pl.String if dtype == pl.Boolean else _carrier(dtype) for name, dtype in schema.items()}
+    carriers = {name: pl.String if dtype == pl.Boolean else carrier(dtype) for name, dtype in schema.items()}
     raw = pl.read_csv(buffer, has_header=False, schema=carriers)
-    return raw.select(_restored(name, dtype, "t") for name, dtype in schema.items())
+    return raw.select(restored(name, dtype, "t") for name, dtype in schema.items())
 
 
 def _raw(connection: Connection) -> Any:
@@ -161,13 +161,16 @@ def _conflict(table: Table, keys: Sequence[str], merge: Merge, differs: str) -> 
     return f"ON CONFLICT ({_list(keys)}) DO UPDATE SET {assignments} WHERE ({changed}){guard}"
 
 
-def _copy_in(cursor: Any, target: str, frame: pl.DataFrame) -> None:
+def copy_in(cursor: Any, target: str, frame: pl.DataFrame) -> None:
+    """The rows of a frame into ``target`` (a table and its columns) on PostgreSQL, by COPY."""
     with cursor.copy(f"COPY {target} FROM STDIN (FORMAT csv)") as stream:
         for part in frame.iter_slices(50_000):
             stream.write(part.write_csv(include_header=False).encode())
 
 
-def _for_sqlite(frame: pl.DataFrame) -> pl.DataFrame:
+def for_sqlite(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with instants, days and decimals as the text that SQLite keeps."""
+
     def plain(name: str, dtype: pl.DataType) -> pl.Expr:
         if isinstance(dtype, pl.Datetime):
             return pl.col(name).dt.strftime(_TEXT_INSTANT)
@@ -178,14 +181,15 @@ def _for_sqlite(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(plain(name, dtype) for name, dtype in frame.schema.items())
 
 
-def _carrier(dtype: pl.DataType) -> pl.DataType:
+def carrier(dtype: pl.DataType) -> pl.DataType:
     """What a driver's value is held in before it becomes ``dtype``."""
     if dtype == pl.Boolean:
         return pl.Int64()
     return pl.String() if dtype.is_temporal() or dtype.is_decimal() else dtype
 
 
-def _restored(name: str, dtype: pl.DataType, true: str) -> pl.Expr:
+def restored(name: str, dtype: pl.DataType, true: str) -> pl.Expr:
+    """A column back from what held it; ``true`` is how the database writes that."""
     column = pl.col(name)
     if isinstance(dtype, pl.Datetime):
         return column.str.to_datetime(_READ_INSTANT, time_unit="us").dt.replace_time_zone("UTC")

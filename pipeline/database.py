@@ -16,6 +16,7 @@ import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from connectors.errors import BoardlineError, ConfigurationError, CredentialError, UnreachableError
 
@@ -69,6 +70,20 @@ def connect(url: URL) -> Engine:
         )
     except (ArgumentError, NoSuchModuleError) as error:
         raise ConfigurationError(f"store.url cannot be used: {error}") from error
+
+
+def connect_reading(path: Path) -> Engine:
+    """An engine on an SQLite file that cannot change it, not even its journal's kind."""
+    address = f"{path.resolve().as_uri()}?mode=ro"
+
+    def opened() -> sqlite3.Connection:
+        connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+        connection.isolation_level = None
+        return connection
+
+    engine = create_engine("sqlite://", creator=opened, poolclass=NullPool)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
@@ -170,7 +185,7 @@ _SQLITE: _Known = (
     (
         ("malformed",),
         StoreError,
-        "the database is damaged; restore it from a backup, or move it away and run `boardline sync --once --full`",
+        "the database is damaged; move it away, then `boardline db restore` a backup or `boardline sync --once --full`",
     ),
     (
         ("readonly database", "read-only"),
@@ -212,6 +227,11 @@ _POSTGRES: _Known = (
     ),
     (('role "',), CredentialError, "the server does not know this user; correct the user in store.url"),
     (('database "',), ConfigurationError, "there is no such database; create it, or correct store.url"),
+    (
+        ("other objects depend on it",),
+        ConfigurationError,
+        "a view of yours stands on one of Boardline's; drop it, run `boardline db upgrade`, and make it again",
+    ),
     (
         ("permission denied",),
         CredentialError,

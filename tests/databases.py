@@ -10,6 +10,7 @@ import itertools
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -47,6 +48,20 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """A new, empty database on that server."""
+    with new_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture
+def another_postgres_url(postgres_server: str) -> Iterator[str]:
+    """One more, for tests that move a store from one to another."""
+    with new_database(postgres_server) as url:
+        yield url
+
+
+@contextmanager
+def new_database(postgres_server: str) -> Iterator[str]:
+    """A new, empty database on a server, dropped in the end."""
     name = f"boardline_{next(_NUMBERS)}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
