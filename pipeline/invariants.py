@@ -127,7 +127,7 @@ def _wrong(name: str, kind: object) -> str:
         return f"{stored} NOT IN ('integer', 'null')"
     if dtype.is_float():
         return f"{stored} NOT IN ('real', 'integer', 'null')"
-    return f"{column} IS NOT NULL AND ({stored} <> 'text' OR date({column}) IS NOT {column})"
+    return f"{column} IS NOT NULL AND ({stored} <> 'text' OR date({column}, '+0 days') IS NOT {column})"
 
 
 def _numbers_behind(connection: Connection) -> Iterator[tuple[str, str]]:
