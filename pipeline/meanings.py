@@ -184,6 +184,7 @@ OF: Final[Mapping[str, Mapping[str, str]]] = {
         "fields": "Table -> column -> what the CRM shows of it | JSON object",
         "history": "Deal fields whose past the CRM keeps | JSON list",
         "notes": "What a person should know about this CRM | JSON list",
+        "computed_for": "Stands for what the BI tables were computed from; null: they are older than the rows",
         "fingerprint": "Stands for the mapping under which the rows were read",
     },
     "cursors": {
@@ -269,6 +270,8 @@ OF: Final[Mapping[str, Mapping[str, str]]] = {
         "measure": "completeness, cleanliness, or a part of it by name",
         "field": "One required column; '' for all together",
         "value": "The measure; cleanliness 0..100 | 0..1",
+        "counted": "Of `total`, the filled cells or the faulty records | count",
+        "total": "Cells that should be filled, or records judged | count",
         "filled": "Cells that hold a value | count",
         "required": "Cells that should | count",
     },

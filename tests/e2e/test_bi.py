@@ -101,7 +101,7 @@ def test_the_reader_cannot_write_and_outlives_an_upgrade(both: tuple[Path, str])
     with reading_postgres(url) as ask:
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
             ask("DELETE FROM deals")
-        ask("SET default_transaction_read_only = off; SELECT 1")
+        ask("SELECT set_config('default_transaction_read_only', 'off', false)")
         for sql in ("DELETE FROM deals", "SELECT email FROM contacts"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 ask(sql)
