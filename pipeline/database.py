@@ -54,7 +54,7 @@ def connect(url: URL) -> Engine:
     try:
         if url.drivername == "sqlite":
             engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
-            event.listen(engine, "connect", _configure_sqlite)
+            event.listen(engine, "connect", configure_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         defaults = {"connect_timeout": "10", "application_name": "boardline"}
@@ -71,7 +71,7 @@ def connect(url: URL) -> Engine:
         raise ConfigurationError(f"store.url cannot be used: {error}") from error
 
 
-def _configure_sqlite(connection: Any, _record: Any) -> None:
+def configure_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves, so that DDL and reads are in transactions too
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")

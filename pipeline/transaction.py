@@ -52,12 +52,12 @@ class Transaction(Reader):
         )
         rows = frame.select(list(TABLES[name])).rename(RENAMED.get(name, {}))
         return bulk.upsert(
-            self.connection, table(name), _owned(rows, company, source, recorded_at=now), merge
+            self.connection, table(name), owned(rows, company, source, recorded_at=now), merge
         )
 
     def update(self, name: str, company: str, source: str, frame: pl.DataFrame, now: datetime) -> int:
         """Set the non-key columns of ``frame`` on stored canonical rows; returns how many there were."""
-        rows = _owned(frame, company, source, recorded_at=now)
+        rows = owned(frame, company, source, recorded_at=now)
         return bulk.update(self.connection, table(name), rows, ("company", "crm", *KEYS[name]))
 
     # -- source and cursors
@@ -78,7 +78,7 @@ class Transaction(Reader):
             "notes": _json(list(capabilities.notes)),
             "fingerprint": fingerprint,
         }
-        frame = _owned(pl.DataFrame([row]), company, source, refreshed_at=now)
+        frame = owned(pl.DataFrame([row]), company, source, refreshed_at=now)
         bulk.upsert(self.connection, table("sources"), frame, _SOURCE)
 
     def mark_complete(self, company: str, source: str, at: datetime | None) -> None:
@@ -95,7 +95,7 @@ class Transaction(Reader):
     ) -> None:
         """Keep the place to go on from."""
         row = {"stream": stream, "cursor": _json(dict(cursor)), "complete": complete}
-        frame = _owned(pl.DataFrame([row]), company, source, updated_at=now)
+        frame = owned(pl.DataFrame([row]), company, source, updated_at=now)
         bulk.upsert(self.connection, table("cursors"), frame, _CURSOR)
 
     def forget_cursors(self, company: str, source: str) -> None:
@@ -121,9 +121,9 @@ class Transaction(Reader):
         judged = pl.col("rule").is_in(list(rules))
         key = ["rule", "object", "external_id", "other_id"]
         gone = self.findings(company, source=source).filter(judged).join(found, on=key, how="anti")
-        resolved = _owned(gone.select(*key, pl.lit(now, UTC).alias("resolved_at")), company, source)
+        resolved = owned(gone.select(*key, pl.lit(now, UTC).alias("resolved_at")), company, source)
         bulk.update(self.connection, findings, resolved, ("company", "crm", *key))
-        bulk.upsert(self.connection, findings, _owned(stamped, company, source), _FINDING)
+        bulk.upsert(self.connection, findings, owned(stamped, company, source), _FINDING)
 
     def save_rejects(
         self,
@@ -141,7 +141,7 @@ class Transaction(Reader):
         for name, ids in delivered.items():
             self._release(company, source, name, ids, rows.filter(pl.col("table") == name))
         stamped = rows.with_columns(pl.lit(now, UTC).alias("first_seen"), pl.lit(now, UTC).alias("last_seen"))
-        bulk.upsert(self.connection, table("quarantine"), _owned(stamped, company, source), _QUARANTINED)
+        bulk.upsert(self.connection, table("quarantine"), owned(stamped, company, source), _QUARANTINED)
         return rows.height
 
     def _release(self, company: str, source: str, name: str, ids: pl.Series, kept: pl.DataFrame) -> None:
@@ -250,7 +250,7 @@ class Transaction(Reader):
             raise ConfigurationError(f"delivery {key}: it was never begun; nothing was noted")
 
 
-def _owned(frame: pl.DataFrame, company: str, source: str, **clocks: datetime) -> pl.DataFrame:
+def owned(frame: pl.DataFrame, company: str, source: str, **clocks: datetime) -> pl.DataFrame:
     """The rows with whose they are in front and our clocks behind."""
     return frame.select(
         pl.lit(company).alias("company"),
