@@ -7,7 +7,7 @@ merge. Both count only rows that truly changed. Reading builds a frame from what
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import psycopg
 from sqlalchemy import Connection, Table, exists, select, tuple_
 
 _WORTH_TRYING = 500  # rows; fewer are merged as quickly
+_AT_ONCE = 25_000  # rows turned into tuples or text
 _ASKED_FOR = 20  # rows of a frame, to guess whether all are new
 _TEXT_INSTANT = "%Y-%m-%d %H:%M:%S%.6f"  # how SQLite keeps an instant
 _READ_INSTANT = "%Y-%m-%d %H:%M:%S%.f"
@@ -44,7 +45,7 @@ def upsert(connection: Connection, table: Table, frame: pl.DataFrame, merge: Mer
     if connection.dialect.name == "sqlite":
         values = ", ".join("?" for _ in frame.columns)
         sql = f"{_insert(table, frame.columns)} VALUES ({values}) {_conflict(table, keys, merge, 'IS NOT')}"
-        return executemany(connection, sql, for_sqlite(frame).rows())
+        return executemany(connection, sql, _tuples(frame))
     if _looks_new(connection, table, frame, keys) and _copied_straight(connection, table, frame):
         return frame.height
     return _merged(connection, table, frame, keys, merge)
@@ -103,7 +104,7 @@ def update(connection: Connection, table: Table, frame: pl.DataFrame, keys: Sequ
         assignments = ", ".join(f"{_name(column)} = ?" for column in targets)
         condition = " AND ".join(f"{_name(key)} = ?" for key in keys)
         sql = f"UPDATE {table.name} SET {assignments} WHERE {condition}"  # noqa: S608
-        return executemany(connection, sql, for_sqlite(frame).select(*targets, *keys).rows())
+        return executemany(connection, sql, _tuples(frame.select(*targets, *keys)))
     stage = f"stage_{table.name}_update"
     cursor = _raw(connection).cursor()
     cursor.execute(
@@ -118,7 +119,7 @@ def update(connection: Connection, table: Table, frame: pl.DataFrame, keys: Sequ
     return changed
 
 
-def executemany(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
+def executemany(connection: Connection, sql: str, rows: Iterable[tuple[Any, ...]]) -> int:
     """Run one prepared SQLite statement over many rows; returns how many rows it changed."""
     cursor = _raw(connection).cursor()
     try:
@@ -209,11 +210,19 @@ def _due(merge: Merge, here: str, new: str, differs: str) -> str:
 
 def _copy_in(cursor: Any, target: str, frame: pl.DataFrame) -> None:
     with cursor.copy(f"COPY {target} FROM STDIN (FORMAT csv)") as stream:
-        for part in frame.iter_slices(50_000):
+        for part in frame.iter_slices(_AT_ONCE):
             stream.write(part.write_csv(include_header=False).encode())
 
 
+def _tuples(frame: pl.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """The rows as the driver takes them, never all of them at once."""
+    for part in frame.iter_slices(_AT_ONCE):
+        yield from for_sqlite(part).rows()
+
+
 def for_sqlite(frame: pl.DataFrame) -> pl.DataFrame:
+    """Instants, dates and decimals as the text that SQLite keeps."""
+
     def plain(name: str, dtype: pl.DataType) -> pl.Expr:
         if isinstance(dtype, pl.Datetime):
             return pl.col(name).dt.strftime(_TEXT_INSTANT)

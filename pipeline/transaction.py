@@ -51,9 +51,7 @@ class Transaction(Reader):
             newest="modified_at" if "modified_at" in columns else None,
         )
         rows = frame.select(list(TABLES[name])).rename(RENAMED.get(name, {}))
-        return bulk.upsert(
-            self.connection, table(name), owned(rows, company, source, recorded_at=now), merge
-        )
+        return bulk.upsert(self.connection, table(name), owned(rows, company, source, recorded_at=now), merge)
 
     def update(self, name: str, company: str, source: str, frame: pl.DataFrame, now: datetime) -> int:
         """Set the non-key columns of ``frame`` on stored canonical rows; returns how many there were."""
@@ -238,20 +236,23 @@ class Transaction(Reader):
     ) -> None:
         """Note how a try to post ended; ``posted_at`` is set when it was posted, ``content_hash`` when given.
 
-        Raises ``ConfigurationError`` where no delivery with that key was begun.
+        What was posted stays posted, whatever another try says. Raises ``ConfigurationError`` where no delivery with
+        that key was begun.
         """
         deliveries = table("deliveries")
         values: dict[str, Any] = {"status": status, "location": location, "error": error}
         values["posted_at"] = now if status == "posted" else None
         if content_hash is not None:
             values["content_hash"] = content_hash
-        done = self.connection.execute(sql_update(deliveries).where(deliveries.c.key == key).values(values))
-        if not done.rowcount:
+        mine = sql_update(deliveries).where(deliveries.c.key == key)
+        if status != "posted":
+            mine = mine.where(deliveries.c.status != "posted")
+        if not self.connection.execute(mine.values(values)).rowcount and self.delivery(key) is None:
             raise ConfigurationError(f"delivery {key}: it was never begun; nothing was noted")
 
 
 def owned(frame: pl.DataFrame, company: str, source: str, **clocks: datetime) -> pl.DataFrame:
-    """The rows with whose they are in front and our clocks behind."""
+    """The rows with whose they are in front and our clocks behind: the columns of their table."""
     return frame.select(
         pl.lit(company).alias("company"),
         pl.lit(source).alias("crm"),

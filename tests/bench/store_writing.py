@@ -1,7 +1,8 @@
 """One way of writing 100,000 deals with 1,000,000 changes, in a process of its own: what it takes, as JSON.
 
-``python -m tests.bench.store_writing WAY URL DEALS``; ways: ``pages``, ``whole``, ``again``, ``few`` (the store's own path) and
-``driver`` (executemany of tuples; COPY of ready text) into tables that ``Store.open`` made.
+``python -m tests.bench.store_writing WAY URL DEALS``. Ways: ``driver`` (executemany of tuples; COPY of ready text, into
+tables that ``Store.open`` made) and, through the store, ``whole``, ``pages``, ``again`` (pages of rows that are there
+already) and ``few`` (one row of a hundred has another value).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import orjson
 import polars as pl
@@ -58,7 +59,9 @@ def made(deals: int) -> dict[str, pl.DataFrame]:
         term_months=pl.lit(12),
         custom=pl.lit('{"Region__c":"EMEA"}'),
     )
-    empty = [pl.lit(None, dtype).alias(name) for name, dtype in TABLES["deals"].items() if name not in rows.columns]
+    empty = [
+        pl.lit(None, dtype).alias(name) for name, dtype in TABLES["deals"].items() if name not in rows.columns
+    ]
     return {"deals": rows.with_columns(empty).select(list(TABLES["deals"])), "deal_changes": _changes(number)}
 
 
@@ -66,12 +69,17 @@ def _changes(number: pl.Series) -> pl.DataFrame:
     """The life of each deal: each field set at creation and changed later, spread over two years."""
     field = pl.DataFrame({"field": sorted(TRACKED)})
     turn = pl.DataFrame({"turn": range(CHANGES // len(TRACKED))}, schema={"turn": pl.Int64})
-    lives = number.to_frame().join(field, how="cross", maintain_order="left").join(turn, how="cross", maintain_order="left")
+    lives = (
+        number.to_frame()
+        .join(field, how="cross", maintain_order="left")
+        .join(turn, how="cross", maintain_order="left")
+    )
     mixed = (pl.col("number") * 7919 + pl.col("turn") * 104_729) % 1_000_000
     return lives.select(
         deal_id=_id(pl.col("number")),
         field="field",
-        changed_at=pl.lit(BORN) + pl.duration(minutes=pl.col("number") % 1_000_000 + pl.col("turn") * (1 + mixed)),
+        changed_at=pl.lit(BORN)
+        + pl.duration(minutes=pl.col("number") % 1_000_000 + pl.col("turn") * (1 + mixed)),
         seq=pl.lit(0, pl.Int64),
         old_value=pl.when(pl.col("turn") > 0).then(_value(pl.col("turn") - 1)),
         new_value=_value(pl.col("turn")),
@@ -123,8 +131,16 @@ def as_the_driver_likes_it(url: str, frames: dict[str, pl.DataFrame]) -> float:
     """Write everything by the driver's own fastest way, in one transaction; returns the seconds without preparation."""
     rows = {name: owned(frame, "acme", "fake", recorded_at=NOW) for name, frame in frames.items()}
     if url.startswith("sqlite"):
-        return _executemany(url, {name: (frame.columns, bulk.for_sqlite(frame).rows()) for name, frame in rows.items()})
-    return _copy(url, {name: (frame.columns, frame.write_csv(include_header=False).encode()) for name, frame in rows.items()})
+        return _executemany(
+            url, {name: (frame.columns, bulk.for_sqlite(frame).rows()) for name, frame in rows.items()}
+        )
+    return _copy(
+        url,
+        {
+            name: (frame.columns, frame.write_csv(include_header=False).encode())
+            for name, frame in rows.items()
+        },
+    )
 
 
 def _executemany(url: str, rows: dict[str, tuple[list[str], list[tuple[object, ...]]]]) -> float:
@@ -145,7 +161,9 @@ def _copy(url: str, texts: dict[str, tuple[list[str], bytes]]) -> float:
     with psycopg.connect(url, options="-c timezone=UTC") as connection:
         begun = time.perf_counter()
         for name, (columns, text) in texts.items():
-            with connection.cursor().copy(f"COPY {name} ({', '.join(columns)}) FROM STDIN (FORMAT csv)") as stream:
+            with connection.cursor().copy(
+                f"COPY {name} ({', '.join(columns)}) FROM STDIN (FORMAT csv)"
+            ) as stream:
                 for start in range(0, len(text), 1 << 20):
                     stream.write(text[start : start + (1 << 20)])
         connection.commit()
@@ -156,7 +174,9 @@ def altered(frames: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     """One row of a hundred with another value."""
     one = pl.int_range(pl.len()) % 100 == 50
     return {
-        "deals": frames["deals"].with_columns(amount=pl.when(one).then(pl.col("amount") + 1).otherwise("amount")),
+        "deals": frames["deals"].with_columns(
+            amount=pl.when(one).then(pl.col("amount") + 1).otherwise("amount")
+        ),
         "deal_changes": frames["deal_changes"].with_columns(
             new_value=pl.when(one).then(pl.col("new_value") + "x").otherwise("new_value")
         ),
@@ -178,7 +198,13 @@ def main(way: str, url: str, deals: int) -> dict[str, float]:
         changed = through_the_store(url, frames, rows if way == "whole" else PAGE)
         seconds = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"seconds": seconds, "rows": rows, "changed": changed, "before": before / 1024, "peak": peak / 1024}
+    return {
+        "seconds": seconds,
+        "rows": rows,
+        "changed": changed,
+        "before": before / 1024,
+        "peak": peak / 1024,
+    }
 
 
 if __name__ == "__main__":
