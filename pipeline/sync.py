@@ -31,7 +31,7 @@ from pipeline.company import Company
 from pipeline.database import StoreError
 from pipeline.load import LoadCounts, load
 from pipeline.normalise import normalise_page
-from pipeline.records import RunStatus, SourceInfo
+from pipeline.records import CursorState, RunStatus, SourceInfo
 from pipeline.store import Store
 
 log = structlog.get_logger(__name__)
@@ -141,10 +141,11 @@ def sync_company(
     """
     streams = _chosen(source, only)
     job = _Pass(store, source, company, clock, on_progress or (lambda *_: None), _asked(stop))
-    with store.transaction() as tx:
-        tx.close_interrupted_runs(company.name, clock())
+    store.renew()
+    store.again("noting what was interrupted", job.close_interrupted)
     try:
-        info = job.begin(source.capabilities())
+        shown = source.capabilities()
+        info = store.again("noting what the CRM shows", lambda: job.begin(shown))
     except StoreError:
         raise
     except BoardlineError as error:
@@ -156,8 +157,7 @@ def sync_company(
         else:
             runs.append(job.stream(stream, info, full=full, since=since))
     if only is None and all(run.status in ("ok", "skipped") and not run.part for run in runs):
-        with store.transaction() as tx:
-            tx.mark_complete(company.name, source.name, clock())
+        store.again("noting that everything was read", job.mark_complete)
     return SyncSummary(company.name, source.name, tuple(runs))
 
 
@@ -198,6 +198,16 @@ class _Pass:
     clock: Callable[[], datetime]
     on_progress: OnProgress
     stopped: Callable[[], bool]
+
+    def close_interrupted(self) -> None:
+        """Runs of a process that was killed are not running any more."""
+        with self.store.transaction() as tx:
+            tx.close_interrupted_runs(self.company.name, self.clock())
+
+    def mark_complete(self) -> None:
+        """Note that every stream was read to its end."""
+        with self.store.transaction() as tx:
+            tx.mark_complete(self.company.name, self.source.name, self.clock())
 
     def begin(self, capabilities: Capabilities) -> SourceInfo:
         """Note what the CRM shows. What a new mapping calls for happens in the same transaction."""
@@ -259,7 +269,7 @@ class _Pass:
     def _pages(
         self, stream: Stream, info: SourceInfo, reading: _Reading, *, full: bool, since: datetime | None
     ) -> RunStatus:
-        kept = None if full else self.store.cursors(self.company.name).get(stream.name)
+        kept = None if full else self.store.again("reading the cursors", self._cursors).get(stream.name)
         reading.cursor = None if kept is None else kept.cursor
         # A part of a stream that was never read: its end is not the stream's, so the next pass still reads it all.
         reading.part = since is not None and kept is None
@@ -267,8 +277,7 @@ class _Pass:
         with _pages(self.source.read(stream, reading.cursor, since)) as pages:
             for page in pages:
                 clean = normalise_page(page, info.home_currency)
-                with self.store.transaction() as tx:
-                    counts = load(tx, self.company, info, stream, clean, self.clock(), part=reading.part)
+                counts = self._load(stream, info, clean, part=reading.part)
                 reading.counts, reading.cursor = reading.counts + counts, page.cursor
                 total = page.total if page.total is not None else total
                 self.on_progress(stream.name, reading.counts.rows, total)
@@ -278,9 +287,34 @@ class _Pass:
                     return "stopped"
         raise SourceError(f"{stream.name}: the CRM's answer ended before its last page; sync again to go on")
 
+    def _cursors(self) -> Mapping[str, CursorState]:
+        return self.store.cursors(self.company.name)
+
+    def _load(self, stream: Stream, info: SourceInfo, page: Page, *, part: bool) -> LoadCounts:
+        """One page, in as many tries as it takes."""
+        tries: list[LoadCounts] = []
+
+        def once() -> None:
+            with self.store.transaction() as tx:
+                tries.append(load(tx, self.company, info, stream, page, self.clock(), part=part))
+
+        self.store.again(f"a page of {stream.name}", once)
+        return max(
+            tries, key=lambda counts: counts.changed
+        )  # the last finds no change where the one before got through
+
     def _start(self, stream: str) -> int:
-        with self.store.transaction() as tx:
-            return tx.start_run(self.company.name, self.source.name, stream, self.clock())
+        """A run's number. A try that got through unheard left a run that goes no further; it is closed."""
+
+        def once() -> int:
+            with self.store.transaction() as tx:
+                if tried:
+                    tx.close_interrupted_runs(self.company.name, self.clock())
+                tried.append(True)
+                return tx.start_run(self.company.name, self.source.name, stream, self.clock())
+
+        tried: list[bool] = []
+        return self.store.again("noting the start of a stream", once)
 
     def _finish(self, number: int, run: StreamRun) -> None:
         counts: Mapping[str, int] = {
@@ -292,16 +326,20 @@ class _Pass:
         }
         cause, _, remedy = str(run.error).rpartition("; ") if run.error else ("", "", "")
         error = (cause or remedy) or None
-        with self.store.transaction() as tx:
-            tx.finish_run(
-                number,
-                run.status,
-                self.clock(),
-                **counts,
-                seconds=run.seconds,
-                error=error,
-                remedy=remedy if cause else None,
-            )
+
+        def once() -> None:
+            with self.store.transaction() as tx:
+                tx.finish_run(
+                    number,
+                    run.status,
+                    self.clock(),
+                    **counts,
+                    seconds=run.seconds,
+                    error=error,
+                    remedy=remedy if cause else None,
+                )
+
+        self.store.again("noting the end of a stream", once)
 
 
 @dataclass
