@@ -16,6 +16,7 @@ import polars as pl
 from connectors.schema import KEYS, UTC
 from connectors.source import Page, Stream
 from pipeline.company import Company
+from pipeline.forget import without_forgotten
 from pipeline.merges import follow, merge_children, redirects
 from pipeline.records import SourceInfo
 from pipeline.rule import judge, rules
@@ -46,6 +47,7 @@ def load(
     tx: Transaction, company: Company, info: SourceInfo, stream: Stream, page: Page, now: datetime
 ) -> LoadCounts:
     """Write a normalised page. The last page of a stream also renews the findings about what the stream fills."""
+    page = without_forgotten(tx, company.name, info.source, page, now)
     where = _Place(tx, company.name, info.source, now)
     changed = deleted = 0
     for name, frame in page.frames.items():

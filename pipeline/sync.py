@@ -30,10 +30,13 @@ from connectors.errors import (
 from connectors.source import Capabilities, Cursor, Page, Source, Stream
 from pipeline.company import Company
 from pipeline.database import StoreError
-from pipeline.load import LoadCounts, load
+from pipeline.erase import scrub_or_say
+from pipeline.load import LoadCounts, load, renew_findings
 from pipeline.normalise import normalise_page
+from pipeline.privacy import PERSONAL, Privacy
 from pipeline.records import RunStatus, SourceInfo
-from pipeline.store import Store
+from pipeline.store import Store, Transaction
+from pipeline.withhold import settle
 
 log = structlog.get_logger(__name__)
 
@@ -135,8 +138,8 @@ def sync_company(
     between pages. A mapping that changed since the last pass has everything read again. Failures of the CRM are in
     the summary; raised are ``ConfigurationError`` for an unknown stream and ``StoreError`` when the store fails.
     """
-    streams = _chosen(source, only)
-    job = _Pass(store, source, company, clock, on_progress or (lambda *_: None), _asked(stop))
+    streams, privacy = _chosen(source, only), Privacy.of(company)
+    job = _Pass(store, source, company, privacy, clock, on_progress or (lambda *_: None), _asked(stop))
     with store.transaction() as tx:
         tx.close_interrupted_runs(company.name, clock())
     try:
@@ -206,6 +209,7 @@ class _Pass:
     store: Store
     source: Source
     company: Company
+    privacy: Privacy
     clock: Callable[[], datetime]
     on_progress: OnProgress
     stopped: Callable[[], bool]
@@ -219,8 +223,26 @@ class _Pass:
                 log.warning("the mapping changed, everything is read again", company=name, source=source)
                 tx.forget_cursors(name, source)
                 tx.mark_complete(name, source, None)
-            tx.save_source(name, source, capabilities, mark, self.clock())
-            return cast(SourceInfo, tx.source_info(name, source))
+            tx.save_source(name, source, self.privacy.shown(capabilities), mark, self.clock())
+            info = cast(SourceInfo, tx.source_info(name, source))
+            rewritten = self._settle_privacy(tx, info, fresh=before is None)
+        if rewritten:
+            scrub_or_say(self.store, (*PERSONAL, "findings", "quarantine"))
+        return info
+
+    def _settle_privacy(self, tx: Transaction, info: SourceInfo, *, fresh: bool) -> bool:
+        """Bring the stored people into the configured mode; whether rows were rewritten."""
+        name, source, now = self.company.name, self.source.name, self.clock()
+        rewritten, again = settle(
+            tx, name, source, self.source.streams(), self.privacy, now, fresh=fresh
+        )
+        if again:
+            log.warning("people are kept differently now and read again", company=name, streams=again)
+            tx.forget_cursors(name, source, again)
+            tx.mark_complete(name, source, None)
+        if rewritten:
+            renew_findings(tx, self.company, info, tuple(PERSONAL), now)
+        return rewritten
 
     def refused(self, error: BoardlineError) -> StreamRun:
         """Note that the CRM could not be asked at all."""
@@ -265,7 +287,7 @@ class _Pass:
         total: int | None = None
         with _pages(self.source.read(stream, reading.cursor, since)) as pages:
             for page in pages:
-                clean = normalise_page(page, info.home_currency)
+                clean = self.privacy.protect(normalise_page(page, info.home_currency))
                 with self.store.transaction() as tx:
                     counts = load(tx, self.company, info, stream, clean, self.clock())
                 reading.counts, reading.cursor = reading.counts + counts, page.cursor

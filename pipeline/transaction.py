@@ -98,10 +98,22 @@ class Transaction(Reader):
         frame = _owned(pl.DataFrame([row]), company, source, updated_at=now)
         bulk.upsert(self.connection, table("cursors"), frame, _CURSOR)
 
-    def forget_cursors(self, company: str, source: str) -> None:
-        """Have every stream read in full next time."""
+    def forget_cursors(self, company: str, source: str, streams: Iterable[str] | None = None) -> None:
+        """Have these streams (None: every one) read in full next time."""
         cursors = table("cursors")
-        self.connection.execute(delete(cursors).where(cursors.c.company == company, cursors.c.crm == source))
+        gone = delete(cursors).where(cursors.c.company == company, cursors.c.crm == source)
+        if streams is not None:
+            gone = gone.where(cursors.c.stream.in_(list(streams)))
+        self.connection.execute(gone)
+
+    def note_privacy(self, company: str, source: str, mark: str) -> None:
+        """Note how the people in the store are kept (see ``pipeline.privacy``)."""
+        sources = table("sources")
+        self.connection.execute(
+            sql_update(sources)
+            .where(sources.c.company == company, sources.c.crm == source)
+            .values(privacy=mark)
+        )
 
     # -- findings and quarantine
 
@@ -137,7 +149,7 @@ class Transaction(Reader):
 
         ``delivered``: table -> ids in this page. Returns how many values the page had rejected.
         """
-        rows = _quarantine_rows(rejects)
+        rows = quarantine_rows(rejects)
         for name, ids in delivered.items():
             self._release(company, source, name, ids, rows.filter(pl.col("table") == name))
         stamped = rows.with_columns(pl.lit(now, UTC).alias("first_seen"), pl.lit(now, UTC).alias("last_seen"))
@@ -264,7 +276,7 @@ def _json(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def _quarantine_rows(rejects: pl.DataFrame) -> pl.DataFrame:
+def quarantine_rows(rejects: pl.DataFrame) -> pl.DataFrame:
     """Rejects as rows of the quarantine, one per cell; records without an id are told apart by their text."""
     rows = rejects.select(list(REJECTS)).select(
         pl.col("table"),

@@ -24,6 +24,7 @@ class SourceState(Row, table=True):
     fingerprint: SomeText
     refreshed_at: SomeMoment
     complete_at: Moment  # when a pass last read every stream to its end; null: never under this mapping
+    privacy: Words  # how the stored people are kept: full, none, or hashed:<digest of the key>; null: full
 
 
 class StreamCursor(Row, table=True):

@@ -182,6 +182,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("company", "month", "digest", "kpi", "cut", "segment"),
     )
     op.add_column("deliveries", sa.Column("snapshot", sa.Text(), nullable=True))
+    op.add_column("sources", sa.Column("privacy", sa.Text(), nullable=True))
     for name in _FROZEN:
         _freeze(name)
 
