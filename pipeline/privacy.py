@@ -37,7 +37,7 @@ _BYTES: Final = 12
 _DIGEST: Final = r"^h1:(?:[0-9a-f]{24}(?:@.+)?|[0-9]{29}|[g-v]{24})$"
 _LETTERS: Final = str.maketrans("0123456789abcdef", "ghijklmnopqrstuv")
 _DOMAIN: Final = re.compile(r".+@((?:(?:[^\W_]|-)+\.)+(?:[^\W_]|-)+)")
-WITHHELD: Final = "withheld by privacy.contacts: none of this configuration; set it to hashed or full to judge it"
+WITHHELD: Final = "withheld by privacy.contacts: none of the configuration; hashed or full would show it"
 
 Mode = Literal["full", "hashed", "none"]
 Change = Literal["nothing", "rewrite", "reread"]

@@ -22,7 +22,7 @@ from tests.rows import NOW, frame
 
 LEADS, MEETINGS = Stream("leads", ("leads",)), Stream("meetings", ("meetings",))
 KEYS = {"one": "a-secret-of-the-client-1", "two": "a-secret-of-the-client-2"}
-READABLE = ("Jane", "Doe", "jane@", "555", "blue eyes", "Lunch")
+READABLE = ("Jane", "Doe", "jane@", "+49 555", "blue eyes", "Lunch")
 PEOPLE = [
     {"external_id": "c1", "first_name": "Jane", "last_name": "Doe", "email": "jane@acme.example", "phone": "+49 555 1",
      "role": "champion", "created_at": "2026-01-01", "modified_at": "2026-01-01", "custom": '{"note":"blue eyes"}'},
@@ -50,10 +50,11 @@ def source(**options: Any) -> FakeSource:
     )
     script: dict[Stream, list[Page]] = {
         ACCOUNTS: [page(accounts=frame("accounts", [{"external_id": "a1", "name": "Acme"}]))],
-        CONTACTS: [replace(page(contacts=frame("contacts", PEOPLE)), rejects=rejects)],
+        CONTACTS: [replace(page(contacts=frame("contacts", PEOPLE)), rejects=rejects.filter(pl.col("table") != "deals"))],
         LEADS: [page(leads=frame("leads", [{"external_id": "l1", "last_name": "Doe", "email": "jane@acme.example",
                                             "company": "Acme", "converted_contact_id": "c1"}]))],
-        DEALS: [page(deals=frame("deals", [{"external_id": "d1", "created_at": "2026-01-01"}]))],
+        DEALS: [replace(page(deals=frame("deals", [{"external_id": "d1", "created_at": "2026-01-01"}])),
+                        rejects=rejects.filter(pl.col("table") == "deals"))],
         MEETINGS: [page(meetings=frame("meetings", [{"external_id": "m1", "contact_id": "c1", "subject": "Lunch with Jane"}]))],
     }  # fmt: skip
     shown = replace(
