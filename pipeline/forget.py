@@ -90,7 +90,7 @@ def person_steps(company: str, crm: str, ids: Ids, words: Sequence[str] = ()) ->
         for chunk in batched(ids.get(name, ()), _AT_ONCE)
     ]
     meetings, findings, quarantine = table("meetings"), table("findings"), table("quarantine")
-    met = [meetings.c.contact_id.in_(list(ids.get("contacts", ())))]
+    met: list[ColumnElement[bool]] = [meetings.c.contact_id.in_(list(ids.get("contacts", ())))]
     met += [_mentions(meetings.c.subject, word) | _mentions(meetings.c.custom, word) for word in words]
     steps.append(Step("meetings", and_(mine("meetings"), or_(*met)), "blank"))
     for name in PEOPLE:
@@ -106,7 +106,10 @@ def person_steps(company: str, crm: str, ids: Ids, words: Sequence[str] = ()) ->
         steps.append(Step("findings", and_(mine("findings"), about)))
         held = and_(quarantine.c.table == name, quarantine.c.external_id.in_(chosen))
         steps.append(Step("quarantine", and_(mine("quarantine"), held)))
-    told = [_mentions(quarantine.c.raw, word) for word in (*words, *ids.get("contacts", ()), *ids.get("leads", ()))]
+    told = [
+        _mentions(quarantine.c.raw, word)
+        for word in (*words, *ids.get("contacts", ()), *ids.get("leads", ()))
+    ]
     people = quarantine.c.table.in_([*PEOPLE, "meetings"])
     known = or_(*(quarantine.c.external_id.in_(list(ids.get(name, ()))) for name in PEOPLE))
     steps.append(Step("quarantine", and_(mine("quarantine"), people, or_(false(), *told), ~known)))
@@ -119,7 +122,10 @@ def meetings_of(reader: Reader, steps: Iterable[Step]) -> list[str]:
     where = [step.where for step in steps if step.action == "blank"]
     if not where:
         return []
-    return [str(one) for one in reader.connection.execute(select(meetings.c.external_id).where(or_(*where))).scalars()]
+    return [
+        str(one)
+        for one in reader.connection.execute(select(meetings.c.external_id).where(or_(*where))).scalars()
+    ]
 
 
 def note(tx: Transaction, company: str, crm: str, ids: Ids, now: datetime) -> None:
@@ -128,7 +134,10 @@ def note(tx: Transaction, company: str, crm: str, ids: Ids, now: datetime) -> No
     rows = [(name, one) for name in PEOPLE for one in people]
     rows += [("meetings", one) for one in sorted(ids.get("meetings", ()))]
     frame = pl.DataFrame(rows, schema=_NOTED, orient="row").select(
-        pl.lit(company).alias("company"), pl.lit(crm).alias("crm"), pl.all(), pl.lit(now, UTC).alias("forgotten_at")
+        pl.lit(company).alias("company"),
+        pl.lit(crm).alias("crm"),
+        pl.all(),
+        pl.lit(now, UTC).alias("forgotten_at"),
     )
     bulk.upsert(tx.connection, table("forgotten"), frame, Merge(()))
 
@@ -195,7 +204,10 @@ def _linked(frames: Mapping[str, pl.DataFrame], people: set[str]) -> set[str]:
 def _mentions(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
     """Whether a text holds a word, in any case (SQLite folds only ASCII itself, hence as written too)."""
     return or_(
-        *(column.contains(form, autoescape=True) for form in {word, word.lower(), word.upper(), word.title()}),
+        *(
+            column.contains(form, autoescape=True)
+            for form in {word, word.lower(), word.upper(), word.title()}
+        ),
         func.lower(column).contains(word.lower(), autoescape=True),
     )
 

@@ -21,7 +21,16 @@ from pipeline.reader import Reader
 from pipeline.tables import table
 
 _SALESFORCE_SHORT, _SALESFORCE_LONG = 15, 18  # characters of an id; a person may copy the short form
-_COLUMNS: Final = ("crm", "table", "external_id", "email", "first_name", "last_name", "merged_into", "converted")
+_COLUMNS: Final = (
+    "crm",
+    "table",
+    "external_id",
+    "email",
+    "first_name",
+    "last_name",
+    "merged_into",
+    "converted",
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,9 @@ def _closure(people: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
     """The chosen records and everything that is joined to them, step by step."""
     while not chosen.is_empty():
         found = people.join(_keys(people, chosen), on=["crm", "table", "external_id"], how="semi")
-        found = pl.concat([chosen, found, _same_address(people, chosen)]).unique(["crm", "table", "external_id"])
+        found = pl.concat([chosen, found, _same_address(people, chosen)]).unique(
+            ["crm", "table", "external_id"]
+        )
         if found.height == chosen.height:
             break
         chosen = found
@@ -85,8 +96,12 @@ def _keys(people: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
     """(crm, table, external_id) of the records that the chosen ones point at, or that point at them."""
     mine = chosen.select("crm", "table", target="external_id")
     contacts = mine.filter(pl.col("table") == "contacts").drop("table")
-    merged_here = people.join(mine, left_on=["crm", "table", "merged_into"], right_on=["crm", "table", "target"], how="semi")
-    converted_here = people.join(contacts, left_on=["crm", "converted"], right_on=["crm", "target"], how="semi")
+    merged_here = people.join(
+        mine, left_on=["crm", "table", "merged_into"], right_on=["crm", "table", "target"], how="semi"
+    )
+    converted_here = people.join(
+        contacts, left_on=["crm", "converted"], right_on=["crm", "target"], how="semi"
+    )
     named = [
         merged_here.select("crm", "table", "external_id"),
         converted_here.select("crm", "table", "external_id"),

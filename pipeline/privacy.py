@@ -83,7 +83,9 @@ class Privacy:
             return frame
         if self.mode == "none":
             gone = {column: pl.lit(None, pl.String) for column in columns}
-            return frame.with_columns(**gone, **({"custom": pl.lit("{}")} if "custom" in frame.columns else {}))
+            return frame.with_columns(
+                **gone, **({"custom": pl.lit("{}")} if "custom" in frame.columns else {})
+            )
         done = [self._digests(frame[column], _kind(column), again=again) for column in columns]
         if "custom" in frame.columns:
             done.append(self._mapped(frame["custom"], lambda text: self._custom(text, again=again)))
@@ -172,7 +174,9 @@ class Privacy:
             return orjson.dumps({"text": self._text(text)}).decode()
         if not isinstance(values, dict):
             return orjson.dumps({"text": self._text(text)}).decode()
-        return orjson.dumps({name: self._value(value, again=again) for name, value in values.items()}).decode()
+        return orjson.dumps(
+            {name: self._value(value, again=again) for name, value in values.items()}
+        ).decode()
 
     def _value(self, value: Any, *, again: bool) -> Any:
         text = value if isinstance(value, str) else orjson.dumps(value).decode()

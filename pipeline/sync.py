@@ -233,9 +233,7 @@ class _Pass:
     def _settle_privacy(self, tx: Transaction, info: SourceInfo, *, fresh: bool) -> bool:
         """Bring the stored people into the configured mode; whether rows were rewritten."""
         name, source, now = self.company.name, self.source.name, self.clock()
-        rewritten, again = settle(
-            tx, name, source, self.source.streams(), self.privacy, now, fresh=fresh
-        )
+        rewritten, again = settle(tx, name, source, self.source.streams(), self.privacy, now, fresh=fresh)
         if again:
             log.warning("people are kept differently now and read again", company=name, streams=again)
             tx.forget_cursors(name, source, again)

@@ -80,7 +80,9 @@ def rewrite(tx: Transaction, company: str, crm: str, privacy: Privacy, now: date
         rows = tx.columns(name, company, crm, ["external_id", *columns, "custom"])
         for part in rows.iter_slices(_AT_ONCE):
             after = privacy.frame(name, part, again=True)
-            differs = pl.any_horizontal(pl.col(column).ne_missing(part[column]) for column in (*columns, "custom"))
+            differs = pl.any_horizontal(
+                pl.col(column).ne_missing(part[column]) for column in (*columns, "custom")
+            )
             tx.update(name, company, crm, after.filter(differs), now)
     findings = table("findings")
     tx.connection.execute(
@@ -95,7 +97,9 @@ def _quarantine(tx: Transaction, company: str, crm: str, privacy: Privacy) -> No
     """Raw texts; rows without an id are told apart by them, so their keys are made anew."""
     quarantine = table("quarantine")
     whose = {"company": company, "crm": crm}
-    held = bulk.read(tx.connection, quarantine, QUARANTINE, whose).filter(pl.col("table").is_in(list(PERSONAL)))
+    held = bulk.read(tx.connection, quarantine, QUARANTINE, whose).filter(
+        pl.col("table").is_in(list(PERSONAL))
+    )
     tx.connection.execute(
         delete(quarantine).where(
             quarantine.c.company == company, quarantine.c.crm == crm, quarantine.c.table.in_(list(PERSONAL))
@@ -109,6 +113,12 @@ def _quarantine(tx: Transaction, company: str, crm: str, privacy: Privacy) -> No
     bulk.upsert(
         tx.connection,
         quarantine,
-        stamped.select(pl.lit(company).alias("company"), pl.lit(crm).alias("crm"), *rows.columns, "first_seen", "last_seen"),
+        stamped.select(
+            pl.lit(company).alias("company"),
+            pl.lit(crm).alias("crm"),
+            *rows.columns,
+            "first_seen",
+            "last_seen",
+        ),
         _HELD,
     )

@@ -27,7 +27,6 @@ from scheduler.invocation import (
 )
 from scheduler.secrets import mask
 
-
 _PRIVACY = {
     "full": "names, e-mails and phones of contacts and leads are kept as the CRM has them",
     "hashed": "names, e-mails and phones of contacts and leads are kept as keyed digests",

@@ -37,9 +37,12 @@ class Plan:
 def command(
     company: Annotated[str | None, typer.Option("--company", help="Whose data.", metavar="NAME")] = None,
     person: Annotated[
-        str | None, typer.Option("--person", help="E-mail address, or CRM id of a contact or lead.", metavar="WHO")
+        str | None,
+        typer.Option("--person", help="E-mail address, or CRM id of a contact or lead.", metavar="WHO"),
     ] = None,
-    everything: Annotated[bool, typer.Option("--everything", help="All that is stored of the company.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="All that is stored of the company.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -53,7 +56,9 @@ def command(
     if (person is None) == (not everything):
         raise ConfigurationError("name one: --person WHO, or --everything; nothing was removed")
     if person is not None and not person.strip():
-        raise ConfigurationError("--person is empty; give an e-mail address, or the CRM id of a contact or lead")
+        raise ConfigurationError(
+            "--person is empty; give an e-mail address, or the CRM id of a contact or lead"
+        )
     app = App.load(config)
     if missing := database.missing_file(app.store_url):
         raise ConfigurationError(f"there is no store at {missing}; nothing was removed, correct store.url")
@@ -70,7 +75,9 @@ def command(
         trouble = scrub_or_say(app.store, _touched(everything=everything))
     _tell(run, company, plan, removed, outside, trouble)
     if trouble:
-        raise BoardlineError(f"the rows are removed, but the store's files may still hold their bytes: {trouble}")
+        raise BoardlineError(
+            f"the rows are removed, but the store's files may still hold their bytes: {trouble}"
+        )
 
 
 def _plan(app: App, reader: Reader, company: str, person: str | None) -> Plan:
@@ -78,7 +85,9 @@ def _plan(app: App, reader: Reader, company: str, person: str | None) -> Plan:
     if person is None:
         rows = forget.count(reader, forget.company_steps(company))
         if not rows:
-            raise ConfigurationError(f"{app.store.place} holds nothing of a company {company!r}{_known(app, reader)}")
+            raise ConfigurationError(
+                f"{app.store.place} holds nothing of a company {company!r}{_known(app, reader)}"
+            )
         return Plan(f"everything of {company}", rows, tuple(_company_notes(app, company)))
     found = find_person(reader, company, person, _privacy(app, company, person))
     if not found.records:
@@ -91,7 +100,10 @@ def _plan(app: App, reader: Reader, company: str, person: str | None) -> Plan:
         for name, number in forget.count(reader, forget.person_steps(company, crm, ids, found.words)).items():
             rows[name] = rows.get(name, 0) + number
     told = ", ".join(
-        f"{crm} {name} {one}" for crm, tables in found.ids.items() for name, ids in tables.items() for one in ids
+        f"{crm} {name} {one}"
+        for crm, tables in found.ids.items()
+        for name, ids in tables.items()
+        for one in ids
     )
     left = forget.mentions(reader, company, found.words)
     notes = [f"{number} rows of {name} mention the person in their own texts and stay; correct them in the CRM, "
@@ -110,13 +122,16 @@ def _nobody(app: App, reader: Reader, company: str, person: str) -> str:
 
 
 def _known(app: App, reader: Reader) -> str:
-    names = sorted({one for one in _companies(reader)} | set(app.config.companies))
+    names = sorted(set(_companies(reader)) | set(app.config.companies))
     return f"; known are {', '.join(names)}" if names else ""
 
 
 def _companies(reader: Reader) -> list[str]:
     sources = METADATA.tables["sources"]
-    return [str(one) for one in reader.connection.execute(sources.select().with_only_columns(sources.c.company)).scalars()]
+    return [
+        str(one)
+        for one in reader.connection.execute(sources.select().with_only_columns(sources.c.company)).scalars()
+    ]
 
 
 def _crms(reader: Reader, company: str) -> list[str]:
@@ -185,7 +200,9 @@ def _outside(app: App, company: str) -> list[str]:
     lines = []
     for record in app.store.deliveries(company):
         if record.location:
-            lines.append(f"the report of {record.month} handed over to {record.destination}: {record.location}")
+            lines.append(
+                f"the report of {record.month} handed over to {record.destination}: {record.location}"
+            )
     for name, settings in app.config.destinations.items():
         if settings.get("type") == "file" and settings.get("path"):
             lines.append(f"files of destination {name}: {Path(str(settings['path']))}")
@@ -199,7 +216,12 @@ def _outside(app: App, company: str) -> list[str]:
 
 
 def _tell(
-    run: Invocation, company: str, plan: Plan, removed: dict[str, int], outside: list[str], trouble: str | None
+    run: Invocation,
+    company: str,
+    plan: Plan,
+    removed: dict[str, int],
+    outside: list[str],
+    trouble: str | None,
 ) -> None:
     document: dict[str, Any] = {
         "company": company,

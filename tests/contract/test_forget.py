@@ -32,12 +32,20 @@ OTHERS = {"external_id": "c9", "first_name": "Bob", "last_name": "Roe", "email":
           "account_id": "a1", "created_at": "2026-01-02"}  # fmt: skip
 
 
-def source(name: str = "fake", extra: Sequence[dict[str, Any]] = (), lead_of: str | None = None) -> FakeSource:
+def source(
+    name: str = "fake", extra: Sequence[dict[str, Any]] = (), lead_of: str | None = None
+) -> FakeSource:
     """Jane is contact c1, its duplicate c2 and lead l1; c3 was merged into c1. The same ids in every company."""
     people = [
         {"external_id": "c1", **CONTACT, "custom": '{"note":"ask Jane Doe"}'},
         {"external_id": "c2", **CONTACT, "email": "Jane@acme.example"},
-        {"external_id": "c3", **CONTACT, "email": "old@acme.example", "merged_into": "c1", "deleted_at": "2026-02-01"},
+        {
+            "external_id": "c3",
+            **CONTACT,
+            "email": "old@acme.example",
+            "merged_into": "c1",
+            "deleted_at": "2026-02-01",
+        },
         OTHERS,
         *extra,
     ]
@@ -54,7 +62,11 @@ def source(name: str = "fake", extra: Sequence[dict[str, Any]] = (), lead_of: st
         ACCOUNTS: [page(accounts=frame("accounts", [{"external_id": "a1", "name": "Acme"}]))],
         CONTACTS: [page(contacts=frame("contacts", people))],
         LEADS: [page(leads=frame("leads", leads))],
-        DEALS: [page(deals=frame("deals", [{"external_id": "d1", "account_id": "a1", "created_at": "2026-01-01"}]))],
+        DEALS: [
+            page(
+                deals=frame("deals", [{"external_id": "d1", "account_id": "a1", "created_at": "2026-01-01"}])
+            )
+        ],
         MEETINGS: [page(meetings=frame("meetings", meetings))],
     }
     return FakeSource(script, name=name)
@@ -69,7 +81,9 @@ def rows_of(store: Store, owner: str, skip: Sequence[str] = ("runs",)) -> dict[s
     """Every row of a company in every table that has one."""
     with store.reading() as reader:
         return {
-            one.name: sorted(repr(tuple(row)) for row in reader.connection.execute(one.select().where(one.c.company == owner)))
+            one.name: sorted(
+                repr(tuple(row)) for row in reader.connection.execute(one.select().where(one.c.company == owner))
+            )
             for one in METADATA.sorted_tables
             if "company" in one.c and one.name not in skip
         }  # fmt: skip
@@ -167,7 +181,9 @@ def test_a_lead_that_was_forgotten_takes_along_the_contact_it_becomes(store: Sto
 def test_a_rejected_cell_of_a_forgotten_person_does_not_come_back(store: Store) -> None:
     sync(store)
     remove(store, "c1")
-    cells = pl.DataFrame({"table": "contacts", "external_id": "c1", "field": "last_activity_at", "raw": "Jane", "reason": "x"})
+    cells = pl.DataFrame(
+        {"table": "contacts", "external_id": "c1", "field": "last_activity_at", "raw": "Jane", "reason": "x"}
+    )
     again = source()
     script = {**again.script, CONTACTS: [replace(again.script[CONTACTS][0], rejects=cells)]}
     sync(store, one=FakeSource(script), full=True)
@@ -238,7 +254,8 @@ def _some(column: Any, owner: str) -> Any:
 
 def test_the_bytes_are_gone_from_an_sqlite_file(tmp_path: Path) -> None:
     crowd = [
-        {"external_id": f"x{n}", "first_name": "Max", "last_name": f"No{n}", "email": f"x{n}@acme.example"} for n in range(500)
+        {"external_id": f"x{n}", "first_name": "Max", "last_name": f"No{n}", "email": f"x{n}@acme.example"}
+        for n in range(500)
     ]
     with Store.open(f"sqlite:///{tmp_path / 'boardline.db'}") as store:
         sync(store, one=source(extra=crowd))

@@ -23,7 +23,7 @@ from tests.rows import NOW, frame
 LEADS, MEETINGS = Stream("leads", ("leads",)), Stream("meetings", ("meetings",))
 KEYS = {"one": "a-secret-of-the-client-1", "two": "a-secret-of-the-client-2"}
 READABLE = ("Jane", "Doe", "jane@", "+49 555", "blue eyes", "Lunch")
-PEOPLE = [
+PEOPLE: list[dict[str, Any]] = [
     {"external_id": "c1", "first_name": "Jane", "last_name": "Doe", "email": "jane@acme.example", "phone": "+49 555 1",
      "role": "champion", "created_at": "2026-01-01", "modified_at": "2026-01-01", "custom": '{"note":"blue eyes"}'},
     {"external_id": "c2", "first_name": "JANE", "last_name": "Doe", "email": " Jane@Acme.example", "phone": "TBD",
@@ -50,18 +50,22 @@ def source(**options: Any) -> FakeSource:
     )
     script: dict[Stream, list[Page]] = {
         ACCOUNTS: [page(accounts=frame("accounts", [{"external_id": "a1", "name": "Acme"}]))],
-        CONTACTS: [replace(page(contacts=frame("contacts", PEOPLE)), rejects=rejects.filter(pl.col("table") != "deals"))],
+        CONTACTS: [replace(page(contacts=frame("contacts", PEOPLE)),
+                           rejects=rejects.filter(pl.col("table") != "deals"))],
         LEADS: [page(leads=frame("leads", [{"external_id": "l1", "last_name": "Doe", "email": "jane@acme.example",
                                             "company": "Acme", "converted_contact_id": "c1"}]))],
         DEALS: [replace(page(deals=frame("deals", [{"external_id": "d1", "created_at": "2026-01-01"}])),
                         rejects=rejects.filter(pl.col("table") == "deals"))],
-        MEETINGS: [page(meetings=frame("meetings", [{"external_id": "m1", "contact_id": "c1", "subject": "Lunch with Jane"}]))],
+        MEETINGS: [page(meetings=frame("meetings", [{"external_id": "m1", "contact_id": "c1",
+                                                      "subject": "Lunch with Jane"}]))],
     }  # fmt: skip
     shown = replace(
         CAPABILITIES,
         fields={
             **CAPABILITIES.fields,
-            "contacts": {name: FieldState("mapped", name) for name in ("email", "phone", "last_name", "first_name")},
+            "contacts": {
+                name: FieldState("mapped", name) for name in ("email", "phone", "last_name", "first_name")
+            },
         },
     )
     return FakeSource(script, **{"shown": shown, **options})
