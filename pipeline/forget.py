@@ -1,8 +1,8 @@
 """Removes a person, or a whole company of the portfolio, from the store; and keeps the person from coming back.
 
 A person is a set of records: contacts and leads of every CRM of the company that are one by conversion, by merging, or
-by e-mail address. Their rows, findings and quarantined cells are deleted; meetings stay, without contact, subject and
-custom fields. The ids are noted in ``forgotten``, and later pages are loaded without them.
+by e-mail address. Their rows, findings and quarantined cells are deleted; meetings stay, without their contact, subject
+and custom fields. The ids are noted in ``forgotten``, and later pages are loaded without them.
 """
 
 from __future__ import annotations
@@ -10,40 +10,35 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import polars as pl
-from sqlalchemy import ColumnElement, and_, delete, false, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select
 from sqlalchemy import update as sql_update
 
 from connectors.schema import UTC
 from connectors.source import Page
 from pipeline import bulk
 from pipeline.bulk import Merge
+from pipeline.mentions import like, naming
 from pipeline.reader import Reader, batched
 from pipeline.tables import METADATA, table
 from pipeline.transaction import Transaction
 
 PEOPLE: Final = ("contacts", "leads")
 _AT_ONCE: Final = 500
-_BLANK: Final = {"contact_id": None, "subject": None, "custom": "{}"}
+_BLANK: Final[Mapping[str, str | None]] = {"subject": None, "custom": "{}"}
 _NOTED: Final = pl.Schema({"table": pl.String, "external_id": pl.String})
-# Texts that are the CRM's own about other things than people: looked through, never changed.
-_FREE: Final[Mapping[str, tuple[str, ...]]] = {
-    "accounts": ("name", "custom"),
-    "deals": ("name", "next_step", "loss_reason", "custom"),
-    "line_items": ("product", "custom"),
-}
 Ids = Mapping[str, Collection[str]]  # table -> ids, in one CRM
 
 
 @dataclass(frozen=True)
 class Step:
-    """Rows of one table that are deleted, or lose their reference to a person."""
+    """Rows of one table that are deleted, or (``values``) have these columns set."""
 
     table: str
     where: ColumnElement[bool]
-    action: Literal["delete", "blank"] = "delete"
+    values: Mapping[str, Any] | None = None
 
 
 def count(reader: Reader, steps: Iterable[Step]) -> dict[str, int]:
@@ -60,8 +55,11 @@ def run(tx: Transaction, steps: Iterable[Step], now: datetime) -> dict[str, int]
     found: dict[str, int] = {}
     for step in steps:
         target = table(step.table)
-        blank = sql_update(target).where(step.where).values(**_BLANK, recorded_at=now)
-        done = tx.connection.execute(delete(target).where(step.where) if step.action == "delete" else blank)
+        if step.values is None:
+            done = tx.connection.execute(delete(target).where(step.where))
+        else:
+            changed = sql_update(target).where(step.where).values(**step.values, recorded_at=now)
+            done = tx.connection.execute(changed)
         found[step.table] = found.get(step.table, 0) + done.rowcount
     return {name: number for name, number in found.items() if number}
 
@@ -72,14 +70,14 @@ def run(tx: Transaction, steps: Iterable[Step], now: datetime) -> dict[str, int]
 def company_steps(company: str) -> list[Step]:
     """Everything of a company, in every table; what refers to a row goes before it."""
     owned = [name for name in reversed(METADATA.sorted_tables) if "company" in name.c]
-    return [Step(one.name, one.c.company == company) for one in owned]
+    return [Step(str(one.name), one.c.company == company) for one in owned]
 
 
 # -- a person
 
 
-def person_steps(company: str, crm: str, ids: Ids, words: Sequence[str] = ()) -> list[Step]:
-    """All that the store holds of the records ``ids`` (contacts, leads) of one CRM, and what mentions ``words``."""
+def person_steps(reader: Reader, company: str, crm: str, ids: Ids, words: Sequence[str] = ()) -> list[Step]:
+    """All that the store holds of the records ``ids`` (contacts, leads) of one CRM, and what names the ``words``."""
 
     def mine(name: str) -> ColumnElement[bool]:
         return and_(table(name).c.company == company, table(name).c.crm == crm)
@@ -89,43 +87,48 @@ def person_steps(company: str, crm: str, ids: Ids, words: Sequence[str] = ()) ->
         for name in PEOPLE
         for chunk in batched(ids.get(name, ()), _AT_ONCE)
     ]
-    meetings, findings, quarantine = table("meetings"), table("findings"), table("quarantine")
-    met: list[ColumnElement[bool]] = [meetings.c.contact_id.in_(list(ids.get("contacts", ())))]
-    met += [_mentions(meetings.c.subject, word) | _mentions(meetings.c.custom, word) for word in words]
-    steps.append(Step("meetings", and_(mine("meetings"), or_(*met)), "blank"))
+    findings, quarantine, meetings = table("findings"), table("quarantine"), table("meetings")
+    contacts = list(ids.get("contacts", ()))
+    values = {
+        **_BLANK,
+        "contact_id": case((meetings.c.contact_id.in_(contacts), None), else_=meetings.c.contact_id),
+    }
+    steps += [
+        Step("meetings", and_(mine("meetings"), meetings.c.external_id.in_(chunk)), values)
+        for chunk in batched(meetings_of(reader, company, crm, contacts, words), _AT_ONCE)
+    ]
     for name in PEOPLE:
         chosen = list(ids.get(name, ()))
-        about = and_(
-            findings.c.object == name,
-            or_(
-                findings.c.external_id.in_(chosen),
-                findings.c.other_id.in_(chosen),
-                *(_mentions(findings.c.message, word) for word in words),
-            ),
-        )
-        steps.append(Step("findings", and_(mine("findings"), about)))
+        told = [like(findings.c.message, word) for word in words]  # what is still true is found again
+        about = or_(findings.c.external_id.in_(chosen), findings.c.other_id.in_(chosen), *told)
+        steps.append(Step("findings", and_(mine("findings"), findings.c.object == name, about)))
         held = and_(quarantine.c.table == name, quarantine.c.external_id.in_(chosen))
         steps.append(Step("quarantine", and_(mine("quarantine"), held)))
-    told = [
-        _mentions(quarantine.c.raw, word)
-        for word in (*words, *ids.get("contacts", ()), *ids.get("leads", ()))
+    people = {one for name in PEOPLE for one in ids.get(name, ())}
+    keys = ("table", "external_id", "field", "digest")
+    where = and_(mine("quarantine"), quarantine.c.table.in_([*PEOPLE, "meetings"]))
+    rest = naming(reader, "quarantine", ["raw"], keys, where, [*words, *sorted(people)])
+    steps += [
+        Step(
+            "quarantine",
+            and_(mine("quarantine"), *(quarantine.c[k] == v for k, v in zip(keys, row, strict=True))),
+        )
+        for row in rest
+        if not (row[0] in PEOPLE and row[1] in ids.get(row[0], ()))
     ]
-    people = quarantine.c.table.in_([*PEOPLE, "meetings"])
-    known = or_(*(quarantine.c.external_id.in_(list(ids.get(name, ()))) for name in PEOPLE))
-    steps.append(Step("quarantine", and_(mine("quarantine"), people, or_(false(), *told), ~known)))
     return steps
 
 
-def meetings_of(reader: Reader, steps: Iterable[Step]) -> list[str]:
-    """The ids of the meetings that the steps blank."""
+def meetings_of(
+    reader: Reader, company: str, crm: str, contacts: Collection[str], words: Sequence[str]
+) -> list[str]:
+    """The meetings with these contacts, and those whose texts name the words."""
     meetings = table("meetings")
-    where = [step.where for step in steps if step.action == "blank"]
-    if not where:
-        return []
-    return [
-        str(one)
-        for one in reader.connection.execute(select(meetings.c.external_id).where(or_(*where))).scalars()
-    ]
+    mine = and_(meetings.c.company == company, meetings.c.crm == crm)
+    query = select(meetings.c.external_id).where(mine, meetings.c.contact_id.in_(list(contacts)))
+    found = {str(one) for one in reader.connection.execute(query).scalars()}
+    told = naming(reader, "meetings", ["subject", "custom"], ["external_id"], mine, words)
+    return sorted(found | {str(one) for (one,) in told})
 
 
 def note(tx: Transaction, company: str, crm: str, ids: Ids, now: datetime) -> None:
@@ -146,8 +149,9 @@ def forget(
     tx: Transaction, company: str, crm: str, ids: Ids, words: Sequence[str], now: datetime
 ) -> dict[str, int]:
     """Remove records of one CRM and note them; returns table -> rows touched."""
-    steps = person_steps(company, crm, ids, words)
-    note(tx, company, crm, {**ids, "meetings": meetings_of(tx, steps)}, now)
+    steps = person_steps(tx, company, crm, ids, words)
+    met = meetings_of(tx, company, crm, ids.get("contacts", ()), words)
+    note(tx, company, crm, {**ids, "meetings": met}, now)
     return run(tx, steps, now)
 
 
@@ -180,12 +184,15 @@ def without_forgotten(tx: Transaction, company: str, crm: str, page: Page, now: 
         if name in frames:
             frames[name] = frames[name].filter(~pl.col("external_id").is_in(list(people)))
     if "meetings" in frames:
-        met = pl.col("external_id").is_in(list(meetings)) | pl.col("contact_id").is_in(list(people))
-        met = met.fill_null(value=False)
+        theirs = pl.col("contact_id").is_in(list(people)).fill_null(value=False)
+        met = theirs | pl.col("external_id").is_in(list(meetings))
         note(tx, company, crm, {"meetings": frames["meetings"].filter(met)["external_id"].to_list()}, now)
         frames["meetings"] = frames["meetings"].with_columns(
-            pl.when(~met).then(column).otherwise(pl.lit(blank, pl.String)).alias(column)
-            for column, blank in _BLANK.items()
+            pl.when(~theirs).then("contact_id").alias("contact_id"),
+            *(
+                pl.when(~met).then(column).otherwise(pl.lit(blank, pl.String)).alias(column)
+                for column, blank in _BLANK.items()
+            ),
         )
     back = pl.col("table").is_in(list(PEOPLE)) & pl.col("external_id").is_in(list(people))
     return replace(page, frames=frames, rejects=page.rejects.filter(~back.fill_null(value=False)))
@@ -199,26 +206,3 @@ def _linked(frames: Mapping[str, pl.DataFrame], people: set[str]) -> set[str]:
     known = list(people)
     pairs = frames["leads"].filter((lead.is_in(known) | contact.is_in(known)).fill_null(value=False))
     return people | set(pairs["external_id"]) | set(pairs["converted_contact_id"].drop_nulls())
-
-
-def _mentions(column: ColumnElement[Any], word: str) -> ColumnElement[bool]:
-    """Whether a text holds a word, in any case (SQLite folds only ASCII itself, hence as written too)."""
-    return or_(
-        *(
-            column.contains(form, autoescape=True)
-            for form in {word, word.lower(), word.upper(), word.title()}
-        ),
-        func.lower(column).contains(word.lower(), autoescape=True),
-    )
-
-
-def mentions(reader: Reader, company: str, words: Sequence[str]) -> dict[str, int]:
-    """Table -> rows of deals, accounts and line items whose texts mention a person; these stay, as the CRM's own."""
-    found: dict[str, int] = {}
-    for name, columns in _FREE.items():
-        target = table(name)
-        told = [_mentions(target.c[column], word) for column in columns for word in words]
-        if told:
-            query = select(func.count()).select_from(target).where(target.c.company == company, or_(*told))
-            found[name] = int(reader.connection.execute(query).scalar_one())
-    return {name: number for name, number in found.items() if number}

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from connectors.errors import BoardlineError, ConfigurationError
-from pipeline import database, forget
+from pipeline import database, forget, mentions
 from pipeline.erase import scrub_or_say
 from pipeline.person import Person, find_person
 from pipeline.privacy import Privacy
@@ -97,7 +97,9 @@ def _plan(app: App, reader: Reader, company: str, person: str | None) -> Plan:
         raise ConfigurationError(_nobody(app, reader, company, person))
     rows = {}
     for crm, ids in found.ids.items():
-        for name, number in forget.count(reader, forget.person_steps(company, crm, ids, found.words)).items():
+        for name, number in forget.count(
+            reader, forget.person_steps(reader, company, crm, ids, found.words)
+        ).items():
             rows[name] = rows.get(name, 0) + number
     told = ", ".join(
         f"{crm} {name} {one}"
@@ -105,7 +107,7 @@ def _plan(app: App, reader: Reader, company: str, person: str | None) -> Plan:
         for name, ids in tables.items()
         for one in ids
     )
-    left = forget.mentions(reader, company, found.words)
+    left = mentions.elsewhere(reader, company, found.words)
     notes = [f"{number} rows of {name} mention the person in their own texts and stay; correct them in the CRM, "
              "and the next sync brings the correction" for name, number in left.items()]  # fmt: skip
     return Plan(f"one person of {company} ({told})", rows, tuple(notes), found)

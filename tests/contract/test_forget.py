@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from connectors.schema import REJECTS
 from connectors.source import Page, Stream
 from pipeline import forget
 from pipeline.erase import scrub
@@ -138,7 +139,9 @@ def test_the_plan_counts_what_is_then_removed(store: Store) -> None:
     sync(store)
     found = person(store, "c1")
     with store.reading() as reader:
-        planned = forget.count(reader, forget.person_steps("acme", "fake", found.ids["fake"], found.words))
+        planned = forget.count(
+            reader, forget.person_steps(reader, "acme", "fake", found.ids["fake"], found.words)
+        )
     assert remove(store, "c1") == planned
     assert planned["contacts"] == 3
     assert planned["meetings"] == 2
@@ -157,7 +160,44 @@ def test_nothing_tells_of_a_forgotten_person_and_all_else_is_as_it_was(store: St
     met = store.frame("acme", "meetings")
     assert met["external_id"].to_list() == ["m1", "m2", "m3"]  # a meeting counts, whoever was there
     assert met["subject"].to_list() == [None, None, "Bob"]
-    assert met["contact_id"].to_list() == [None, None, "c9"]
+    assert met["contact_id"].to_list() == [None, "c9", "c9"]
+
+
+def test_words_within_other_words_are_somebody_else(store: Store) -> None:
+    others = [
+        {"external_id": "n1", "first_name": "Jane", "last_name": "Doerr", "email": "mary.jane@acme.example"},
+        {
+            "external_id": "n2",
+            "first_name": "Mary Jane",
+            "last_name": "Doerr",
+            "email": "mary.jane@acme.example",
+        },
+    ]
+    one = source(extra=others)
+    said = [
+        "Jane Doerr",
+        "maryjane@acme.example",
+        "mary.jane@acme.example",
+        "(jane doe)",
+        "to JANE@ACME.EXAMPLE!",
+    ]
+    subjects = [{"external_id": f"s{n}", "contact_id": "n1", "subject": text} for n, text in enumerate(said)]
+    raws = [
+        '{"id": "c12"}',
+        '{"id": "c1"}',
+        '{"email": "mary.jane@acme.example"}',
+        '{"email": "jane@acme.example"}',
+    ]
+    rejects = pl.DataFrame(
+        [("contacts", None, "external_id", raw, "x") for raw in raws], schema=REJECTS, orient="row"
+    )
+    script = {**one.script, MEETINGS: [replace(page(meetings=frame("meetings", subjects)), rejects=rejects)]}
+    sync(store, one=FakeSource(script))
+    remove(store, "jane@acme.example")
+    assert store.frame("acme", "meetings")["subject"].to_list() == [*said[:3], None, None]
+    assert store.frame("acme", "meetings")["contact_id"].to_list() == ["n1"] * 5
+    assert sorted(store.quarantine("acme")["raw"]) == sorted([raws[0], raws[2]])
+    assert {"n1", "n2"} <= set(store.frame("acme", "contacts")["external_id"])
 
 
 def test_a_forgotten_person_does_not_come_back(store: Store) -> None:
