@@ -152,9 +152,9 @@ def restatements(
     if not mine:
         return ()
     now: dict[tuple[str, str, str, str], KpiValue] = {}
-    for value in _values(facts):
-        cut, segment = next(iter(value.segment.items()), ("", ""))
-        now[value.month, value.id, cut, segment] = value
+    for computed in _values(facts):
+        cut, segment = next(iter(computed.segment.items()), ("", ""))
+        now[computed.month, computed.id, cut, segment] = computed
     found = [
         _restated(one, row, value, facts, links)
         for one in sorted(mine, key=lambda one: one.month, reverse=True)

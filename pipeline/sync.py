@@ -29,10 +29,13 @@ from connectors.source import Capabilities, Cursor, Page, Source, Stream
 from pipeline import mapping
 from pipeline.company import Company
 from pipeline.database import StoreError
-from pipeline.load import LoadCounts, load
+from pipeline.erase import scrub_or_say
+from pipeline.load import LoadCounts, load, renew_findings
 from pipeline.normalise import normalise_page
+from pipeline.privacy import PERSONAL, Privacy
 from pipeline.records import CursorState, RunStatus, SourceInfo
-from pipeline.store import Store
+from pipeline.store import Store, Transaction
+from pipeline.withhold import settle
 
 log = structlog.get_logger(__name__)
 
@@ -139,8 +142,8 @@ def sync_company(
     ``pipeline.mapping``). Failures of the CRM are in the summary; raised are ``ConfigurationError`` for an unknown
     stream and ``StoreError`` when the store fails.
     """
-    streams = _chosen(source, only)
-    job = _Pass(store, source, company, clock, on_progress or (lambda *_: None), _asked(stop))
+    streams, privacy = _chosen(source, only), Privacy.of(company)
+    job = _Pass(store, source, company, privacy, clock, on_progress or (lambda *_: None), _asked(stop))
     store.renew()
     store.again("noting what was interrupted", job.close_interrupted)
     try:
@@ -195,6 +198,7 @@ class _Pass:
     store: Store
     source: Source
     company: Company
+    privacy: Privacy
     clock: Callable[[], datetime]
     on_progress: OnProgress
     stopped: Callable[[], bool]
@@ -212,23 +216,44 @@ class _Pass:
     def begin(self, capabilities: Capabilities) -> SourceInfo:
         """Note what the CRM shows. What a new mapping calls for happens in the same transaction."""
         name, source, now = self.company.name, self.source.name, self.clock()
+        shown = self.privacy.shown(capabilities)
         with self.store.transaction() as tx:
-            remapping = mapping.plan(tx.source_info(name, source), capabilities, self.company)
-            for note in remapping.notes:
-                log.warning("the mapping changed", company=name, change=note)
-            for table, columns in remapping.emptied.items():
-                tx.empty(name=table, company=name, source=source, columns=columns, now=now)
-                tx.mark_computed(name, source, None)
-            if remapping.reread:
-                again = [s.name for s in self.source.streams() if remapping.reread & set(s.tables)]
-                tx.forget_cursors(name, source, again)
-                tx.mark_complete(name, source, None)
-            marks = mapping.marks(capabilities, self.company)
-            tx.save_source(name, source, capabilities, marks, now)
-            before = tx.coverage(name, source)
-            known = mapping.coverage(source, capabilities, before, remapping.restarted)
+            before = tx.source_info(name, source)
+            remapping = mapping.plan(before, shown, self.company)
+            self._remap(tx, remapping)
+            tx.save_source(name, source, shown, mapping.marks(shown, self.company), now)
+            known = mapping.coverage(source, shown, tx.coverage(name, source), remapping.restarted)
             tx.save_coverage(name, source, known, now)
-            return cast(SourceInfo, tx.source_info(name, source))
+            info = cast(SourceInfo, tx.source_info(name, source))
+            rewritten = self._settle_privacy(tx, info, fresh=before is None)
+        if rewritten:
+            scrub_or_say(self.store, (*PERSONAL, "findings", "quarantine"))
+        return info
+
+    def _remap(self, tx: Transaction, remapping: mapping.Remapping) -> None:
+        """Empty what is no longer read, and have read again what is read differently now."""
+        name, source, now = self.company.name, self.source.name, self.clock()
+        for note in remapping.notes:
+            log.warning("the mapping changed", company=name, change=note)
+        for table, columns in remapping.emptied.items():
+            tx.empty(table, name, source, columns, now)
+            tx.mark_computed(name, source, None)
+        if remapping.reread:
+            again = [s.name for s in self.source.streams() if remapping.reread & set(s.tables)]
+            tx.forget_cursors(name, source, again)
+            tx.mark_complete(name, source, None)
+
+    def _settle_privacy(self, tx: Transaction, info: SourceInfo, *, fresh: bool) -> bool:
+        """Bring the stored people into the configured mode; whether rows were rewritten."""
+        name, source, now = self.company.name, self.source.name, self.clock()
+        rewritten, again = settle(tx, name, source, self.source.streams(), self.privacy, now, fresh=fresh)
+        if again:
+            log.warning("people are kept differently now and read again", company=name, streams=again)
+            tx.forget_cursors(name, source, again)
+            tx.mark_complete(name, source, None)
+        if rewritten:
+            renew_findings(tx, self.company, info, tuple(PERSONAL), now)
+        return rewritten
 
     def refused(self, error: BoardlineError) -> StreamRun:
         """Note that the CRM could not be asked at all."""
@@ -276,7 +301,7 @@ class _Pass:
         total: int | None = None
         with _pages(self.source.read(stream, reading.cursor, since)) as pages:
             for page in pages:
-                clean = normalise_page(page, info.home_currency)
+                clean = self.privacy.protect(normalise_page(page, info.home_currency))
                 counts = self._load(stream, info, clean, part=reading.part)
                 reading.counts, reading.cursor = reading.counts + counts, page.cursor
                 total = page.total if page.total is not None else total

@@ -143,6 +143,15 @@ class Transaction(Reader):
         rows = owned(coverage, company, source, updated_at=now)
         bulk.upsert(self.connection, table("history_coverage"), rows, _COVERAGE)
 
+    def note_privacy(self, company: str, source: str, mark: str) -> None:
+        """Note how the people in the store are kept (see ``pipeline.privacy``)."""
+        sources = table("sources")
+        self.connection.execute(
+            sql_update(sources)
+            .where(sources.c.company == company, sources.c.crm == source)
+            .values(privacy=mark)
+        )
+
     # -- findings and quarantine
 
     def save_findings(
@@ -177,7 +186,7 @@ class Transaction(Reader):
 
         ``delivered``: table -> ids in this page. Returns how many values the page had rejected.
         """
-        rows = _quarantine_rows(rejects)
+        rows = quarantine_rows(rejects)
         for name, ids in delivered.items():
             self._release(company, source, name, ids, rows.filter(pl.col("table") == name))
         stamped = rows.with_columns(pl.lit(now, UTC).alias("first_seen"), pl.lit(now, UTC).alias("last_seen"))
@@ -264,7 +273,8 @@ class Transaction(Reader):
     ) -> DeliveryRecord:
         """Note, before posting, that a summary is about to be posted; an earlier note with this key stands.
 
-        ``snapshot``: the digest of the numbers in it. Raises ``ConfigurationError`` where the same version was begun under another key.
+        ``snapshot``: the digest of the numbers in it. Raises ``ConfigurationError`` where the same version was begun
+        under another key.
         """
         earlier = self.delivery(key)
         if earlier is not None:
@@ -339,7 +349,7 @@ def _json(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def _quarantine_rows(rejects: pl.DataFrame) -> pl.DataFrame:
+def quarantine_rows(rejects: pl.DataFrame) -> pl.DataFrame:
     """Rejects as rows of the quarantine, one per cell; records without an id are told apart by their text."""
     rows = rejects.select(list(REJECTS)).select(
         pl.col("table"),
