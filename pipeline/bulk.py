@@ -65,7 +65,7 @@ def _copied_straight(connection: Connection, table: Table, frame: pl.DataFrame) 
     cursor = _raw(connection).cursor()
     cursor.execute("SAVEPOINT straight")
     try:
-        _copy_in(cursor, f"{table.name} ({_list(frame.columns)})", frame)
+        copy_in(cursor, f"{table.name} ({_list(frame.columns)})", frame)
     except psycopg.errors.UniqueViolation:
         cursor.execute("ROLLBACK TO SAVEPOINT straight")
         return False
@@ -81,7 +81,7 @@ def _merged(
     columns, order = _list(frame.columns), ", ".join(f"s.{_name(key)}" for key in keys)
     cursor = _raw(connection).cursor()
     cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE {table.name}) ON COMMIT DELETE ROWS")
-    _copy_in(cursor, f"{stage} ({columns})", frame)
+    copy_in(cursor, f"{stage} ({columns})", frame)
     same_key = " AND ".join(f"t.{_name(key)} = s.{_name(key)}" for key in keys)
     due = _due(merge, "t", "s", "IS DISTINCT FROM")
     cursor.execute(  # the LIMIT keeps the planner, who knows nothing of our rows, to the primary key
@@ -110,7 +110,7 @@ def update(connection: Connection, table: Table, frame: pl.DataFrame, keys: Sequ
     cursor.execute(
         f"CREATE TEMP TABLE {stage} ON COMMIT DROP AS SELECT {_list(frame.columns)} FROM {table.name} WITH NO DATA"  # noqa: S608
     )
-    _copy_in(cursor, f"{stage} ({_list(frame.columns)})", frame)
+    copy_in(cursor, f"{stage} ({_list(frame.columns)})", frame)
     assignments = ", ".join(f"{_name(column)} = s.{_name(column)}" for column in targets)
     condition = " AND ".join(f"t.{_name(key)} = s.{_name(key)}" for key in keys)
     cursor.execute(f"UPDATE {table.name} t SET {assignments} FROM {stage} s WHERE {condition}")  # noqa: S608
@@ -141,9 +141,9 @@ def read(connection: Connection, table: Table, schema: pl.Schema, equal: Mapping
         finally:
             cursor.close()
         raw = pl.DataFrame(
-            rows, schema={name: _carrier(dtype) for name, dtype in schema.items()}, orient="row"
+            rows, schema={name: carrier(dtype) for name, dtype in schema.items()}, orient="row"
         )
-        return raw.select(_restored(name, dtype, "1") for name, dtype in schema.items())
+        return raw.select(restored(name, dtype, "1") for name, dtype in schema.items())
     selected = ", ".join(
         f"{_name(name)} AT TIME ZONE 'UTC'" if isinstance(dtype, pl.Datetime) else _name(name)
         for name, dtype in schema.items()
@@ -157,9 +157,9 @@ def read(connection: Connection, table: Table, schema: pl.Schema, equal: Mapping
     if not buffer.tell():
         return pl.DataFrame(schema=schema)
     buffer.seek(0)
-    carriers = {name: pl.String if dtype == pl.Boolean else _carrier(dtype) for name, dtype in schema.items()}
+    carriers = {name: pl.String if dtype == pl.Boolean else carrier(dtype) for name, dtype in schema.items()}
     raw = pl.read_csv(buffer, has_header=False, schema=carriers)
-    return raw.select(_restored(name, dtype, "t") for name, dtype in schema.items())
+    return raw.select(restored(name, dtype, "t") for name, dtype in schema.items())
 
 
 def _raw(connection: Connection) -> Any:
@@ -208,7 +208,8 @@ def _due(merge: Merge, here: str, new: str, differs: str) -> str:
     return f"({changed}) AND ({old} IS NULL OR {fresh} IS NULL OR {fresh} >= {old})"
 
 
-def _copy_in(cursor: Any, target: str, frame: pl.DataFrame) -> None:
+def copy_in(cursor: Any, target: str, frame: pl.DataFrame) -> None:
+    """The rows of a frame into ``target`` (a table and its columns) on PostgreSQL, by COPY."""
     with cursor.copy(f"COPY {target} FROM STDIN (FORMAT csv)") as stream:
         for part in frame.iter_slices(_AT_ONCE):
             stream.write(part.write_csv(include_header=False).encode())
@@ -233,14 +234,15 @@ def for_sqlite(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(plain(name, dtype) for name, dtype in frame.schema.items())
 
 
-def _carrier(dtype: pl.DataType) -> pl.DataType:
+def carrier(dtype: pl.DataType) -> pl.DataType:
     """What a driver's value is held in before it becomes ``dtype``."""
     if dtype == pl.Boolean:
         return pl.Int64()
     return pl.String() if dtype.is_temporal() or dtype.is_decimal() else dtype
 
 
-def _restored(name: str, dtype: pl.DataType, true: str) -> pl.Expr:
+def restored(name: str, dtype: pl.DataType, true: str) -> pl.Expr:
+    """A column back from what held it; ``true`` is how the database writes that."""
     column = pl.col(name)
     if isinstance(dtype, pl.Datetime):
         return column.str.to_datetime(_READ_INSTANT, time_unit="us").dt.replace_time_zone("UTC")

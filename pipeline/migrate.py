@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import Connection, inspect, text
 
 from connectors.errors import ConfigurationError
-from pipeline import views
+from pipeline import dictionary, views
 
 HEAD: Final = "0002"  # the newest revision this program knows; a test compares it with the files
 FOLDER: Final = Path(__file__).parent / "migrations"
@@ -50,12 +50,29 @@ def check(connection: Connection, place: str) -> bool:
     return False
 
 
-def upgrade(connection: Connection, place: str) -> None:
-    """Bring the schema to ``HEAD`` inside the connection's transaction."""
+def require(connection: Connection, place: str) -> str:
+    """The revision of a store that this program knows, older ones included.
+
+    Raises ``ConfigurationError`` for a newer one, a foreign database, and where there is no store.
+    """
+    check(connection, place)
+    found = revision(connection)
+    if found is None:
+        raise ConfigurationError(f"{place}: there is no store in it yet; run `boardline sync --once` first")
+    return found
+
+
+def upgrade(connection: Connection, place: str, to: str = HEAD) -> tuple[str | None, str]:
+    """Bring the schema to ``HEAD`` inside the connection's transaction; returns from which to which.
+
+    ``to``: an older revision, for the copy of a store that is at it. There is no way back: an older program refuses
+    the store, and the way back is the backup made before.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    before = revision(connection)
     if check(connection, place):
-        return
+        return before, HEAD
     from alembic import command
     from alembic.config import Config
 
@@ -63,8 +80,11 @@ def upgrade(connection: Connection, place: str) -> None:
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
     views.drop(connection)
-    command.upgrade(config, "head")
-    views.create(connection)
+    command.upgrade(config, to)
+    if to == HEAD:
+        views.create(connection)
+        dictionary.comment(connection)
+    return before, to
 
 
 @cache

