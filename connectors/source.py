@@ -134,3 +134,12 @@ class SourceType(Protocol):
         Raises ``ConfigurationError`` naming the setting that is wrong.
         """
         ...
+
+    def parse(
+        self, table: str, column: str, raw: pl.Series, currency: pl.Series, timezone: str
+    ) -> pl.Series | None:
+        """Texts as the CRM wrote them for one canonical column, typed as a page would have them; null: unreadable.
+
+        ``currency``: an ISO code for each (of amounts). None: only the CRM itself can tell how they are meant.
+        """
+        ...

@@ -37,9 +37,7 @@ _SAME: Final = 1e-9  # relative: below it two computations of a ratio are one
 _SHOWN: Final = 10  # records of one restatement
 
 VALUES: Final = pl.Schema(
-    dict.fromkeys(
-        ("kpi", "cut", "segment", "period", "value", "numerator", "denominator", "unit"), pl.String
-    )
+    dict.fromkeys(("kpi", "cut", "segment", "period", "value", "numerator", "denominator", "unit"), pl.String)
     | {"n": pl.Int64}
     | dict.fromkeys(("status", "target", "reasons", "definition"), pl.String)
 )
@@ -154,9 +152,9 @@ def restatements(
     if not mine:
         return ()
     now: dict[tuple[str, str, str, str], KpiValue] = {}
-    for value in _values(facts):
-        cut, segment = next(iter(value.segment.items()), ("", ""))
-        now[value.month, value.id, cut, segment] = value
+    for computed in _values(facts):
+        cut, segment = next(iter(computed.segment.items()), ("", ""))
+        now[computed.month, computed.id, cut, segment] = computed
     found = [
         _restated(one, row, value, facts, links)
         for one in sorted(mine, key=lambda one: one.month, reverse=True)
@@ -171,7 +169,9 @@ def restatements(
 def _equal(before: str | None, after: float | None) -> bool:
     if before is None or after is None:
         return before is None and after is None
-    return abs(Decimal(before) - Decimal(repr(after))) <= Decimal(_SAME) * max(abs(Decimal(before)), Decimal(1))
+    return abs(Decimal(before) - Decimal(repr(after))) <= Decimal(_SAME) * max(
+        abs(Decimal(before)), Decimal(1)
+    )
 
 
 def _restated(
@@ -201,12 +201,12 @@ def _restated(
     )
 
 
-def _changed(
-    before: pl.DataFrame, after: pl.DataFrame, links: Mapping[str, str]
-) -> Sequence[RecordChange]:
+def _changed(before: pl.DataFrame, after: pl.DataFrame, links: Mapping[str, str]) -> Sequence[RecordChange]:
     """Records whose contribution is another one now, the largest difference first; null: not among them."""
     key = ["object", "external_id"]
-    then = before.group_by(key).agg(was=pl.col("contribution").cast(pl.Float64).sum(), there=pl.lit(value=True))
+    then = before.group_by(key).agg(
+        was=pl.col("contribution").cast(pl.Float64).sum(), there=pl.lit(value=True)
+    )
     now = (
         after.with_columns(pl.col(name).fill_null("") for name in key)
         .group_by(key)

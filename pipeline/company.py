@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 DealType = Literal["new", "expansion", "renewal", "contraction", "churn"]
 
@@ -88,6 +96,25 @@ class Inputs(Settings):
     nps: Path | None = None
 
 
+class PrivacySettings(Settings):
+    """How much the store keeps of people: their names, e-mails and phones (see docs/privacy.md).
+
+    ``full``: as the CRM has them. ``hashed``: keyed digests, by which equal values still match; needs ``key``, a
+    secret of 16 characters or more that is never stored. ``none``: nothing.
+    """
+
+    contacts: Literal["full", "hashed", "none"] = "full"
+    key: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _hashing_needs_a_key(self) -> PrivacySettings:
+        if self.contacts == "hashed" and (self.key is None or not self.key.get_secret_value().strip()):
+            raise ValueError(
+                "contacts: hashed needs a key; add key: ${NAME}, and keep that secret for as long as the store"
+            )
+        return self
+
+
 class SizeBand(Settings):
     """A size segment by number of employees: from ``employees_from`` up to the next band."""
 
@@ -115,6 +142,7 @@ class Company(Settings):
     }
     arr: ArrSettings = ArrSettings()
     inputs: Inputs = Inputs()
+    privacy: PrivacySettings = PrivacySettings()
     new_business_pipeline: str | None = None  # None: the one pipeline, or the CRM's default
     qualified_stage: str | None = None  # None: the second open stage of the new-business pipeline
     required_deal_fields: tuple[str, ...] = (

@@ -18,6 +18,7 @@ from connectors.source import Page, Stream
 from pipeline import comparison, mapping
 from pipeline.asof import LOGS
 from pipeline.company import Company
+from pipeline.forget import without_forgotten
 from pipeline.merges import REFERENCES, follow, merge_children, redirects
 from pipeline.records import SourceInfo
 from pipeline.rule import judge, rules
@@ -58,6 +59,7 @@ def load(
 
     ``part``: the pages are only a part of a stream that was never read whole, so no place to go on from is kept.
     """
+    page = without_forgotten(tx, company.name, info.source, page, now)
     where = _Place(tx, company.name, info, now)
     changed = deleted = 0
     for name, frame in page.frames.items():

@@ -42,8 +42,13 @@ class SourceInfo:
 
     def measurable(self, table: str, column: str) -> bool:
         """Whether a column can be judged: false where the CRM hides it or the company has no field for it."""
-        state = self.fields.get(table, {}).get(column)
+        state = self.state(table, column)
         return state is None or state.state == "mapped"
+
+    def state(self, table: str, column: str) -> FieldState | None:
+        """What the CRM, or our own configuration, shows of a column; ``custom`` stands for ``custom.NAME``."""
+        states = self.fields.get(table, {})
+        return states.get(column) or (states.get("custom") if column.startswith("custom.") else None)
 
     def link(self, table: str, external_id: str) -> str | None:
         """The record's address in the CRM, where the CRM has one."""

@@ -44,6 +44,7 @@ class Rule:
 
     ``object``: the table whose records it judges. ``tables``: all it reads. ``remedy``: what a person should do.
     ``needs``: (table, column) pairs without which it cannot judge; where the CRM hides one, it finds nothing.
+    ``needs_one_of``: sets of such pairs, one of which must be there as a whole.
     """
 
     id: str
@@ -54,10 +55,22 @@ class Rule:
     tables: tuple[str, ...]
     find: Callable[[Frames, Company, datetime], pl.DataFrame] = field(repr=False)
     needs: tuple[tuple[str, str], ...] = ()
+    needs_one_of: tuple[tuple[tuple[str, str], ...], ...] = ()
 
     def measurable(self, info: SourceInfo | None) -> bool:
-        """Whether this CRM shows what the rule needs."""
-        return info is None or all(info.measurable(table, column) for table, column in self.needs)
+        """Whether this CRM, and our own configuration, show what the rule needs."""
+        if info is None:
+            return True
+        ways = self.needs_one_of or ((),)
+        return any(all(info.measurable(*cell) for cell in (*self.needs, *way)) for way in ways)
+
+    def withheld(self, info: SourceInfo | None) -> str | None:
+        """How to make it measurable, where it is not and the CRM or our configuration says how."""
+        if info is None or self.measurable(info):
+            return None
+        cells = [*self.needs, *(cell for way in self.needs_one_of for cell in way)]
+        states = [state for cell in cells if (state := info.state(*cell)) is not None]
+        return next((state.remedy for state in states if state.state != "mapped" and state.remedy), None)
 
 
 def rules() -> dict[str, Rule]:

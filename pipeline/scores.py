@@ -176,11 +176,8 @@ def cleanliness_over(
     found = dict(standing.group_by("rule").agg(pl.col("external_id").n_unique()).iter_rows())
     duplicates = found.get("duplicate_accounts", 0) + found.get("duplicate_contacts", 0)
     outdated = found.get("outdated_contacts", 0)
-    no_activity = (
-        None
-        if rules()["outdated_contacts"].measurable(info)
-        else "the last activity of contacts cannot be seen"
-    )
+    no_pairs = _unseen("duplicate_contacts", "the e-mails and phones of contacts", info)
+    no_activity = _unseen("outdated_contacts", "the last activity of contacts", info, why=False)
     seen = [rule.RULE.measurable(info) for rule in _STAGE_RULES]
     no_stage = None if all(seen) else "the stage or close date of deals cannot be seen"
     wrong = [rule.FAULTY for rule, visible in zip(_STAGE_RULES, seen, strict=True) if visible]
@@ -195,7 +192,7 @@ def cleanliness_over(
         stages, deals = counts.get(moment, (0, 0))
         scored[moment] = _score(
             _part("completeness", "Empty required fields", 35, empty, whole.required, whole.reason),
-            _part("duplicates", "Duplicate accounts and contacts", 25, duplicates, records),
+            _part("duplicates", "Duplicate accounts and contacts", 25, duplicates, records, no_pairs),
             _part("stages", "Open deals with a stage fault or overdue", 20, stages, deals, no_stage),
             _part("contacts", "Outdated contacts", 20, outdated, contacts, no_activity),
         )
@@ -262,6 +259,15 @@ def _field_score(counts: Mapping[str, int], name: str, measurable: bool) -> Fiel
         return FieldScore("deals", name, 0, 0, None, measurable=False)
     have, want = counts.get(f"cell {name}", 0), counts.get("len", 0)
     return FieldScore("deals", name, have, want, _ratio(have, want), measurable=True)
+
+
+def _unseen(rule: str, what: str, info: SourceInfo | None, *, why: bool = True) -> str | None:
+    """Why a part of the score has no base: a rule cannot see what it needs."""
+    chosen = rules()[rule]
+    if chosen.measurable(info):
+        return None
+    remedy = chosen.withheld(info) if why else None
+    return f"{what} cannot be seen" + (f" ({remedy})" if remedy else "")
 
 
 def _score(*parts: Part) -> Cleanliness:

@@ -29,10 +29,13 @@ from connectors.source import Capabilities, Cursor, Page, Source, Stream
 from pipeline import mapping
 from pipeline.company import Company
 from pipeline.database import StoreError
-from pipeline.load import LoadCounts, load
+from pipeline.erase import scrub_or_say
+from pipeline.load import LoadCounts, load, renew_findings
 from pipeline.normalise import normalise_page
-from pipeline.records import RunStatus, SourceInfo
-from pipeline.store import Store
+from pipeline.privacy import PERSONAL, Privacy
+from pipeline.records import CursorState, RunStatus, SourceInfo
+from pipeline.store import Store, Transaction
+from pipeline.withhold import settle
 
 log = structlog.get_logger(__name__)
 
@@ -139,12 +142,13 @@ def sync_company(
     ``pipeline.mapping``). Failures of the CRM are in the summary; raised are ``ConfigurationError`` for an unknown
     stream and ``StoreError`` when the store fails.
     """
-    streams = _chosen(source, only)
-    job = _Pass(store, source, company, clock, on_progress or (lambda *_: None), _asked(stop))
-    with store.transaction() as tx:
-        tx.close_interrupted_runs(company.name, clock())
+    streams, privacy = _chosen(source, only), Privacy.of(company)
+    job = _Pass(store, source, company, privacy, clock, on_progress or (lambda *_: None), _asked(stop))
+    store.renew()
+    store.again("noting what was interrupted", job.close_interrupted)
     try:
-        info = job.begin(source.capabilities())
+        shown = source.capabilities()
+        info = store.again("noting what the CRM shows", lambda: job.begin(shown))
     except StoreError:
         raise
     except BoardlineError as error:
@@ -156,8 +160,7 @@ def sync_company(
         else:
             runs.append(job.stream(stream, info, full=full, since=since))
     if only is None and all(run.status in ("ok", "skipped") and not run.part for run in runs):
-        with store.transaction() as tx:
-            tx.mark_complete(company.name, source.name, clock())
+        store.again("noting that everything was read", job.mark_complete)
     return SyncSummary(company.name, source.name, tuple(runs))
 
 
@@ -195,30 +198,62 @@ class _Pass:
     store: Store
     source: Source
     company: Company
+    privacy: Privacy
     clock: Callable[[], datetime]
     on_progress: OnProgress
     stopped: Callable[[], bool]
 
+    def close_interrupted(self) -> None:
+        """Runs of a process that was killed are not running any more."""
+        with self.store.transaction() as tx:
+            tx.close_interrupted_runs(self.company.name, self.clock())
+
+    def mark_complete(self) -> None:
+        """Note that every stream was read to its end."""
+        with self.store.transaction() as tx:
+            tx.mark_complete(self.company.name, self.source.name, self.clock())
+
     def begin(self, capabilities: Capabilities) -> SourceInfo:
         """Note what the CRM shows. What a new mapping calls for happens in the same transaction."""
         name, source, now = self.company.name, self.source.name, self.clock()
+        shown = self.privacy.shown(capabilities)
         with self.store.transaction() as tx:
-            remapping = mapping.plan(tx.source_info(name, source), capabilities, self.company)
-            for note in remapping.notes:
-                log.warning("the mapping changed", company=name, change=note)
-            for table, columns in remapping.emptied.items():
-                tx.empty(name=table, company=name, source=source, columns=columns, now=now)
-                tx.mark_computed(name, source, None)
-            if remapping.reread:
-                again = [s.name for s in self.source.streams() if remapping.reread & set(s.tables)]
-                tx.forget_cursors(name, source, again)
-                tx.mark_complete(name, source, None)
-            marks = mapping.marks(capabilities, self.company)
-            tx.save_source(name, source, capabilities, marks, now)
-            before = tx.coverage(name, source)
-            known = mapping.coverage(source, capabilities, before, remapping.restarted)
+            before = tx.source_info(name, source)
+            remapping = mapping.plan(before, shown, self.company)
+            self._remap(tx, remapping)
+            tx.save_source(name, source, shown, mapping.marks(shown, self.company), now)
+            known = mapping.coverage(source, shown, tx.coverage(name, source), remapping.restarted)
             tx.save_coverage(name, source, known, now)
-            return cast(SourceInfo, tx.source_info(name, source))
+            info = cast(SourceInfo, tx.source_info(name, source))
+            rewritten = self._settle_privacy(tx, info, fresh=before is None)
+        if rewritten:
+            scrub_or_say(self.store, (*PERSONAL, "findings", "quarantine"))
+        return info
+
+    def _remap(self, tx: Transaction, remapping: mapping.Remapping) -> None:
+        """Empty what is no longer read, and have read again what is read differently now."""
+        name, source, now = self.company.name, self.source.name, self.clock()
+        for note in remapping.notes:
+            log.warning("the mapping changed", company=name, change=note)
+        for table, columns in remapping.emptied.items():
+            tx.empty(table, name, source, columns, now)
+            tx.mark_computed(name, source, None)
+        if remapping.reread:
+            again = [s.name for s in self.source.streams() if remapping.reread & set(s.tables)]
+            tx.forget_cursors(name, source, again)
+            tx.mark_complete(name, source, None)
+
+    def _settle_privacy(self, tx: Transaction, info: SourceInfo, *, fresh: bool) -> bool:
+        """Bring the stored people into the configured mode; whether rows were rewritten."""
+        name, source, now = self.company.name, self.source.name, self.clock()
+        rewritten, again = settle(tx, name, source, self.source.streams(), self.privacy, now, fresh=fresh)
+        if again:
+            log.warning("people are kept differently now and read again", company=name, streams=again)
+            tx.forget_cursors(name, source, again)
+            tx.mark_complete(name, source, None)
+        if rewritten:
+            renew_findings(tx, self.company, info, tuple(PERSONAL), now)
+        return rewritten
 
     def refused(self, error: BoardlineError) -> StreamRun:
         """Note that the CRM could not be asked at all."""
@@ -259,16 +294,15 @@ class _Pass:
     def _pages(
         self, stream: Stream, info: SourceInfo, reading: _Reading, *, full: bool, since: datetime | None
     ) -> RunStatus:
-        kept = None if full else self.store.cursors(self.company.name).get(stream.name)
+        kept = None if full else self.store.again("reading the cursors", self._cursors).get(stream.name)
         reading.cursor = None if kept is None else kept.cursor
         # A part of a stream that was never read: its end is not the stream's, so the next pass still reads it all.
         reading.part = since is not None and kept is None
         total: int | None = None
         with _pages(self.source.read(stream, reading.cursor, since)) as pages:
             for page in pages:
-                clean = normalise_page(page, info.home_currency)
-                with self.store.transaction() as tx:
-                    counts = load(tx, self.company, info, stream, clean, self.clock(), part=reading.part)
+                clean = self.privacy.protect(normalise_page(page, info.home_currency))
+                counts = self._load(stream, info, clean, part=reading.part)
                 reading.counts, reading.cursor = reading.counts + counts, page.cursor
                 total = page.total if page.total is not None else total
                 self.on_progress(stream.name, reading.counts.rows, total)
@@ -278,9 +312,34 @@ class _Pass:
                     return "stopped"
         raise SourceError(f"{stream.name}: the CRM's answer ended before its last page; sync again to go on")
 
+    def _cursors(self) -> Mapping[str, CursorState]:
+        return self.store.cursors(self.company.name)
+
+    def _load(self, stream: Stream, info: SourceInfo, page: Page, *, part: bool) -> LoadCounts:
+        """One page, in as many tries as it takes."""
+        tries: list[LoadCounts] = []
+
+        def once() -> None:
+            with self.store.transaction() as tx:
+                tries.append(load(tx, self.company, info, stream, page, self.clock(), part=part))
+
+        self.store.again(f"a page of {stream.name}", once)
+        return max(
+            tries, key=lambda counts: counts.changed
+        )  # the last finds no change where the one before got through
+
     def _start(self, stream: str) -> int:
-        with self.store.transaction() as tx:
-            return tx.start_run(self.company.name, self.source.name, stream, self.clock())
+        """A run's number. A try that got through unheard left a run that goes no further; it is closed."""
+
+        def once() -> int:
+            with self.store.transaction() as tx:
+                if tried:
+                    tx.close_interrupted_runs(self.company.name, self.clock())
+                tried.append(True)
+                return tx.start_run(self.company.name, self.source.name, stream, self.clock())
+
+        tried: list[bool] = []
+        return self.store.again("noting the start of a stream", once)
 
     def _finish(self, number: int, run: StreamRun) -> None:
         counts: Mapping[str, int] = {
@@ -292,16 +351,20 @@ class _Pass:
         }
         cause, _, remedy = str(run.error).rpartition("; ") if run.error else ("", "", "")
         error = (cause or remedy) or None
-        with self.store.transaction() as tx:
-            tx.finish_run(
-                number,
-                run.status,
-                self.clock(),
-                **counts,
-                seconds=run.seconds,
-                error=error,
-                remedy=remedy if cause else None,
-            )
+
+        def once() -> None:
+            with self.store.transaction() as tx:
+                tx.finish_run(
+                    number,
+                    run.status,
+                    self.clock(),
+                    **counts,
+                    seconds=run.seconds,
+                    error=error,
+                    remedy=remedy if cause else None,
+                )
+
+        self.store.again("noting the end of a stream", once)
 
 
 @dataclass

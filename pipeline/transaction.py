@@ -52,13 +52,11 @@ class Transaction(Reader):
             newest="modified_at" if "modified_at" in columns else None,
         )
         rows = frame.select(list(TABLES[name])).rename(RENAMED.get(name, {}))
-        return bulk.upsert(
-            self.connection, table(name), _owned(rows, company, source, recorded_at=now), merge
-        )
+        return bulk.upsert(self.connection, table(name), owned(rows, company, source, recorded_at=now), merge)
 
     def append_changes(self, log: str, company: str, source: str, frame: pl.DataFrame, now: datetime) -> int:
         """Add rows to a log; what is there already stays as it is. Returns how many were added."""
-        rows = _owned(frame, company, source, recorded_at=now)
+        rows = owned(frame, company, source, recorded_at=now)
         return bulk.upsert(self.connection, table(log), rows, Merge(()))
 
     def empty(self, name: str, company: str, source: str, columns: Iterable[str], now: datetime) -> None:
@@ -81,7 +79,7 @@ class Transaction(Reader):
 
     def update(self, name: str, company: str, source: str, frame: pl.DataFrame, now: datetime) -> int:
         """Set the non-key columns of ``frame`` on stored canonical rows; returns how many there were."""
-        rows = _owned(frame, company, source, recorded_at=now)
+        rows = owned(frame, company, source, recorded_at=now)
         return bulk.update(self.connection, table(name), rows, ("company", "crm", *KEYS[name]))
 
     # -- source and cursors
@@ -102,7 +100,7 @@ class Transaction(Reader):
             "notes": _json(list(capabilities.notes)),
             "fingerprint": fingerprint,
         }
-        frame = _owned(pl.DataFrame([row]), company, source, refreshed_at=now)
+        frame = owned(pl.DataFrame([row]), company, source, refreshed_at=now)
         bulk.upsert(self.connection, table("sources"), frame, _SOURCE)
 
     def mark_complete(self, company: str, source: str, at: datetime | None) -> None:
@@ -128,7 +126,7 @@ class Transaction(Reader):
     ) -> None:
         """Keep the place to go on from."""
         row = {"stream": stream, "cursor": _json(dict(cursor)), "complete": complete}
-        frame = _owned(pl.DataFrame([row]), company, source, updated_at=now)
+        frame = owned(pl.DataFrame([row]), company, source, updated_at=now)
         bulk.upsert(self.connection, table("cursors"), frame, _CURSOR)
 
     def forget_cursors(self, company: str, source: str, streams: Iterable[str]) -> None:
@@ -142,8 +140,17 @@ class Transaction(Reader):
 
     def save_coverage(self, company: str, source: str, coverage: pl.DataFrame, now: datetime) -> None:
         """Keep from when on the past of fields can be told (schema ``COVERAGE``)."""
-        rows = _owned(coverage, company, source, updated_at=now)
+        rows = owned(coverage, company, source, updated_at=now)
         bulk.upsert(self.connection, table("history_coverage"), rows, _COVERAGE)
+
+    def note_privacy(self, company: str, source: str, mark: str) -> None:
+        """Note how the people in the store are kept (see ``pipeline.privacy``)."""
+        sources = table("sources")
+        self.connection.execute(
+            sql_update(sources)
+            .where(sources.c.company == company, sources.c.crm == source)
+            .values(privacy=mark)
+        )
 
     # -- findings and quarantine
 
@@ -163,9 +170,9 @@ class Transaction(Reader):
         judged = pl.col("rule").is_in(list(rules))
         key = ["rule", "object", "external_id", "other_id"]
         gone = self.findings(company, source=source).filter(judged).join(found, on=key, how="anti")
-        resolved = _owned(gone.select(*key, pl.lit(now, UTC).alias("resolved_at")), company, source)
+        resolved = owned(gone.select(*key, pl.lit(now, UTC).alias("resolved_at")), company, source)
         bulk.update(self.connection, findings, resolved, ("company", "crm", *key))
-        bulk.upsert(self.connection, findings, _owned(stamped, company, source), _FINDING)
+        bulk.upsert(self.connection, findings, owned(stamped, company, source), _FINDING)
 
     def save_rejects(
         self,
@@ -179,11 +186,11 @@ class Transaction(Reader):
 
         ``delivered``: table -> ids in this page. Returns how many values the page had rejected.
         """
-        rows = _quarantine_rows(rejects)
+        rows = quarantine_rows(rejects)
         for name, ids in delivered.items():
             self._release(company, source, name, ids, rows.filter(pl.col("table") == name))
         stamped = rows.with_columns(pl.lit(now, UTC).alias("first_seen"), pl.lit(now, UTC).alias("last_seen"))
-        bulk.upsert(self.connection, table("quarantine"), _owned(stamped, company, source), _QUARANTINED)
+        bulk.upsert(self.connection, table("quarantine"), owned(stamped, company, source), _QUARANTINED)
         return rows.height
 
     def _release(self, company: str, source: str, name: str, ids: pl.Series, kept: pl.DataFrame) -> None:
@@ -266,7 +273,8 @@ class Transaction(Reader):
     ) -> DeliveryRecord:
         """Note, before posting, that a summary is about to be posted; an earlier note with this key stands.
 
-        ``snapshot``: the digest of the numbers in it. Raises ``ConfigurationError`` where the same version was begun under another key.
+        ``snapshot``: the digest of the numbers in it. Raises ``ConfigurationError`` where the same version was begun
+        under another key.
         """
         earlier = self.delivery(key)
         if earlier is not None:
@@ -281,7 +289,18 @@ class Transaction(Reader):
                 f"{company}: version {version} of {month} for {destination} was begun before, with another key"
             )
         record = DeliveryRecord(
-            company, month, destination, version, key, "pending", content_hash, None, now, None, None, snapshot
+            company,
+            month,
+            destination,
+            version,
+            key,
+            "pending",
+            content_hash,
+            None,
+            now,
+            None,
+            None,
+            snapshot,
         )
         self.connection.execute(insert(table("deliveries")).values(asdict(record)))
         return record
@@ -299,7 +318,8 @@ class Transaction(Reader):
     ) -> None:
         """Note how a try to post ended; ``posted_at`` is set when it was posted, the last two when given.
 
-        Raises ``ConfigurationError`` where no delivery with that key was begun.
+        What was posted stays posted, whatever another try says. Raises ``ConfigurationError`` where no delivery with
+        that key was begun.
         """
         deliveries = table("deliveries")
         values: dict[str, Any] = {"status": status, "location": location, "error": error}
@@ -308,13 +328,15 @@ class Transaction(Reader):
             values["content_hash"] = content_hash
         if snapshot is not None:
             values["snapshot"] = snapshot
-        done = self.connection.execute(sql_update(deliveries).where(deliveries.c.key == key).values(values))
-        if not done.rowcount:
+        mine = sql_update(deliveries).where(deliveries.c.key == key)
+        if status != "posted":
+            mine = mine.where(deliveries.c.status != "posted")
+        if not self.connection.execute(mine.values(values)).rowcount and self.delivery(key) is None:
             raise ConfigurationError(f"delivery {key}: it was never begun; nothing was noted")
 
 
-def _owned(frame: pl.DataFrame, company: str, source: str, **clocks: datetime) -> pl.DataFrame:
-    """The rows with whose they are in front and our clocks behind."""
+def owned(frame: pl.DataFrame, company: str, source: str, **clocks: datetime) -> pl.DataFrame:
+    """The rows with whose they are in front and our clocks behind: the columns of their table."""
     return frame.select(
         pl.lit(company).alias("company"),
         pl.lit(source).alias("crm"),
@@ -327,7 +349,7 @@ def _json(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def _quarantine_rows(rejects: pl.DataFrame) -> pl.DataFrame:
+def quarantine_rows(rejects: pl.DataFrame) -> pl.DataFrame:
     """Rejects as rows of the quarantine, one per cell; records without an id are told apart by their text."""
     rows = rejects.select(list(REJECTS)).select(
         pl.col("table"),

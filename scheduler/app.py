@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from connectors import registry
 from connectors.destination import Destination
 from connectors.errors import ConfigurationError
 from connectors.source import Source, SourceSettings
 from pipeline import database
+from pipeline.privacy import Privacy
 from pipeline.store import Store
 from scheduler import config as configuration
 from scheduler import secrets
@@ -60,6 +63,18 @@ class App:
                 known = ", ".join(sorted(self.config.companies))
                 raise ConfigurationError(f"there is no company {name!r} in {self.path}; known are {known}")
         return [company for name, company in self.config.companies.items() if not names or name in names]
+
+    def with_key(self, company: CompanyConfig) -> CompanyConfig:
+        """The company with its privacy key resolved. Raises ``ConfigurationError`` for a missing or short secret."""
+        settings = company.privacy
+        if settings.contacts != "hashed" or settings.key is None:
+            return company
+        key = secrets.resolve(settings.key.get_secret_value(), f"companies.{company.name}.privacy.key")
+        secrets.remember(key)
+        resolved = settings.model_copy(update={"key": SecretStr(key)})
+        ready = company.model_copy(update={"privacy": resolved})
+        Privacy.of(ready)  # a key that is none is told here
+        return ready
 
     def open_source(self, company: CompanyConfig) -> Source:
         """A connection to the company's CRM, not used yet. Raises ``ConfigurationError``."""

@@ -22,6 +22,8 @@ COMMANDS: Final = {
     "quality": "Completeness, cleanliness and the fix list.",
     "kpis": "The numbers, for any month, as known at any moment.",
     "report": "Build the board report, write it, post it.",
+    "quarantine": "Values that did not parse: list, explain, retry.",
+    "forget": "Remove a person, or a whole company, from the store.",
     "run": "The daemon: syncs and reports on schedule.",
     "status": "Last and next runs, and deliveries.",
     "db": "The store itself: upgrade, check, backup, restore, export.",

@@ -38,12 +38,13 @@ def sync(
 ) -> SyncSummary:
     """One pass over the company's CRM. Raises ``BoardlineError`` when it could not begin."""
     with exclusive(app.store, company.name, "sync"):
+        keyed = app.with_key(company)
         source = app.open_source(company)
         try:
             summary = sync_company(
                 app.store,
                 source,
-                company,
+                keyed,
                 full=full,
                 since=since,
                 only=only,

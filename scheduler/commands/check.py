@@ -27,6 +27,12 @@ from scheduler.invocation import (
 )
 from scheduler.secrets import mask
 
+_PRIVACY = {
+    "full": "names, e-mails and phones of contacts and leads are kept as the CRM has them",
+    "hashed": "names, e-mails and phones of contacts and leads are kept as keyed digests",
+    "none": "names, e-mails and phones of contacts and leads are not kept; duplicate contacts cannot be found",
+}
+
 
 @dataclass(frozen=True)
 class Line:
@@ -91,6 +97,11 @@ def _company(app: App, company: CompanyConfig) -> Iterator[Line]:
         yield Line(name, "playbook", load_playbook(company.playbook).title)
     except BoardlineError as error:
         yield _failed(name, "playbook", error)
+    try:
+        app.with_key(company)
+        yield Line(name, "privacy", _PRIVACY[company.privacy.contacts])
+    except BoardlineError as error:
+        yield _failed(name, "privacy", error)
     try:
         source = app.open_source(company)
     except BoardlineError as error:

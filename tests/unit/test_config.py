@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from connectors.errors import ConfigurationError
+from pipeline.company import PrivacySettings
 from scheduler import config, secrets
+from scheduler.app import App
 
 GOOD = """\
 store: {url: sqlite:///boardline.db}
@@ -61,6 +63,21 @@ FAULTS = {
         ["line 10", "must begin at employees_from: 0"],
     ),
     "a list": (GOOD, "- a\n", ["does not hold"]),
+    "hashing without a key": (
+        "    report:",
+        "    privacy: {contacts: hashed}\n    report:",
+        ["line 10", "hashed needs a key", "key: ${NAME}"],
+    ),
+    "an unknown privacy mode": (
+        "    report:",
+        "    privacy: {contacts: hash}\n    report:",
+        ["line 10", "'full', 'hashed' or 'none'"],
+    ),
+    "an unknown privacy key": (
+        "    report:",
+        "    privacy: {contact: none}\n    report:",
+        ["line 10", "unknown key 'contact'", "did you mean 'contacts'?"],
+    ),
     "bad schedule": (
         "    report:",
         "    schedule: {sync: sometimes}\n    report:",
@@ -123,6 +140,7 @@ def test_the_example_is_complete_and_valid() -> None:
         config.CrmSettings,
         config.ScheduleSettings,
         config.ReportSettings,
+        PrivacySettings,
     )
     for model in parts:
         for key in model.model_fields:
@@ -159,3 +177,24 @@ def test_a_missing_secret_names_itself_and_its_place(
         secrets.resolve(reference, "companies.acme.crm.auth.client_id")
     assert expected in str(caught.value)
     assert "companies.acme.crm.auth.client_id" in str(caught.value)
+
+
+def test_a_privacy_key_is_resolved_when_it_is_used_and_never_shown(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(
+        GOOD.replace("    report:", '    privacy: {contacts: hashed, key: "${PRIVACY_KEY}"}\n    report:')
+    )
+    app = App.load(file)
+    company = app.companies()[0]
+    with pytest.raises(ConfigurationError, match="privacy.key.*PRIVACY_KEY"):
+        app.with_key(company)
+    monkeypatch.setenv("PRIVACY_KEY", "too-short-key")
+    with pytest.raises(ConfigurationError, match="16 characters") as caught:
+        app.with_key(company)
+    assert "too-short-key" not in str(caught.value)
+    monkeypatch.setenv("PRIVACY_KEY", "long-enough-a-key-0815")
+    keyed = app.with_key(company)
+    assert keyed.privacy.key is not None
+    assert keyed.privacy.key.get_secret_value() == "long-enough-a-key-0815"
+    assert "0815" not in repr(keyed) + str(keyed) + secrets.mask("key long-enough-a-key-0815")

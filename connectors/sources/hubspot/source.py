@@ -7,8 +7,11 @@ from datetime import datetime
 from functools import cached_property
 from typing import Final
 
+import polars as pl
+
 from connectors.errors import ConfigurationError
 from connectors.source import Capabilities, Cursor, Page, Source, SourceSettings, Stream
+from connectors.sources.hubspot import parse
 from connectors.sources.hubspot.directory import Directory
 from connectors.sources.hubspot.mapping import COLUMNS, ENTERED_LEAD, MERGED_IDS, OBJECTS, ObjectMap
 from connectors.sources.hubspot.neighbours import Neighbours
@@ -20,6 +23,7 @@ from connectors.sources.hubspot.rows import Rows
 from connectors.sources.hubspot.session import Session
 from connectors.sources.hubspot.settings import HubSpotSettings, check
 
+_STAMPS: Final = ("created_at", "modified_at")
 _OBJECT_STREAMS: Final = {about.tables[0]: about for about in OBJECTS.values()}
 STREAMS: Final = (
     Stream("owners", ("owners",)),
@@ -93,3 +97,16 @@ class HubSpot:
 
     def open(self, settings: SourceSettings) -> Source:
         return HubSpotSource(check(settings))
+
+    def parse(
+        self, table: str, column: str, raw: pl.Series, currency: pl.Series, timezone: str
+    ) -> pl.Series | None:
+        """See ``SourceType.parse``. A day that depends on the kind of the property is left to HubSpot."""
+        spec = COLUMNS.get(table, {}).get(column)
+        if spec is None:
+            return parse.column(raw, "instant", parse.Reading(timezone, "")) if column in _STAMPS else None
+        reading = parse.Reading(timezone, "")
+        typed = parse.column(raw, spec.kind, reading, currency)
+        if spec.kind == "local_day" and not typed.equals(parse.column(raw, "day", reading)):
+            return None
+        return typed

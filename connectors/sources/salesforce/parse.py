@@ -83,6 +83,21 @@ def parse(
     return Parsed(typed, pl.concat(rejects) if rejects else pl.DataFrame(schema=REJECTS))
 
 
+def parse_column(kind: Kind, raw: pl.Series, currency: pl.Series, timezone: str) -> pl.Series:
+    """One column of texts by its kind; whether a time is a day or an instant shows in how it is written."""
+    cells = pl.DataFrame({"raw": raw, "currency": currency}, schema={"raw": pl.String, "currency": pl.String})
+    context = Context(NO_CURRENCY, timezone, {})
+
+    def read(type_: str) -> pl.Expr:
+        return _typed(kind, Field("raw", type_), pl.col("currency"), context)
+
+    if kind not in ("date", "instant"):
+        return cells.select(read("")).to_series()
+    return cells.select(
+        pl.when(pl.col("raw").str.contains("T", literal=True)).then(read("datetime")).otherwise(read("date"))
+    ).to_series()
+
+
 def conform(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     """``frame`` in the canonical schema of ``table``: missing columns empty, others left out."""
     return frame.select(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+import polars as pl
+
 from connectors.errors import CredentialError, SourceError, StreamUnavailable
 from connectors.source import Capabilities, Cursor, FieldState, Page, Source, SourceSettings, Stream
 from connectors.sources.salesforce import soql
@@ -35,7 +37,7 @@ from connectors.sources.salesforce.mapping import (
     TABLES,
     Table,
 )
-from connectors.sources.salesforce.parse import Context
+from connectors.sources.salesforce.parse import Context, parse_column
 from connectors.sources.salesforce.records import RecordReader, begin, visible_until
 from connectors.sources.salesforce.reference import Stages, quotas_page, rates_page, read_stages, stages_page
 from connectors.sources.salesforce.session import SalesforceSession
@@ -195,6 +197,13 @@ class Salesforce:
     def open(self, settings: SourceSettings) -> Source:
         """Check the settings and build the connection; nothing is sent yet."""
         return SalesforceSource(settings)
+
+    def parse(
+        self, table: str, column: str, raw: pl.Series, currency: pl.Series, timezone: str
+    ) -> pl.Series | None:
+        """See ``SourceType.parse``."""
+        spec = next((each for each in TABLES[table].all_columns() if each.name == column), None)
+        return None if spec is None else parse_column(spec.kind, raw, currency, timezone)
 
 
 SOURCE: Final = Salesforce()

@@ -183,6 +183,7 @@ def upgrade() -> None:
     )
     op.add_column("deliveries", sa.Column("snapshot", sa.Text(), nullable=True))
     op.add_column("sources", sa.Column("computed_for", sa.Text(), nullable=True))
+    op.add_column("sources", sa.Column("privacy", sa.Text(), nullable=True))
     for name in _FROZEN:
         _freeze(name)
 
