@@ -6,8 +6,12 @@ Every number in it is a ``KpiValue`` or a sum handed over by the metrics core. `
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import date, datetime
+
+import orjson
+import polars as pl
 
 from metrics.kpi import KpiValue, Unit
 from pipeline.scores import FieldScore
@@ -166,6 +170,25 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Frozen:
+    """One month's numbers and the records behind them, exactly; frames as in ``metrics.snapshot``."""
+
+    company: str
+    month: str
+    known_at: datetime
+    currency: str
+    playbook: str
+    values: pl.DataFrame = field(repr=False)
+    evidence: pl.DataFrame = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Stands for all numbers and the records behind them, whenever they were computed."""
+        parts = [self.currency, self.playbook, self.values.rows(), self.evidence.rows()]
+        return hashlib.sha256(orjson.dumps(parts)).hexdigest()
+
+
+@dataclass(frozen=True)
 class RecordChange:
     """A record that counts otherwise than when the number was published; null: it was, or is, not among them."""
 
@@ -241,6 +264,7 @@ class BoardReport:
     synced_at: datetime | None = None
     notes: tuple[str, ...] = field(default=())
     restatements: tuple[Restatement, ...] = ()
+    frozen: Frozen | None = None
 
     @property
     def empty(self) -> bool:

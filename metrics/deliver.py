@@ -19,11 +19,13 @@ import orjson
 
 from connectors.destination import Attachment, Destination, Message
 from connectors.errors import BoardlineError, DeliveryConflict
+from metrics import snapshot
 from metrics.board import BoardReport
 from metrics.render import FORMS, numbers, render_forms
 from pipeline.company import Company
 from pipeline.records import DeliveryRecord
 from pipeline.store import Store
+from pipeline.transaction import Transaction
 
 FIRST_VERSION: Final = 1
 Outcome = Literal["posted", "already_posted", "failed", "unknown"]
@@ -95,6 +97,16 @@ class _Forms:
         self.report = report
         self.fingerprint = fingerprint(report)
 
+    @property
+    def snapshot(self) -> str | None:
+        """The digest of the numbers in it; None where there are none to freeze."""
+        return self.report.frozen.digest if self.report.frozen is not None else None
+
+    def keep(self, now: Clock) -> Callable[[Transaction], str] | None:
+        """Saves the numbers in it."""
+        frozen = self.report.frozen
+        return None if frozen is None else lambda tx: snapshot.save(tx, frozen, now())
+
     @cached_property
     def rendered(self) -> dict[str, bytes]:
         return render_forms(self.report)
@@ -129,10 +141,10 @@ def _one(
 ) -> Delivery:
     month, key = forms.report.month, key_of(company.name, forms.report.month, name, version)
     earlier = store.delivery(key)
-    if earlier is None:
-        store.begin_delivery(company.name, month, name, version, key, forms.fingerprint, now())
-    elif earlier.status == "posted":
+    if earlier is not None and earlier.status == "posted":
         return _already(name, earlier, forms.report)
+    # Also on another try: it may be today's numbers that get through, and then it is they that were published.
+    store.begin_delivery(company.name, month, name, version, key, forms.fingerprint, now(), forms.keep(now))
     try:
         receipt = destination.deliver(forms.message(key))
     except DeliveryConflict as conflict:
@@ -140,7 +152,14 @@ def _one(
     except BoardlineError as error:
         store.finish_delivery(key, "failed", now(), error=str(error))
         return Delivery(name, key, "failed", problem=error)
-    store.finish_delivery(key, "posted", now(), location=receipt.location, content_hash=forms.fingerprint)
+    store.finish_delivery(
+        key,
+        "posted",
+        now(),
+        location=receipt.location,
+        content_hash=forms.fingerprint,
+        snapshot=forms.snapshot,
+    )
     return Delivery(name, key, "posted", receipt.location)
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import polars as pl
 
-from metrics import caveats, compute, trust
+from metrics import caveats, compute, snapshot, trust
 from metrics.board import (
     BoardReport,
     Bridge,
@@ -36,7 +36,7 @@ from metrics.render import wording
 from metrics.render.numbers import month_name
 from metrics.render.safe import record_url
 from pipeline.company import Company
-from pipeline.records import SourceInfo
+from pipeline.records import Published, SourceInfo
 from pipeline.store import Store
 
 __all__ = ["BoardReport", "build_report"]
@@ -73,7 +73,8 @@ def build_report(
         facts = Facts.load(reader, company, months, as_of)
         info = reader.source_info(company.name)
         synced_at = reader.last_sync(company.name)
-    return report_of(facts, month, book, info, synced_at)
+        published = reader.published(company.name)
+    return report_of(facts, month, book, info, synced_at, published)
 
 
 def report_of(
@@ -82,8 +83,9 @@ def report_of(
     book: Playbook,
     info: SourceInfo | None = None,
     synced_at: datetime | None = None,
+    published: Sequence[Published] = (),
 ) -> BoardReport:
-    """The board report of the last of the facts' months; pure."""
+    """The board report of the last of the facts' months; pure. ``published``: what boards were told before."""
     report = BoardReport(
         company=facts.company.name,
         playbook=book.title,
@@ -101,6 +103,11 @@ def report_of(
     )
     if not report.empty:
         report = _filled(report, facts, book, info)
+        report = replace(
+            report,
+            restatements=snapshot.restatements(published, facts, info.links if info else {}),
+            frozen=snapshot.freeze(facts, month, Judge(book), book.name),
+        )
     return replace(report, headline=_headline(report, info))
 
 

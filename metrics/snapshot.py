@@ -11,23 +11,21 @@ past month (rulings 35 and 37), so they move by nature.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from importlib.metadata import version
 from typing import Any, Final
 
-import orjson
 import polars as pl
 
 from metrics import compute
-from metrics.board import RecordChange, Restatement
+from metrics.board import Frozen, RecordChange, Restatement
 from metrics.facts import Facts
 from metrics.judge import Judge
 from metrics.kpi import KpiValue
 from metrics.render.safe import record_url
+from pipeline.reader import SNAPSHOT_EVIDENCE, SNAPSHOT_VALUES
 from pipeline.records import Published
 from pipeline.transaction import Transaction
 
@@ -35,35 +33,6 @@ PRINTED_CUTS: Final = {"win_rate": "size"}  # KPI -> how the report also cuts it
 _OF_TODAY: Final = ("field_completeness", "data_cleanliness")
 _SAME: Final = 1e-9  # relative: below it two computations of a ratio are one
 _SHOWN: Final = 10  # records of one restatement
-
-VALUES: Final = pl.Schema(
-    dict.fromkeys(("kpi", "cut", "segment", "period", "value", "numerator", "denominator", "unit"), pl.String)
-    | {"n": pl.Int64}
-    | dict.fromkeys(("status", "target", "reasons", "definition"), pl.String)
-)
-EVIDENCE: Final = pl.Schema(
-    {"kpi": pl.String, "line": pl.Int64}
-    | dict.fromkeys(("object", "external_id", "contribution", "note"), pl.String)
-)
-
-
-@dataclass(frozen=True)
-class Frozen:
-    """One month's numbers, ready to be kept. ``values`` in schema ``VALUES``, ``evidence`` in ``EVIDENCE``."""
-
-    company: str
-    month: str
-    known_at: datetime
-    currency: str
-    playbook: str
-    values: pl.DataFrame
-    evidence: pl.DataFrame
-
-    @property
-    def digest(self) -> str:
-        """Stands for all numbers and the records behind them, whenever they were computed."""
-        parts = [self.currency, self.playbook, self.values.rows(), self.evidence.rows()]
-        return hashlib.sha256(orjson.dumps(parts)).hexdigest()
 
 
 def freeze(facts: Facts, month: str, judge: Judge, playbook: str) -> Frozen:
@@ -87,8 +56,8 @@ def freeze(facts: Facts, month: str, judge: Judge, playbook: str) -> Frozen:
         known_at=facts.known_at,
         currency=facts.currency,
         playbook=playbook,
-        values=pl.DataFrame([_row(value) for value in values], schema=VALUES, orient="row"),
-        evidence=pl.concat([pl.DataFrame(schema=EVIDENCE), *evidence]),
+        values=pl.DataFrame([_row(value) for value in values], schema=SNAPSHOT_VALUES, orient="row"),
+        evidence=pl.concat([pl.DataFrame(schema=SNAPSHOT_EVIDENCE), *evidence]),
     )
 
 

@@ -89,6 +89,7 @@ COMMON: Final[Mapping[str, str]] = {
     "start_date": "First day it is in force | local date",
     "refreshed_at": f"When the CRM was last asked what it shows | {_UTC}",
     "complete_at": f"When a pass last read every stream to its end; null: never under this mapping | {_UTC}",
+    "privacy": "How the stored people are kept: full, none, or hashed:<digest of the key>; null: full",
     "home_currency": "The company's home currency | ISO 4217",
     "links": "Table -> address of a record in the CRM, with {id} for its id | JSON object",
     "customer_name": "Name of the customer",

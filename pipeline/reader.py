@@ -15,7 +15,7 @@ from connectors.schema import UTC
 from connectors.source import FieldState
 from pipeline import bulk, comparison
 from pipeline.asof import LOGS
-from pipeline.records import CursorState, DeliveryRecord, RunRecord, SourceInfo
+from pipeline.records import CursorState, DeliveryRecord, Published, RunRecord, SourceInfo
 from pipeline.tables import CHANGES, KEYS, RENAMED, SCHEMAS, stored_schema, table
 
 _Columns: TypeAlias = "dict[str, pl.DataType | type[pl.DataType]]"
@@ -49,6 +49,31 @@ _COVERAGE: Final[_Columns] = {
     "reliable_from": UTC,
     "reason": pl.String,
 }
+_SNAPSHOT_VALUES: Final[_Columns] = {
+    "kpi": pl.String,
+    "cut": pl.String,
+    "segment": pl.String,
+    "period": pl.String,
+    "value": pl.String,
+    "numerator": pl.String,
+    "denominator": pl.String,
+    "unit": pl.String,
+    "n": pl.Int64,
+    "status": pl.String,
+    "target": pl.String,
+    "reasons": pl.String,
+    "definition": pl.String,
+}
+_SNAPSHOT_EVIDENCE: Final[_Columns] = {
+    "kpi": pl.String,
+    "line": pl.Int64,
+    "object": pl.String,
+    "external_id": pl.String,
+    "contribution": pl.String,
+    "note": pl.String,
+}
+SNAPSHOT_VALUES: Final = pl.Schema(_SNAPSHOT_VALUES)
+SNAPSHOT_EVIDENCE: Final = pl.Schema(_SNAPSHOT_EVIDENCE)
 COVERAGE: Final = pl.Schema(_COVERAGE)
 FINDINGS: Final = pl.Schema(_FINDINGS)
 QUARANTINE: Final = pl.Schema(_QUARANTINE)
@@ -210,6 +235,33 @@ class Reader:
         if month is not None:
             query = query.where(deliveries.c.month == month)
         return [DeliveryRecord(**row) for row in self.connection.execute(query).mappings()]
+
+    def published(self, company: str) -> list[Published]:
+        """The numbers that were posted last of each month, as they were then, oldest month first."""
+        latest: dict[str, DeliveryRecord] = {}
+        for delivery in self.deliveries(company):
+            if delivery.status != "posted" or delivery.snapshot is None or delivery.posted_at is None:
+                continue
+            before = latest.get(delivery.month)
+            if before is None or before.posted_at is None or before.posted_at <= delivery.posted_at:
+                latest[delivery.month] = delivery
+        return [found for delivery in latest.values() if (found := self._published(delivery)) is not None]
+
+    def _published(self, delivery: DeliveryRecord) -> Published | None:
+        snapshots = table("snapshots")
+        key = {"company": delivery.company, "month": delivery.month, "digest": str(delivery.snapshot)}
+        row = self.connection.execute(select(snapshots).filter_by(**key)).mappings().first()
+        if row is None or delivery.posted_at is None:
+            return None
+        return Published(
+            month=delivery.month,
+            digest=row["digest"],
+            known_at=row["known_at"],
+            posted_at=delivery.posted_at,
+            currency=row["currency"],
+            values=bulk.read(self.connection, table("snapshot_values"), SNAPSHOT_VALUES, key),
+            evidence=bulk.read(self.connection, table("snapshot_evidence"), SNAPSHOT_EVIDENCE, key),
+        )
 
     def stored(
         self, name: str, company: str, source: str, ids: Iterable[str], columns: Sequence[str]

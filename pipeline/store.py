@@ -206,15 +206,20 @@ class Store:
         key: str,
         content_hash: str,
         now: datetime,
+        keep: Callable[[Transaction], str] | None = None,
     ) -> DeliveryRecord:
         """See ``Transaction.begin_delivery``; durable when this returns.
 
-        Nothing is posted yet, and an earlier note with this key stands: so it may be tried again.
+        ``keep`` saves the numbers that are about to be posted, and gives their digest. Nothing is posted yet, and an
+        earlier note with this key stands: so it may be tried again.
         """
 
         def begin() -> DeliveryRecord:
             with self.transaction() as tx:
-                return tx.begin_delivery(company, month, destination, version, key, content_hash, now)
+                snapshot = keep(tx) if keep is not None else None
+                return tx.begin_delivery(
+                    company, month, destination, version, key, content_hash, now, snapshot
+                )
 
         return self.again("noting a delivery", begin)
 
@@ -227,6 +232,7 @@ class Store:
         location: str | None = None,
         error: str | None = None,
         content_hash: str | None = None,
+        snapshot: str | None = None,
     ) -> None:
         """See ``Transaction.finish_delivery``; durable when this returns.
 
@@ -236,7 +242,13 @@ class Store:
         def finish() -> None:
             with self.transaction() as tx:
                 tx.finish_delivery(
-                    key, status, now, location=location, error=error, content_hash=content_hash
+                    key,
+                    status,
+                    now,
+                    location=location,
+                    error=error,
+                    content_hash=content_hash,
+                    snapshot=snapshot,
                 )
 
         self.again("noting how a delivery ended", finish)

@@ -38,6 +38,8 @@ def render_markdown(report: BoardReport) -> str:
             ],
             left_out_shown=annex.shown(len(report.left_out), annex.left_out_total(report)),
             evidence=annex.evidence(report),
+            restated=annex.restated(report),
+            restated_title=annex.RESTATED,
         )
     )
     return _GAPS.sub("\n\n", page).strip() + "\n"

@@ -67,6 +67,10 @@ def _parts(report: BoardReport) -> Iterator[ConsoleRenderable]:
             yield _text(table.title)
             yield _grid(table.columns, table.rows)
     yield from _confidence(report)
+    if report.restatements:
+        yield from _heading(annex.RESTATED)
+        for line in annex.restated(report):
+            yield _text(f"* {line.what}: {line.published}, now {line.now}. {line.why}.")
     if report.caveats:
         yield from _heading("What this CRM cannot tell")
         for caveat in report.caveats:
