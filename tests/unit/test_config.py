@@ -66,6 +66,11 @@ FAULTS = {
         "    schedule: {sync: sometimes}\n    report:",
         ["line 10", "'sometimes' is no schedule", "every 15 minutes"],
     ),
+    "bad cron field": (
+        "    report:",
+        "    schedule: {board_report: 'cron: 99 * * * *'}\n    report:",
+        ["line 10", "companies.acme.schedule.board_report", "minute '99'", "0 to 59"],
+    ),
 }
 
 
