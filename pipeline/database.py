@@ -6,11 +6,13 @@ Everything that SQLite and PostgreSQL do differently on the way in lies here and
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -20,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from connectors.errors import BoardlineError, ConfigurationError, CredentialError, UnreachableError
 
 BUSY_SECONDS = 30  # how long to wait for another writer before giving up
+_ROOM = 64 * 1024  # bytes; SQLite's index of its log takes half of it
 WRITE = "boardline_write"  # execution option of a connection: take the write lock at BEGIN
 
 
@@ -49,9 +52,17 @@ def parse(url: str) -> URL:
     return parsed.set(drivername="sqlite")
 
 
-def connect(url: URL) -> Engine:
-    """An engine with our settings; opens no connection yet."""
+def connect(url: URL, *, mode: str | None = None) -> Engine:
+    """An engine with our settings; opens no connection yet. ``mode``: see ``reading_mode``."""
     try:
+        if mode is not None:
+            address = f"file:{quote(str(url.database))}?{mode}"
+            engine = create_engine(
+                url, creator=lambda: sqlite3.connect(address, uri=True, check_same_thread=False)
+            )
+            event.listen(engine, "connect", _configure_reading)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
         if url.drivername == "sqlite":
             engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
             event.listen(engine, "connect", _configure_sqlite)
@@ -71,6 +82,39 @@ def connect(url: URL) -> Engine:
         raise ConfigurationError(f"store.url cannot be used: {error}") from error
 
 
+def reading_mode(url: URL, *, unwritable: bool = False) -> str | None:
+    """How to open an SQLite file that cannot be written, as the query of its URI; None: as usual.
+
+    SQLite wants to write beside even a file that it only reads, unless it is told that nobody changes it. That is
+    true as long as nobody has left writes in the ``-wal`` file beside it. ``unwritable``: opening as usual has failed.
+    """
+    if url.drivername != "sqlite" or url.database is None:
+        return None
+    path = Path(url.database)
+    if not unwritable and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return None
+    log = path.with_name(path.name + "-wal")
+    return "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
+
+
+def unwritable(error: BaseException) -> bool:
+    """Whether SQLite failed because it could not write: no permission, no space, or a disk that refuses."""
+    cause = error.__cause__
+    code = getattr(getattr(cause, "orig", cause), "sqlite_errorcode", 0) & 0xFF
+    return code in (
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    )
+
+
+def _configure_reading(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    connection.execute("PRAGMA temp_store = MEMORY")
+
+
 def _configure_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves, so that DDL and reads are in transactions too
     cursor = connection.cursor()
@@ -88,7 +132,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
-def check_file(url: URL, *, create: bool) -> None:
+def check_file(url: URL, *, create: bool, writes: bool = True) -> None:
     """Say what is wrong with an SQLite file before the driver does, in fewer words than we need."""
     if url.drivername != "sqlite" or url.database is None:
         return
@@ -114,7 +158,7 @@ def check_file(url: URL, *, create: bool) -> None:
         raise ConfigurationError(
             f"store {path}: the file cannot be read; change its permissions or store.url"
         )
-    if not os.access(path, os.W_OK):
+    if writes and not os.access(path, os.W_OK):
         raise ConfigurationError(f"store {path}: the file is read-only; make it writable or name another one")
 
 
@@ -149,6 +193,8 @@ def where(url: URL) -> str:
 def _in_words(url: URL, error: BaseException) -> BoardlineError:
     place = where(url)
     text = " ".join(str(error).split())
+    if url.drivername == "sqlite" and text.lower().startswith(("disk i/o error", "unable to open")):
+        text = "disk is full" if _full(url) else text  # SQLite says so for some of its files only
     if url.password:
         text = text.replace(str(url.password), "***")
     for marks, kind, explanation in _SQLITE if url.drivername == "sqlite" else _POSTGRES:
@@ -157,6 +203,14 @@ def _in_words(url: URL, error: BaseException) -> BoardlineError:
     if isinstance(error, psycopg.OperationalError):
         return UnreachableError(f"{place}: the connection failed ({text}); check the server and store.url")
     return StoreError(f"{place}: {text}; nothing of this step was kept")
+
+
+def _full(url: URL) -> bool:
+    """Whether the disk of an SQLite file has no room left for what SQLite keeps beside it."""
+    try:
+        return shutil.disk_usage(Path(str(url.database)).parent).free < _ROOM
+    except OSError:
+        return False
 
 
 _Known = tuple[tuple[tuple[str, ...], type[BoardlineError], str], ...]
