@@ -97,6 +97,7 @@ class Reader:
             fingerprint=row["fingerprint"],
             refreshed_at=row["refreshed_at"],
             incomplete=row["complete_at"] is None,
+            complete_at=row["complete_at"],
         )
 
     def findings(self, company: str, *, open_only: bool = True, source: str | None = None) -> pl.DataFrame:

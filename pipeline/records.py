@@ -33,16 +33,17 @@ class SourceInfo:
     incomplete: bool = (
         False  # no pass has read every stream to its end yet: the store holds a part of the CRM
     )
+    complete_at: datetime | None = None  # when a pass last read every stream to its end
 
     def measurable(self, table: str, column: str) -> bool:
         """Whether a column can be judged: false where the CRM hides it or the company has no field for it."""
         state = self.fields.get(table, {}).get(column)
         return state is None or state.state == "mapped"
 
-    def link(self, table: str, external_id: str) -> str | None:
-        """The record's address in the CRM, where the CRM has one."""
+    def link(self, table: str, external_id: str | None) -> str | None:
+        """The record's address in the CRM, where the CRM has one; None for what is no record."""
         pattern = self.links.get(table)
-        return None if pattern is None else pattern.replace("{id}", external_id)
+        return None if pattern is None or external_id is None else pattern.replace("{id}", external_id)
 
 
 @dataclass(frozen=True)

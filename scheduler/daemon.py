@@ -99,6 +99,8 @@ class Daemon:
         schedule = parse(text)
         missed = jobs.report_missed(self.app, company, _last_before(schedule, company.zone, now))
         self._add(company, "report", self._report, schedule, first=now if missed else None)
+        if not missed and jobs.unfinished(self.app, company):
+            self._scheduler.add_job(self._finish, args=[company], id=f"finish:{company.name}")
 
     def _add(
         self,
@@ -120,19 +122,35 @@ class Daemon:
 
     def _sync(self, company: CompanyConfig) -> None:
         lock = self._busy[company.name]
-        if lock.acquire(blocking=False):  # a report in progress syncs by itself
-            try:
-                self._guarded("sync", company, lambda: self._pass(company))
-            finally:
-                lock.release()
+        if not lock.acquire(blocking=False):
+            log.info(
+                "sync skipped", company=company.name, reason="a report is being made, which syncs by itself"
+            )
+            return
+        try:
+            self._guarded("sync", company, lambda: self._pass(company))
+        finally:
+            lock.release()
 
     def _report(self, company: CompanyConfig) -> None:
+        """The report that is due, and what an earlier run has left unfinished of other months."""
+        now = datetime.now(UTC)
+        month = jobs.last_full_month(now, company)
+        self._after_sync(
+            company,
+            lambda: jobs.finish_reports(self.app, company, now, but=month),
+            lambda: jobs.post_report(self.app, company, now),
+        )
+
+    def _finish(self, company: CompanyConfig) -> None:
+        self._after_sync(company, lambda: jobs.finish_reports(self.app, company, datetime.now(UTC)))
+
+    def _after_sync(self, company: CompanyConfig, *reports: Callable[[], object]) -> None:
         with self._busy[company.name]:
             self._guarded("sync", company, lambda: self._pass(company))
-            if not self.stop.is_set():
-                self._guarded(
-                    "report", company, lambda: jobs.post_report(self.app, company, datetime.now(UTC))
-                )
+            for report in reports:
+                if not self.stop.is_set():
+                    self._guarded("report", company, report)
 
     def _pass(self, company: CompanyConfig) -> None:
         summary = jobs.sync(self.app, company, stop=self.stop)
