@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from connectors.destination import file_stem
 from connectors.errors import BoardlineError, ConfigurationError
 from metrics.board import BoardReport
 from metrics.deliver import Delivery
@@ -108,8 +109,9 @@ def write(report: BoardReport, folder: Path) -> list[Path]:
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        stem = file_stem(f"{report.company}-{report.month}")
         for suffix, content in render_forms(report).items():
-            path = folder / f"{report.company}-{report.month}.{suffix}"
+            path = folder / f"{stem}.{suffix}"
             path.write_bytes(content)
             written.append(path)
     except OSError as error:
