@@ -7,9 +7,22 @@ that can tell (a file, a message with metadata) returns the first receipt instea
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,99}")
+
+
+def file_stem(key: str) -> str:
+    """A file's name for a key: readable, inside its folder, and never the same for two keys, also where case is
+    ignored."""
+    if _PLAIN.fullmatch(key) and key == key.lower() and not key.endswith("."):
+        return key.replace(":", "_")
+    readable = re.sub(r"[^A-Za-z0-9.-]+", "-", key).strip(".-")[:60] or "summary"
+    return f"{readable}_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)

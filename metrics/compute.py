@@ -24,6 +24,9 @@ from metrics.kpi import CUTS, Kpi, KpiValue, Status, Unit
 from pipeline.emptiness import filled
 
 INCOMPLETE: Final = "the CRM has not been read to its end yet: this counts only what was read so far"
+UNREAD: Final = (
+    "the CRM has not been read to its end yet: run `boardline sync --once` until it ends without an error"
+)
 
 Judge = Callable[[KpiValue], tuple[Status, str | None]]
 
@@ -57,9 +60,11 @@ def compute(
         kpi = known[name]
         if cut is not None and cut not in kpi.cuts:
             continue
-        doubts = _doubts(facts, kpi)
+        doubts, unread = _doubts(facts, kpi), facts.info is not None and facts.info.incomplete
         for row in kpi.compute(facts, cut).iter_rows(named=True):
-            values.append(_value(facts, kpi, row, cut, doubts.get(row["month"], ()), judge))
+            # "There are no deals" would be said of deals that nobody has read.
+            told = {**row, "reason": UNREAD} if unread and row["value"] is None else row
+            values.append(_value(facts, kpi, told, cut, doubts.get(row["month"], ()), judge))
     return values
 
 

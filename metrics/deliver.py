@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from connectors.destination import Attachment, Destination, Message
+from connectors.destination import Attachment, Destination, Message, file_stem
 from connectors.errors import BoardlineError, DeliveryConflict
 from metrics import snapshot
 from metrics.board import BoardReport
@@ -112,7 +112,7 @@ class _Forms:
         return render_forms(self.report)
 
     def message(self, key: str) -> Message:
-        stem = f"{self.report.company}-{self.report.month}"
+        stem = file_stem(f"{self.report.company}-{self.report.month}")
         return Message(
             key=key,
             subject=subject(self.report),

@@ -6,14 +6,16 @@ where to post is the business of ``scheduler.config``, which extends this model.
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -21,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+_CURRENCY: Final = r"^[A-Z]{3}$"
 DealType = Literal["new", "expansion", "renewal", "contraction", "churn"]
 
 
@@ -34,6 +37,12 @@ def _known_timezone(name: str) -> str:
     if name not in available_timezones():
         raise ValueError(f"there is no time zone {name!r}; use a name such as Europe/Berlin")
     return name
+
+
+def _currency_code(code: Any) -> Any:
+    if isinstance(code, str) and not re.fullmatch(_CURRENCY, code):
+        raise ValueError(f"{code!r} is no currency; write its ISO code in capitals, such as USD")
+    return code
 
 
 class DealTypes(Settings):
@@ -128,7 +137,9 @@ class Company(Settings):
     name: str = ""
     playbook: str = "hr_tech"
     timezone: Annotated[str, AfterValidator(_known_timezone)] = "UTC"
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None  # None: the CRM's home currency
+    currency: Annotated[str, BeforeValidator(_currency_code), Field(pattern=_CURRENCY)] | None = (
+        None  # None: the CRM's home currency
+    )
     fiscal_year_start_month: Annotated[int, Field(ge=1, le=12)] = 1
     engagement_start: date | None = None
     deal_types: DealTypes = DealTypes()
@@ -165,7 +176,7 @@ class Company(Settings):
     def _bands_cover_everyone(cls, bands: tuple[SizeBand, ...]) -> tuple[SizeBand, ...]:
         starts = [band.employees_from for band in bands]
         if not starts or starts[0] != 0 or starts != sorted(set(starts)):
-            raise ValueError("the bands must begin at employees_from: 0 and rise")
+            raise ValueError("the bands must begin at employees_from: 0 and rise; put them in that order")
         if len({band.name for band in bands}) < len(bands):
             raise ValueError("two bands have the same name; name each once")
         return bands

@@ -6,11 +6,13 @@ Everything that SQLite and PostgreSQL do differently on the way in lies here and
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -18,7 +20,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from connectors.errors import ConfigurationError
+from connectors.errors import BoardlineError, ConfigurationError
 from pipeline.failures import StoreBusyError, StoreError, StoreUnreachableError, in_words
 
 __all__ = ["StoreBusyError", "StoreError", "StoreUnreachableError"]
@@ -26,6 +28,7 @@ __all__ = ["StoreBusyError", "StoreError", "StoreUnreachableError"]
 BUSY_SECONDS = (
     30  # how long to wait for another writer before giving up; ?timeout= of an SQLite URL says otherwise
 )
+_ROOM = 64 * 1024  # bytes; SQLite's index of its log takes half of it
 WRITE = "boardline_write"  # execution option of a connection: take the write lock at BEGIN
 
 
@@ -51,9 +54,17 @@ def parse(url: str) -> URL:
     return parsed.set(drivername="sqlite")
 
 
-def connect(url: URL) -> Engine:
-    """An engine with our settings; opens no connection yet."""
+def connect(url: URL, *, mode: str | None = None) -> Engine:
+    """An engine with our settings; opens no connection yet. ``mode``: see ``reading_mode``."""
     try:
+        if mode is not None:
+            address = f"file:{quote(str(url.database))}?{mode}"
+            engine = create_engine(
+                url, creator=lambda: sqlite3.connect(address, uri=True, check_same_thread=False)
+            )
+            event.listen(engine, "connect", _configure_reading)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
         if url.drivername == "sqlite":
             waits = {"timeout": float(str(url.query.get("timeout", BUSY_SECONDS)))}
             engine = create_engine(url, connect_args={**waits, "check_same_thread": False})
@@ -86,6 +97,39 @@ def connect_reading(path: Path) -> Engine:
     engine = create_engine("sqlite://", creator=opened, poolclass=NullPool)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def reading_mode(url: URL, *, unwritable: bool = False) -> str | None:
+    """How to open an SQLite file that cannot be written, as the query of its URI; None: as usual.
+
+    SQLite wants to write beside even a file that it only reads, unless it is told that nobody changes it. That is
+    true as long as nobody has left writes in the ``-wal`` file beside it. ``unwritable``: opening as usual has failed.
+    """
+    if url.drivername != "sqlite" or url.database is None:
+        return None
+    path = Path(url.database)
+    if not unwritable and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return None
+    log = path.with_name(path.name + "-wal")
+    return "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
+
+
+def unwritable(error: BaseException) -> bool:
+    """Whether SQLite failed because it could not write: no permission, no space, or a disk that refuses."""
+    cause = error.__cause__
+    code = getattr(getattr(cause, "orig", cause), "sqlite_errorcode", 0) & 0xFF
+    return code in (
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    )
+
+
+def _configure_reading(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    connection.execute("PRAGMA temp_store = MEMORY")
 
 
 def configure_sqlite(connection: Any, _record: Any) -> None:
@@ -140,7 +184,7 @@ class OneFile:
         return status.st_dev, status.st_ino
 
 
-def check_file(url: URL, *, create: bool) -> None:
+def check_file(url: URL, *, create: bool, writes: bool = True) -> None:
     """Say what is wrong with an SQLite file before the driver does, in fewer words than we need."""
     if url.drivername != "sqlite" or url.database is None:
         return
@@ -166,7 +210,7 @@ def check_file(url: URL, *, create: bool) -> None:
         raise ConfigurationError(
             f"store {path}: the file cannot be read; change its permissions or store.url"
         )
-    if not os.access(path, os.W_OK):
+    if writes and not os.access(path, os.W_OK):
         raise ConfigurationError(f"store {path}: the file is read-only; make it writable or name another one")
 
 
@@ -185,9 +229,14 @@ def translated(url: URL) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise in_words(where(url), error.orig if error.orig is not None else error, url.password) from error
+        raise _in_words(url, error.orig if error.orig is not None else error) from error
     except (sqlite3.Error, psycopg.Error, SQLAlchemyError) as error:
-        raise in_words(where(url), error, url.password) from error
+        raise _in_words(url, error) from error
+
+
+def _in_words(url: URL, error: BaseException) -> BoardlineError:
+    full = url.drivername == "sqlite" and _full(url)
+    return in_words(where(url), error, url.password, disk_full=full)
 
 
 def where(url: URL) -> str:
@@ -196,3 +245,11 @@ def where(url: URL) -> str:
         return f"store {url.database}"
     host = url.host or url.query.get("host") or "localhost"
     return f"store {url.database} on {host}{f':{url.port}' if url.port else ''}"
+
+
+def _full(url: URL) -> bool:
+    """Whether the disk of an SQLite file has no room left for what SQLite keeps beside it."""
+    try:
+        return shutil.disk_usage(Path(str(url.database)).parent).free < _ROOM
+    except OSError:
+        return False

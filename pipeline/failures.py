@@ -36,14 +36,21 @@ _Meaning: TypeAlias = tuple[type[BoardlineError], str]
 _KEPT: Final = "nothing of this step was kept"
 
 
-def in_words(place: str, error: BaseException, secret: object = None) -> BoardlineError:
-    """The driver's exception as one of ours; ``place`` names file or host, ``secret`` is taken out of the text."""
+def in_words(
+    place: str, error: BaseException, secret: object = None, *, disk_full: bool = False
+) -> BoardlineError:
+    """The driver's exception as one of ours; ``place`` names file or host, ``secret`` is taken out of the text.
+
+    ``disk_full``: there is no room left, which SQLite says of some of its files only.
+    """
     text = " ".join(str(error).split())
     if secret:
         text = text.replace(str(secret), "***")
     meaning = (
         _sqlite(error, text.lower()) if isinstance(error, sqlite3.Error) else _postgres(error, text.lower())
     )
+    if disk_full and meaning in (_DISK_FAILED, _NOT_OPENED):
+        meaning = _FULL
     if meaning is not None:
         kind, explanation = meaning
         return kind(f"{place}: {explanation}")

@@ -51,6 +51,9 @@ QUALITY_TABLES: Final = ("accounts", "contacts", "deals", "owners", "stages", *C
 GROUPS: Final = ("owner", "field", "rule", "segment")
 
 
+_PART_READ: Final = "the CRM has not been read to its end yet: this counts only what was read so far"
+
+
 @dataclass(frozen=True)
 class QualityReport:
     """Everything ``boardline quality`` tells. ``findings``: the fix list, in the shape of ``quality --json``."""
@@ -63,10 +66,15 @@ class QualityReport:
     findings: tuple[dict[str, Any], ...]
     by: str | None = None
     groups: tuple[GroupScore, ...] = ()
+    incomplete: bool = False  # the CRM has not been read to its end yet
 
     def as_json(self) -> dict[str, Any]:
         """The shape of ``quality --json``; ``parts``, ``reasons`` and, when asked for, ``groups`` stand beside it."""
-        reasons = [self.completeness.reason, self.cleanliness.reason]
+        reasons = [
+            _PART_READ if self.incomplete else None,
+            self.completeness.reason,
+            self.cleanliness.reason,
+        ]
         document: dict[str, Any] = {
             "company": self.company,
             "as_of": self.as_of.isoformat(),
@@ -128,6 +136,7 @@ def build_report(
         findings=tuple(listed.iter_rows(named=True)),
         by=by,
         groups=_groups(whole, found, frames, by),
+        incomplete=info.incomplete,
     )
 
 

@@ -161,6 +161,7 @@ class Reader:
             incomplete=row["complete_at"] is None,
             compared=self._compared(company, row["crm"]),
             computed_for=row["computed_for"],
+            complete_at=row["complete_at"],
         )
 
     def _compared(self, company: str, source: str) -> dict[str, frozenset[str]]:

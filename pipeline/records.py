@@ -39,6 +39,7 @@ class SourceInfo:
     )
     compared: Mapping[str, frozenset[str]] = field(default_factory=dict)
     computed_for: str | None = None
+    complete_at: datetime | None = None  # when a pass last read every stream to its end
 
     def measurable(self, table: str, column: str) -> bool:
         """Whether a column can be judged: false where the CRM hides it or the company has no field for it."""
@@ -50,10 +51,10 @@ class SourceInfo:
         states = self.fields.get(table, {})
         return states.get(column) or (states.get("custom") if column.startswith("custom.") else None)
 
-    def link(self, table: str, external_id: str) -> str | None:
-        """The record's address in the CRM, where the CRM has one."""
+    def link(self, table: str, external_id: str | None) -> str | None:
+        """The record's address in the CRM, where the CRM has one; None for what is no record."""
         pattern = self.links.get(table)
-        return None if pattern is None else pattern.replace("{id}", external_id)
+        return None if pattern is None or external_id is None else pattern.replace("{id}", external_id)
 
 
 @dataclass(frozen=True)

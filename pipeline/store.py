@@ -13,8 +13,9 @@ from typing import TypeVar
 
 import polars as pl
 from sqlalchemy import Engine
+from sqlalchemy.engine import URL
 
-from connectors.errors import ConfigurationError
+from connectors.errors import BoardlineError, ConfigurationError
 from pipeline import database, migrate
 from pipeline.patience import Patience
 from pipeline.reader import FINDINGS, QUARANTINE, Reader
@@ -36,17 +37,31 @@ class Store:
         self.patience = patience or Patience()
 
     @classmethod
-    def open(cls, url: str, *, upgrade: bool = True) -> Store:
+    def open(cls, url: str, *, upgrade: bool = True, writes: bool = True) -> Store:
         """Connect, and bring the schema to this program's (``upgrade`` false: only accept it as it is).
+
+        ``writes`` False: it will only be read, so an SQLite file that cannot be written will do (no permission, a full
+        disk), if its schema is this program's.
 
         Raises ``ConfigurationError`` (no such folder or file, not a database, read-only, written by a newer
         Boardline), ``CredentialError`` (wrong password), ``UnreachableError`` (server does not answer).
         """
         parsed = database.parse(url)
-        database.check_file(parsed, create=upgrade)
-        store = cls(database.connect(parsed))
+        database.check_file(parsed, create=upgrade and writes, writes=writes)
+        if not writes and (mode := database.reading_mode(parsed)):
+            return cls._opened(parsed, mode, upgrade=upgrade)
         try:
-            store._bring_up(upgrade=upgrade)
+            return cls._opened(parsed, None, upgrade=upgrade)
+        except BoardlineError as error:
+            if writes or not database.unwritable(error):
+                raise
+        return cls._opened(parsed, database.reading_mode(parsed, unwritable=True), upgrade=upgrade)
+
+    @classmethod
+    def _opened(cls, url: URL, mode: str | None, *, upgrade: bool) -> Store:
+        store = cls(database.connect(url, mode=mode))
+        try:
+            store._bring_up(upgrade=upgrade, writable=mode is None)
         except BaseException:
             store.close()
             raise
@@ -62,11 +77,16 @@ class Store:
         database.check_file(parsed, create=False)
         return cls(database.connect(parsed))
 
-    def _bring_up(self, *, upgrade: bool) -> None:
+    def _bring_up(self, *, upgrade: bool, writable: bool) -> None:
         with self.reading() as reader:
             current = migrate.check(reader.connection, self.place)
         if current:
             return
+        if not writable:
+            raise ConfigurationError(
+                f"{self.place}: its schema is older than this program's and it cannot be written; "
+                "make it writable and run `boardline sync --once`, which upgrades it"
+            )
         if not upgrade:
             raise ConfigurationError(
                 f"{self.place}: its schema is older than this program's; "
@@ -134,7 +154,7 @@ class Store:
         self.engine.dispose()
         self.engine = database.connect(self.url)
         self._file = database.OneFile(self.engine)
-        self._bring_up(upgrade=True)
+        self._bring_up(upgrade=True, writable=True)
 
     # -- reads, each from one state of the store
 

@@ -26,15 +26,19 @@ from scheduler.config import CompanyConfig, Config
 class App:
     """One configuration at work."""
 
-    def __init__(self, config: Config, path: Path) -> None:
+    def __init__(self, config: Config, path: Path, *, writes: bool = True) -> None:
         self.config = config
         self.path = path
+        self.writes = writes
 
     @classmethod
-    def load(cls, explicit: Path | None) -> App:
-        """Find and check the configuration. Raises ``ConfigurationError``."""
+    def load(cls, explicit: Path | None, *, writes: bool = True) -> App:
+        """Find and check the configuration. ``writes`` False: a store that cannot be written will do.
+
+        Raises ``ConfigurationError``.
+        """
         path = configuration.find(explicit)
-        return cls(configuration.load(path), path)
+        return cls(configuration.load(path), path, writes=writes)
 
     @property
     def store_url(self) -> str:
@@ -43,7 +47,14 @@ class App:
     @cached_property
     def store(self) -> Store:
         """The store, brought to this program's schema."""
-        return Store.open(self.store_url)
+        return Store.open(self.store_url, writes=self.writes)
+
+    def open_store(self) -> bool:
+        """Open the store where there is one, so that what is wrong with it is said once and not company by company.
+
+        False: there is none yet.
+        """
+        return database.missing_file(self.store_url) is None and bool(self.store)
 
     def require_synced(self, company: CompanyConfig) -> None:
         """Raise ``ConfigurationError`` where nothing was ever read: an empty store must not look like an empty CRM."""

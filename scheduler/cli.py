@@ -10,8 +10,8 @@ import structlog
 import typer
 from typer.core import TyperGroup
 
-from connectors.errors import BoardlineError
-from scheduler.invocation import print_error
+from connectors.errors import BoardlineError, ConfigurationError
+from scheduler.invocation import answer_error, print_error
 
 # Each command is a module of ``scheduler.commands``, loaded when it is asked for: help answers at once.
 COMMANDS: Final = {
@@ -76,8 +76,16 @@ def main() -> None:
     """Run one command; an error that we foresaw is one line, any other a bug with a traceback on request."""
     try:
         app()
+    except SystemExit as stop:
+        if (
+            stop.code == ConfigurationError.exit_status
+        ):  # Typer has printed what is wrong with the command line
+            problem = "the command line is not understood, stderr says where; see the command's --help"
+            answer_error(ConfigurationError(problem), stop.code)
+        raise
     except BoardlineError as error:
         print_error(error)
+        answer_error(error, error.exit_status)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -86,4 +94,5 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001  the last line of defence
         structlog.get_logger("boardline").exception("unexpected error", error=str(error))
         sys.stderr.write("boardline: this is a bug in Boardline; the log line above says where\n")
+        answer_error(error, 1)
         sys.exit(1)

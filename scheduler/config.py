@@ -6,9 +6,9 @@ until they are used. ``config.example.yaml`` shows every setting.
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,8 +20,10 @@ from connectors.errors import ConfigurationError
 from connectors.schema import TABLES
 from pipeline.company import Company, Settings
 from scheduler import schedule
+from scheduler.config_faults import explain, nearest
 
 CONFIG_NAME = "config.yaml"
+_LONGEST_NAME = 60  # letters
 
 
 def _schedule(text: str) -> str:
@@ -29,6 +31,24 @@ def _schedule(text: str) -> str:
     return text
 
 
+def _name(text: str) -> str:
+    """A name that is printed, typed after an option, and made part of file names."""
+    if not text.strip():
+        raise ValueError("a name is empty; give it one, such as acme")
+    if len(text) > _LONGEST_NAME:
+        raise ValueError(f"the name is {len(text)} letters long; {_LONGEST_NAME} are allowed")
+    refused = any(
+        letter in "/\\:" or (letter != " " and unicodedata.category(letter)[0] in "CZ") for letter in text
+    )
+    if refused or text != text.strip() or text.startswith((".", "-")):
+        raise ValueError(
+            f"{text!r} is no name; letters, digits, spaces and signs are allowed, but no / \\ : or control "
+            "character, and no dot, dash or space at its beginning"
+        )
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
 ScheduleText = Annotated[str, AfterValidator(_schedule)]
 
 
@@ -65,12 +85,12 @@ class FieldMap(Settings):
         for table in self.tables():
             for column in getattr(self, table):
                 if column not in TABLES[table]:
-                    raise ValueError(f"{table}.{column} is unknown" + _nearest(column, list(TABLES[table])))
+                    raise ValueError(f"{table}.{column} is unknown" + nearest(column, list(TABLES[table])))
         for table in self.custom:
             if table not in TABLES or "custom" not in TABLES[table]:
                 raise ValueError(
                     f"custom.{table} is unknown"
-                    + _nearest(table, [t for t in TABLES if "custom" in TABLES[t]])
+                    + nearest(table, [t for t in TABLES if "custom" in TABLES[t]])
                 )
         return self
 
@@ -109,17 +129,21 @@ class Config(Settings):
     """The whole file."""
 
     store: StoreSettings = StoreSettings()
-    companies: dict[str, CompanyConfig] = Field(min_length=1)
-    destinations: dict[str, dict[str, Any]] = {}
+    companies: dict[Name, CompanyConfig] = Field(min_length=1)
+    destinations: dict[Name, dict[str, Any]] = {}
 
     @model_validator(mode="after")
     def _destinations_exist(self) -> Config:
         for name, company in self.companies.items():
+            if company.name != name:
+                raise ValueError(
+                    f"companies.{name}.name: the company is called by its key; take `name` out, or rename the key"
+                )
             for wanted in company.report.destinations:
                 if wanted not in self.destinations:
                     raise ValueError(
                         f"companies.{name}.report.destinations: there is no destination {wanted!r}"
-                        + _nearest(wanted, list(self.destinations))
+                        + nearest(wanted, list(self.destinations))
                     )
         for name, settings in self.destinations.items():
             if not isinstance(settings.get("type"), str):
@@ -164,15 +188,14 @@ def load(path: Path) -> Config:
             f"{path}: the file {problem}; `boardline init` writes one, config.example.yaml shows all"
         )
     _refuse_duplicate_keys(path, node)
-    for name, company in (
-        (data.get("companies") or {}).items() if isinstance(data.get("companies"), dict) else ()
-    ):
+    companies = data.get("companies")
+    for name, company in companies.items() if isinstance(companies, dict) else ():
         if isinstance(company, dict):
             company.setdefault("name", str(name))
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigurationError(_explain(path, node, error)) from error
+        raise ConfigurationError(explain(path, node, error, Config)) from error
     return _rooted(config, path.resolve().parent)
 
 
@@ -198,76 +221,6 @@ def _refuse_duplicate_keys(path: Path, node: yaml.Node) -> None:
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
             _refuse_duplicate_keys(path, item)
-
-
-def _explain(path: Path, node: yaml.Node, error: ValidationError) -> str:
-    """One line for the first fault, and how many more there are."""
-    # An unknown key comes first: it is often the misspelt form of the one that is missing.
-    faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-    first = faults[0]
-    location = [str(part) for part in first["loc"]]
-    named = location
-    if first["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        problem = f"unknown key {location[-1]!r}" + _nearest(location[-1], known)
-        named = location[:-1] or ["top level"]
-    elif first["type"] == "missing":
-        problem = f"{location[-1]!r} is missing; add it"
-        named = location[:-1] or ["top level"]
-    else:
-        problem = first["msg"].removeprefix("Value error, ")
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    # A fault of the whole names its own place; a line number would point at the first line.
-    place = f"{path}, line {_line(node, first['loc'])}: {'.'.join(named)}" if location else str(path)
-    return f"{place}: {problem}{more}"
-
-
-def _line(node: yaml.Node, location: Sequence[str | int]) -> int:
-    """The line of the deepest node on the way that exists in the file."""
-    line = node.start_mark.line + 1
-    for part in location:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((key, value) for key, value in node.value if key.value == str(part)), None)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        else:
-            break
-    return int(line)
-
-
-def _known_keys(location: Sequence[str]) -> list[str]:
-    """The keys that are allowed at a place in the file."""
-    model: Any = Config
-    parts = list(location)
-    while parts:
-        part = parts.pop(0)
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        model = _settings_in(annotation)
-        if model is None:
-            return []
-        if getattr(annotation, "__origin__", None) is dict and parts:
-            parts.pop(0)  # a name of the person's own choosing, such as a company's
-    return list(model.model_fields)
-
-
-def _settings_in(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, Settings):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        if found := _settings_in(argument):
-            return found
-    return None
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known are {', '.join(sorted(known))}" if known else ""
 
 
 def _rooted(config: Config, folder: Path) -> Config:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,65 +18,35 @@ import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from connectors.errors import BoardlineError
 from scheduler import jobs
 from scheduler.app import App
 from scheduler.config import CompanyConfig
-from scheduler.schedule import BusinessDay, Cron, Every, Schedule, Weekly, parse
+from scheduler.occurrence import Calendar
+from scheduler.schedule import Every, Schedule, parse
 
 log = structlog.get_logger(__name__)
 _WORKERS = 4
 
 
-class BusinessDayTrigger(BaseTrigger):  # type: ignore[misc]
-    """Fires once a month, on its n-th day from Monday to Friday, at a local time."""
+class CalendarTrigger(BaseTrigger):  # type: ignore[misc]
+    """Fires when a schedule of days and times comes round."""
 
-    def __init__(self, schedule: BusinessDay, zone: ZoneInfo) -> None:
-        self.schedule = schedule
-        self.zone = zone
+    def __init__(self, calendar: Calendar) -> None:
+        self.calendar = calendar
 
-    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
         """The first occurrence at or after ``now``, and after ``previous``."""
-        first = now.astimezone(self.zone).date().replace(day=1)
-        while True:
-            fires = self._in_month(first)
-            if fires >= now and (previous is None or fires > previous):
-                return fires
-            first = (first + timedelta(days=32)).replace(day=1)
-
-    def before(self, now: datetime) -> datetime:
-        """The last occurrence at or before ``now``."""
-        first = now.astimezone(self.zone).date().replace(day=1)
-        fires = self._in_month(first)
-        return fires if fires <= now else self._in_month((first - timedelta(days=1)).replace(day=1))
-
-    def _in_month(self, first: date) -> datetime:
-        day, left = first, self.schedule.n
-        while True:
-            left -= day.weekday() < 5
-            if left == 0:
-                break
-            day += timedelta(days=1)
-        local = datetime(
-            day.year, day.month, day.day, self.schedule.hour, self.schedule.minute, tzinfo=self.zone
-        )
-        return local.astimezone(UTC).astimezone(self.zone)  # moves a time skipped by daylight saving forward
+        return self.calendar.next(now, previous)
 
 
 def trigger(schedule: Schedule, zone: ZoneInfo) -> BaseTrigger:
     """The APScheduler trigger of a schedule in a time zone."""
-    match schedule:
-        case Every(interval):
-            return IntervalTrigger(seconds=interval.total_seconds(), timezone=zone)
-        case Weekly(day, hour, minute):
-            return CronTrigger(day_of_week=day, hour=hour, minute=minute, timezone=zone)
-        case BusinessDay():
-            return BusinessDayTrigger(schedule, zone)
-        case Cron(expression):
-            return CronTrigger.from_crontab(expression, timezone=zone)
+    if isinstance(schedule, Every):
+        return IntervalTrigger(seconds=schedule.interval.total_seconds(), timezone=zone)
+    return CalendarTrigger(Calendar(schedule, zone))
 
 
 def next_run(text: str, zone: ZoneInfo, now: datetime, last: datetime | None = None) -> datetime | None:
@@ -129,6 +99,8 @@ class Daemon:
         schedule = parse(text)
         missed = jobs.report_missed(self.app, company, _last_before(schedule, company.zone, now))
         self._add(company, "report", self._report, schedule, first=now if missed else None)
+        if not missed and jobs.unfinished(self.app, company):
+            self._scheduler.add_job(self._finish, args=[company], id=f"finish:{company.name}")
 
     def _add(
         self,
@@ -150,19 +122,35 @@ class Daemon:
 
     def _sync(self, company: CompanyConfig) -> None:
         lock = self._busy[company.name]
-        if lock.acquire(blocking=False):  # a report in progress syncs by itself
-            try:
-                self._guarded("sync", company, lambda: self._pass(company))
-            finally:
-                lock.release()
+        if not lock.acquire(blocking=False):
+            log.info(
+                "sync skipped", company=company.name, reason="a report is being made, which syncs by itself"
+            )
+            return
+        try:
+            self._guarded("sync", company, lambda: self._pass(company))
+        finally:
+            lock.release()
 
     def _report(self, company: CompanyConfig) -> None:
+        """The report that is due, and what an earlier run has left unfinished of other months."""
+        now = datetime.now(UTC)
+        month = jobs.last_full_month(now, company)
+        self._after_sync(
+            company,
+            lambda: jobs.finish_reports(self.app, company, now, but=month),
+            lambda: jobs.post_report(self.app, company, now),
+        )
+
+    def _finish(self, company: CompanyConfig) -> None:
+        self._after_sync(company, lambda: jobs.finish_reports(self.app, company, datetime.now(UTC)))
+
+    def _after_sync(self, company: CompanyConfig, *reports: Callable[[], object]) -> None:
         with self._busy[company.name]:
             self._guarded("sync", company, lambda: self._pass(company))
-            if not self.stop.is_set():
-                self._guarded(
-                    "report", company, lambda: jobs.post_report(self.app, company, datetime.now(UTC))
-                )
+            for report in reports:
+                if not self.stop.is_set():
+                    self._guarded("report", company, report)
 
     def _pass(self, company: CompanyConfig) -> None:
         summary = jobs.sync(self.app, company, stop=self.stop)
@@ -180,5 +168,5 @@ class Daemon:
 
 
 def _last_before(schedule: Schedule, zone: ZoneInfo, now: datetime) -> datetime | None:
-    """The last moment a monthly schedule should have fired; None for schedules that come round soon anyway."""
-    return BusinessDayTrigger(schedule, zone).before(now) if isinstance(schedule, BusinessDay) else None
+    """The last moment a schedule should have fired; None for one that comes round at an interval anyway."""
+    return None if isinstance(schedule, Every) else Calendar(schedule, zone).last(now)

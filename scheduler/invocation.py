@@ -6,11 +6,12 @@ Results go to stdout, everything else (progress, logs, errors) to stderr, so tha
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -19,7 +20,11 @@ from rich.console import Console
 
 from connectors.errors import BoardlineError, ConfigurationError
 from scheduler import logs
+from scheduler.config import CompanyConfig
 from scheduler.secrets import mask
+
+T = TypeVar("T")
+_Failure: TypeAlias = BoardlineError | None
 
 ConfigOption = Annotated[
     Path | None,
@@ -41,6 +46,7 @@ AsOfOption = Annotated[
 ]
 
 _PIPE_WIDTH = 240  # columns
+_answered: ContextVar[bool] = ContextVar("answered", default=False)  # this run has printed its document
 
 
 @dataclass(frozen=True)
@@ -71,10 +77,46 @@ class Invocation:
         """For everything that is not the result."""
         return Console(stderr=True, highlight=False, markup=False, emoji=False, quiet=self.quiet)
 
-    def print_json(self, documents: Sequence[Any]) -> None:
-        """One document for one company, a list for several."""
-        whole = documents[0] if len(documents) == 1 else list(documents)
-        sys.stdout.write(orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode() + "\n")
+    def print_json(self, document: Any) -> None:
+        """The one document of this run."""
+        _answered.set(True)
+        sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+    def finish(
+        self, companies: Sequence[CompanyConfig], documents: Sequence[Any], failures: Sequence[_Failure]
+    ) -> NoReturn:
+        """Print the documents as JSON where that was asked for, and end with the exit status of the failures.
+
+        One document where one company was asked for, a list for several, whether or not all of them succeeded; what
+        failed altogether is one error document.
+        """
+        status = exit_status(failures)
+        if self.json:
+            first = next((failure for failure in failures if failure is not None), None)
+            if first is not None and not documents:
+                self.print_json(error_document(first, status))
+            else:
+                self.print_json(documents[0] if len(companies) == 1 else list(documents))
+        raise typer.Exit(status)
+
+
+def for_each(
+    companies: Sequence[CompanyConfig], work: Callable[[CompanyConfig], T]
+) -> tuple[list[T], list[_Failure]]:
+    """What ``work`` gave for the companies where it succeeded, and each company's failure or None.
+
+    A failure is named on stderr and keeps no other company from its own.
+    """
+    done: list[T] = []
+    failures: list[_Failure] = []
+    for company in companies:
+        try:
+            done.append(work(company))
+            failures.append(None)
+        except BoardlineError as error:
+            print_error(error, company.name)
+            failures.append(error)
+    return done, failures
 
 
 def moment(text: str | None, zone: ZoneInfo, option: str = "--as-of", *, future: bool = False) -> datetime:
@@ -118,13 +160,42 @@ def month_of(text: str | None, as_of: datetime, zone: ZoneInfo) -> str:
     return f"{first:%Y-%m}"
 
 
-def exit_status(errors: Iterable[BoardlineError | None]) -> int:
+def exit_status(errors: Iterable[_Failure]) -> int:
     """0 when all went well; the error's own status when all failed alike; 1 when only some work failed."""
     outcomes = list(errors)
     statuses = {0 if error is None else error.exit_status for error in outcomes}
     return statuses.pop() if len(statuses) == 1 else 1
 
 
-def print_error(error: BoardlineError) -> None:
-    """One line on stderr, without secrets."""
-    sys.stderr.write(f"boardline: {mask(' '.join(str(error).split()))}\n")
+def print_error(error: BoardlineError, company: str | None = None) -> None:
+    """One line on stderr, without secrets, that names the company it is about."""
+    sys.stderr.write(f"boardline: {_named(one_line(error), company)}\n")
+
+
+def answer_error(error: Exception, status: int) -> None:
+    """The error as the one document on stdout, where ``--json`` was asked for and nothing was printed yet."""
+    if "--json" in sys.argv[1:] and not _answered.get():
+        Invocation(json=True).print_json(error_document(error, status))
+
+
+def error_document(error: Exception, status: int) -> dict[str, Any]:
+    """``{"error": {"message", "remedy", "exit_status"}}``: what is wrong, and what to do where we know it."""
+    cause, _, remedy = one_line(error).rpartition("; ")
+    return {
+        "error": {
+            "message": cause or remedy,
+            "remedy": remedy if cause else None,
+            "exit_status": status,
+        }
+    }
+
+
+def one_line(error: Exception) -> str:
+    """The error's text on one line, without secrets."""
+    return mask(" ".join(str(error).split()))
+
+
+def _named(text: str, company: str | None) -> str:
+    if company is None or text.startswith((f"{company}: ", f"companies.{company}.")):
+        return text
+    return f"{company}: {text}"

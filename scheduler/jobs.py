@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import structlog
 
@@ -17,6 +18,8 @@ from pipeline.sync import SyncSummary, sync_company
 from scheduler.app import App
 from scheduler.config import CompanyConfig
 from scheduler.lock import exclusive
+
+UNFINISHED: Final = ("pending", "failed")  # what a delivery is noted as while the next run is to try it again
 
 
 class NotReadyError(BoardlineError):
@@ -75,9 +78,13 @@ def report(app: App, company: CompanyConfig, month: str, as_of: datetime) -> Boa
 
 
 def post(
-    app: App, company: CompanyConfig, board_report: BoardReport, names: Sequence[str]
+    app: App,
+    company: CompanyConfig,
+    board_report: BoardReport,
+    names: Sequence[str],
+    version: int = deliver.FIRST_VERSION,
 ) -> list[deliver.Delivery]:
-    """Deliver a report to the named destinations, each at most once for this month.
+    """Deliver a report to the named destinations, each at most once for this month and version.
 
     Raises ``NotReadyError`` while the CRM has not been read to its end: half a company is never posted.
     """
@@ -88,22 +95,43 @@ def post(
             "run `boardline sync --once` until it ends without an error, then post again"
         )
     with exclusive(app.store, company.name, "report"):
-        return deliver.deliver(app.store, company, board_report, app.destinations(names))
+        return deliver.deliver(app.store, company, board_report, app.destinations(names), version)
 
 
 def post_report(app: App, company: CompanyConfig, now: datetime) -> None:
     """The scheduled monthly report: of the last full month, to the configured destinations."""
     month = last_full_month(now, company)
-    deliveries = post(app, company, report(app, company, month, now), company.report.destinations)
+    _log(company, month, post(app, company, report(app, company, month, now), company.report.destinations))
+
+
+def unfinished(app: App, company: CompanyConfig) -> dict[tuple[str, int], list[str]]:
+    """(month, version) -> the configured destinations whose delivery was begun and not ended, or failed.
+
+    An unknown one is left out: something else stands where it should go, and a person decides.
+    """
+    found: dict[tuple[str, int], list[str]] = {}
+    for note in app.store.deliveries(company.name):
+        if note.status in UNFINISHED and note.destination in company.report.destinations:
+            found.setdefault((note.month, note.version), []).append(note.destination)
+    return found
+
+
+def finish_reports(app: App, company: CompanyConfig, now: datetime, *, but: str | None = None) -> None:
+    """Deliver every unfinished report of the months it was about (except ``but``), with today's knowledge of them."""
+    for (month, version), names in unfinished(app, company).items():
+        if month == but:
+            continue
+        log.info("finishing a report that was not delivered", company=company.name, month=month, to=names)
+        _log(company, month, post(app, company, report(app, company, month, now), names, version))
+
+
+def _log(company: CompanyConfig, month: str, deliveries: Sequence[deliver.Delivery]) -> None:
     for delivery in deliveries:
-        log.info(
-            "report delivered",
-            company=company.name,
-            month=month,
-            destination=delivery.destination,
-            status=delivery.status,
-            location=delivery.location,
-        )
+        told = {"company": company.name, "month": month, "destination": delivery.destination}
+        if delivery.problem is None:
+            log.info("report delivered", **told, status=delivery.status, location=delivery.location)
+        else:
+            log.error("report not delivered", **told, status=delivery.status, error=str(delivery.problem))
 
 
 def last_full_month(now: datetime, company: CompanyConfig) -> str:

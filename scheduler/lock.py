@@ -22,6 +22,42 @@ class Busy(BoardlineError):
     """Another process holds the lock; nothing was done."""
 
 
+def held(store: Store, company: str, work: str) -> bool | None:
+    """Whether a process holds the lock now; None: this user may not look.
+
+    On SQLite the lock is taken for a moment to find out, so ask only where there is a reason to think it is held.
+    """
+    if store.engine.dialect.name == "postgresql":
+        key = _key(company, work) % 2**64
+        query = text(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+            " AND classid::bigint = :high AND objid::bigint = :low"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        with store.engine.connect() as connection:
+            return bool(connection.execute(query, {"high": key >> 32, "low": key % 2**32}).scalar())
+    file = _file(store, company, work)
+    if not file.exists():
+        return False
+    try:
+        with filelock.FileLock(file, timeout=0):
+            return False
+    except filelock.Timeout:
+        return True
+    except OSError:
+        return None
+
+
+def _key(company: str, work: str) -> int:
+    digest = hashlib.sha256(f"boardline:{company}:{work}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def _file(store: Store, company: str, work: str) -> Path:
+    database = Path(store.engine.url.database or "boardline.db")
+    return Path(f"{database}.{hashlib.sha256(company.encode()).hexdigest()[:12]}.{work}.lock")
+
+
 @contextmanager
 def exclusive(store: Store, company: str, work: str) -> Iterator[None]:
     """Hold the lock for ``work`` (sync, report) on ``company``. Raises ``Busy`` at once when it is taken."""
@@ -29,9 +65,7 @@ def exclusive(store: Store, company: str, work: str) -> Iterator[None]:
         f"{company}: another Boardline process is busy with its {work}; nothing was done here, try again later"
     )
     if store.engine.dialect.name == "postgresql":
-        key = int.from_bytes(
-            hashlib.sha256(f"boardline:{company}:{work}".encode()).digest()[:8], "big", signed=True
-        )
+        key = _key(company, work)
         with store.engine.connect() as connection:
             if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar():
                 raise taken
@@ -40,9 +74,7 @@ def exclusive(store: Store, company: str, work: str) -> Iterator[None]:
             finally:
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
     else:
-        database = Path(store.engine.url.database or "boardline.db")
-        name = hashlib.sha256(company.encode()).hexdigest()[:12]
-        lock = filelock.FileLock(f"{database}.{name}.{work}.lock")
+        lock = filelock.FileLock(_file(store, company, work))
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:

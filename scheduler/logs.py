@@ -15,6 +15,8 @@ import structlog
 
 from scheduler import secrets
 
+# Libraries whose every step is no news; APScheduler calls a job that has logged its failure "executed successfully".
+_CHATTY = ("urllib3", "hubspot", "simple_salesforce", "asyncio", "aiohttp.access", "apscheduler")
 Verbosity = Literal["quiet", "normal", "verbose"]
 _LEVELS: dict[Verbosity, int] = {"quiet": logging.ERROR, "normal": logging.WARNING, "verbose": logging.DEBUG}
 
@@ -59,7 +61,7 @@ def configure(verbosity: Verbosity = "normal", *, level: int | None = None) -> N
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level if level is not None else _LEVELS[verbosity])
-    for chatty in ("urllib3", "hubspot", "simple_salesforce", "asyncio", "aiohttp.access"):
+    for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

@@ -1,6 +1,6 @@
 """Readable schedules: ``every 15 minutes``, ``Mon 08:00``, ``daily 06:30``, ``business day 5 08:00``, or a cron line.
 
-Parsing only; the daemon turns them into triggers. Times are local to the company.
+Parsing only; ``scheduler.occurrence`` says when they fire. Times are local to the company.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
+from scheduler import crontab
+
 _EVERY = re.compile(r"every\s+(?:(\d+)\s+)?(second|minute|hour|day)s?", re.IGNORECASE)
 _WEEKLY = re.compile(r"(mon|tue|wed|thu|fri|sat|sun)[a-z]*\s+(\d{1,2}):(\d{2})", re.IGNORECASE)
 _DAILY = re.compile(r"daily\s+(\d{1,2}):(\d{2})", re.IGNORECASE)
 _BUSINESS_DAY = re.compile(r"business\s+day\s+(\d{1,2})\s+(\d{1,2}):(\d{2})", re.IGNORECASE)
-_CRON = re.compile(r"cron:\s*(\S+(?:\s+\S+){4})", re.IGNORECASE)
+_CRON = re.compile(r"cron:\s*(.+)", re.IGNORECASE)
 
 _LAST_BUSINESS_DAY = 20  # every month has at least twenty days from Monday to Friday
 
@@ -43,6 +45,8 @@ class BusinessDay:
 
 @dataclass(frozen=True)
 class Cron:
+    """A line as crontab(5) has it."""
+
     expression: str
 
 
@@ -67,6 +71,7 @@ def parse(text: str) -> Schedule:
             raise ValueError(f"{text!r}: business days go from 1 to {_LAST_BUSINESS_DAY}")
         return BusinessDay(n, *_time(text, match[2], match[3]))
     if match := _CRON.fullmatch(text):
+        crontab.parse(match[1])
         return Cron(match[1])
     raise ValueError(
         f"{text!r} is no schedule; write 'every 15 minutes', 'Mon 08:00', 'daily 06:30', "

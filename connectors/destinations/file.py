@@ -8,9 +8,7 @@ appears whole, with all forms in it, or not at all, and is never changed afterwa
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,12 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from connectors.destination import Message, Receipt
+from connectors.destination import Message, Receipt, file_stem
 from connectors.errors import ConfigurationError, CredentialError, DeliveryConflict, UnreachableError
 
 _MEDIA: Final = {"html": "text/html", "markdown": "text/markdown", "text": "text/plain"}
 _SUFFIX: Final = {"html": ".html", "markdown": ".md", "text": ".txt"}
-_PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,99}")
 _REFUSED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TAKEN: Final = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
@@ -53,7 +50,7 @@ class FileDestination:
         content stands under this key (nothing is overwritten), ``CredentialError`` without permission,
         ``UnreachableError`` on a full or failing disk.
         """
-        stem = _stem(message.key)
+        stem = file_stem(message.key)
         wanted = {stem + _SUFFIX[form]: _content(message, form) for form in self.forms}
         place = self.folder / stem
         first = str(place / next(iter(wanted)))
@@ -98,14 +95,6 @@ class FileDestinationType:
 
 
 DESTINATION: Final = FileDestinationType()
-
-
-def _stem(key: str) -> str:
-    """A name for a key: readable, inside the folder, and never the same for two keys, also where case is ignored."""
-    if _PLAIN.fullmatch(key) and key == key.lower() and not key.endswith("."):
-        return key.replace(":", "_")
-    readable = re.sub(r"[^A-Za-z0-9.-]+", "-", key).strip(".-")[:60] or "summary"
-    return f"{readable}_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
 def _content(message: Message, form: str) -> bytes:

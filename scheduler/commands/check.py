@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,11 +56,11 @@ def command(
     run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=True)
     app = App.load(config)
     lines = [Line("", "configuration", f"{app.path} is valid"), _store(app)]
-    for settings in app.companies(company or ()):
-        for line in _company(app, settings):
-            lines.append(line)
+    companies = app.companies(company or ())
+    for settings in companies:
+        lines += _company(app, settings)
     if json:
-        run.print_json([{"checks": [_as_json(line) for line in lines]}])
+        run.print_json({"checks": [_as_json(line) for line in lines]})
     else:
         for line in lines:
             mark = "FAIL" if line.error else "note" if line.note else "ok  "
@@ -68,8 +68,17 @@ def command(
                 run.out.print(
                     f"{mark}  {line.company + ': ' if line.company else ''}{line.what}: {line.text}"
                 )
-    failed = [line.error for line in lines if line.error]
-    raise typer.Exit(exit_status(failed) if failed else 0)
+    raise typer.Exit(exit_status(_outcomes(lines, companies)))
+
+
+def _outcomes(lines: Sequence[Line], companies: Sequence[CompanyConfig]) -> Iterator[BoardlineError | None]:
+    """Every company's failures, or None where all is well: with what they share."""
+    for company in companies:
+        failed = [line.error for line in lines if line.error and line.company in ("", company.name)]
+        if failed:
+            yield from failed
+        else:
+            yield None
 
 
 def _as_json(line: Line) -> dict[str, Any]:

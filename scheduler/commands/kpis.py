@@ -28,6 +28,7 @@ from scheduler.invocation import (
     MonthOption,
     QuietOption,
     VerboseOption,
+    for_each,
     moment,
     month_of,
 )
@@ -56,24 +57,39 @@ def command(
         raise ConfigurationError(
             f"--evidence: there is no KPI {evidence!r}; known are {', '.join(metrics.registered())}"
         )
-    app = App.load(config)
-    documents = []
-    for settings in app.companies(company or ()):
-        app.require_synced(settings)
-        known_at = moment(as_of, settings.zone)
-        wanted = month_of(month, known_at, settings.zone)
-        facts = Facts.load(app.store, settings, (wanted,), known_at)
-        if evidence is not None:
-            documents.append(_evidence(app, settings, facts, evidence, wanted))
-            if not json:
-                _print_evidence(run, documents[-1])
-            continue
-        values = metrics.compute(facts, ORDER, by, judge=Judge(load_playbook(settings.playbook)))
-        documents.append(metrics.as_json(values, settings.name, known_at, facts.currency))
-        if not json:
-            _print(run, settings, known_at, values)
-    if json:
-        run.print_json(documents)
+    app = App.load(config, writes=False)
+    companies = app.companies(company or ())
+    app.open_store()
+    documents, failures = for_each(
+        companies,
+        lambda settings: _one(run, app, settings, month=month, as_of=as_of, by=by, evidence=evidence),
+    )
+    run.finish(companies, documents, failures)
+
+
+def _one(
+    run: Invocation,
+    app: App,
+    company: CompanyConfig,
+    *,
+    month: str | None,
+    as_of: str | None,
+    by: str | None,
+    evidence: str | None,
+) -> dict[str, Any]:
+    app.require_synced(company)
+    known_at = moment(as_of, company.zone)
+    wanted = month_of(month, known_at, company.zone)
+    facts = Facts.load(app.store, company, (wanted,), known_at)
+    if evidence is not None:
+        document = _evidence(app, company, facts, evidence, wanted)
+        if not run.json:
+            _print_evidence(run, document)
+        return document
+    values = metrics.compute(facts, ORDER, by, judge=Judge(load_playbook(company.playbook)))
+    if not run.json:
+        _print(run, company, known_at, values)
+    return metrics.as_json(values, company.name, known_at, facts.currency)
 
 
 def _print(run: Invocation, company: CompanyConfig, known_at: datetime, values: list[KpiValue]) -> None:
@@ -129,7 +145,7 @@ def _print_evidence(run: Invocation, document: dict[str, Any]) -> None:
         contribution = "" if row["contribution"] is None else str(row["contribution"])
         table.add_row(
             row["object"],
-            row["external_id"],
+            row["external_id"] or "",
             plain(row["name"]),
             contribution,
             plain(row["note"]),

@@ -13,6 +13,7 @@ from connectors.errors import ConfigurationError
 from metrics.render.safe import plain
 from pipeline.quality import report as quality_report
 from scheduler.app import App
+from scheduler.config import CompanyConfig
 from scheduler.invocation import (
     AsOfOption,
     CompanyOption,
@@ -21,6 +22,7 @@ from scheduler.invocation import (
     JsonOption,
     QuietOption,
     VerboseOption,
+    for_each,
     moment,
 )
 
@@ -45,19 +47,21 @@ def command(
     run = Invocation.start(json=json, verbose=verbose, quiet=quiet)
     if by is not None and by not in _GROUPS:
         raise ConfigurationError(f"--by: {by!r} is not known; it is one of {', '.join(_GROUPS)}")
-    app = App.load(config)
-    documents: list[dict[str, Any]] = []
-    for settings in app.companies(company or ()):
-        app.require_synced(settings)
-        result = quality_report(app.store, settings, moment(as_of, settings.zone), by=by)
-        documents.append(result.as_json())
+    app = App.load(config, writes=False)
+    companies = app.companies(company or ())
+    app.open_store()
+    documents, failures = for_each(companies, lambda settings: _one(app, settings, as_of, by))
     if csv_file is not None:
         _write_csv(csv_file, documents)
-    if json:
-        run.print_json(documents)
-    else:
+    if not json:
         for document in documents:
             _print(run, document, by)
+    run.finish(companies, documents, failures)
+
+
+def _one(app: App, company: CompanyConfig, as_of: str | None, by: str | None) -> dict[str, Any]:
+    app.require_synced(company)
+    return quality_report(app.store, company, moment(as_of, company.zone), by=by).as_json()
 
 
 def _print(run: Invocation, document: dict[str, Any], by: str | None) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from connectors.destination import file_stem
 from connectors.errors import BoardlineError, ConfigurationError
 from metrics.board import BoardReport
 from metrics.deliver import Delivery
@@ -24,7 +25,7 @@ from scheduler.invocation import (
     MonthOption,
     QuietOption,
     VerboseOption,
-    exit_status,
+    for_each,
     moment,
     month_of,
     print_error,
@@ -51,22 +52,21 @@ def command(
         raise ConfigurationError("--to needs --post; without it nothing is posted")
     if post and as_of:
         raise ConfigurationError("--as-of shows the past and is never posted; leave out --post, or --as-of")
-    app = App.load(config)
-    documents: list[dict[str, Any]] = []
-    failures: list[BoardlineError | None] = []
-    for settings in app.companies(company or ()):
+    app = App.load(config, writes=post)
+    companies = app.companies(company or ())
+    app.open_store()
+    undelivered: dict[str, BoardlineError | None] = {}
+
+    def one(settings: CompanyConfig) -> dict[str, Any]:
         destinations = (to or settings.report.destinations) if post else None
-        try:
-            document, error = _one(run, app, settings, month, as_of, out, destinations)
-        except BoardlineError as problem:
-            print_error(problem)
-            failures.append(problem)
-            continue
-        documents.append(document)
-        failures.append(error)
-    if json:
-        run.print_json(documents)
-    raise typer.Exit(exit_status(failures))
+        document, undelivered[settings.name] = _one(run, app, settings, month, as_of, out, destinations)
+        return document
+
+    documents, failures = for_each(companies, one)
+    outcomes = zip(companies, failures, strict=True)
+    run.finish(
+        companies, documents, [failure or undelivered.get(settings.name) for settings, failure in outcomes]
+    )
 
 
 def _one(
@@ -109,8 +109,9 @@ def write(report: BoardReport, folder: Path) -> list[Path]:
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        stem = file_stem(f"{report.company}-{report.month}")
         for suffix, content in render_forms(report).items():
-            path = folder / f"{report.company}-{report.month}.{suffix}"
+            path = folder / f"{stem}.{suffix}"
             path.write_bytes(content)
             written.append(path)
     except OSError as error:
@@ -130,7 +131,7 @@ def _post(
     deliveries = jobs.post(app, company, report, list(destinations))
     for delivery in deliveries:
         if delivery.problem:
-            print_error(delivery.problem)
+            print_error(delivery.problem, company.name)
         elif not run.json and not run.quiet:
             run.out.print(f"{delivery.destination}: {delivery.status} {delivery.location or ''}")
     return deliveries

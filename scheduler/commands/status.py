@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from rich.table import Table
 
-from pipeline.records import RunRecord
+from pipeline.records import DeliveryRecord, RunRecord
 from scheduler.app import App
 from scheduler.config import CompanyConfig
 from scheduler.daemon import next_run
@@ -18,7 +19,10 @@ from scheduler.invocation import (
     JsonOption,
     QuietOption,
     VerboseOption,
+    for_each,
 )
+from scheduler.lock import held
+from scheduler.standing import LastPass, advice, last_pass
 
 _RUNS = 200
 
@@ -32,60 +36,92 @@ def command(
 ) -> None:
     """Last and next runs, how old the data is, and the deliveries, per company."""
     run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=True)
-    app = App.load(config)
-    documents = [_status(app, settings, datetime.now(UTC)) for settings in app.companies(company or ())]
-    if json:
-        run.print_json(documents)
-        return
-    for document in documents:
-        _print(run, document)
+    app = App.load(config, writes=False)
+    companies = app.companies(company or ())
+    there = app.open_store()
+    now = datetime.now(UTC)
+    documents, failures = for_each(companies, lambda settings: _status(app if there else None, settings, now))
+    if not json:
+        for document in documents:
+            _print(run, document)
+    run.finish(companies, documents, failures)
 
 
-def _status(app: App, company: CompanyConfig, now: datetime) -> dict[str, Any]:
-    latest: dict[str, RunRecord] = {}
-    for record in app.store.runs(company.name, _RUNS):  # newest first
-        latest.setdefault(record.stream, record)
-    synced = app.store.last_sync(company.name)
+def _status(app: App | None, company: CompanyConfig, now: datetime) -> dict[str, Any]:
+    """``app`` None: there is no store yet."""
+    runs = app.store.runs(company.name, _RUNS) if app else []  # newest first
+    info = app.store.source_info(company.name) if app else None
+    complete_at = info.complete_at if info else None
+    last = last_pass(runs, complete_at, lambda: held(app.store, company.name, "sync") if app else False)
     report = company.schedule.board_report if company.report.destinations else None
-    due = next_run(company.schedule.sync, company.zone, now, synced)
+    due = next_run(company.schedule.sync, company.zone, now, runs[0].started_at if runs else None)
     return {
         "company": company.name,
-        "last_sync": synced,
-        "lag_seconds": round((now - synced).total_seconds()) if synced else None,
+        "last_sync": complete_at,
+        "lag_seconds": round((now - complete_at).total_seconds()) if complete_at else None,
+        "last_pass": _pass(last),
         "next_sync": due,
-        "overdue": due is not None and due < now,
+        "overdue": due is not None and due < now and (last is None or last.status != "running"),
         "next_report": next_run(report, company.zone, now) if report else None,
-        "streams": [
-            {
-                "stream": record.stream,
-                "status": record.status,
-                "finished_at": record.finished_at,
-                "rows": record.rows,
-                "changed": record.changed,
-                "requests": record.requests,
-                "error": record.error,
-            }
-            for record in latest.values()
-        ],
-        "deliveries": [
-            {
-                "month": delivery.month,
-                "destination": delivery.destination,
-                "status": delivery.status,
-                "posted_at": delivery.posted_at,
-                "location": delivery.location,
-                "error": delivery.error,
-            }
-            for delivery in app.store.deliveries(company.name)
-        ],
+        "streams": _streams(runs, last),
+        "deliveries": [_delivery(note) for note in (app.store.deliveries(company.name) if app else [])],
+    }
+
+
+def _pass(last: LastPass | None) -> dict[str, Any] | None:
+    if last is None:
+        return None
+    return {
+        "status": last.status,
+        "at": last.at,
+        "stream": last.stream,
+        "error": last.error,
+        "remedy": last.remedy,
+    }
+
+
+def _streams(runs: Sequence[RunRecord], last: LastPass | None) -> list[dict[str, Any]]:
+    """The latest run of each stream; one that is marked as running while nobody is at work was interrupted."""
+    latest: dict[str, RunRecord] = {}
+    for record in runs:
+        latest.setdefault(record.stream, record)
+    running = last.status if last and last.status in ("running", "unclear") else "interrupted"
+    return [
+        {
+            "stream": record.stream,
+            "status": running if record.status == "running" else record.status,
+            "finished_at": record.finished_at,
+            "rows": record.rows,
+            "changed": record.changed,
+            "requests": record.requests,
+            "error": record.error,
+        }
+        for record in latest.values()
+    ]
+
+
+def _delivery(note: DeliveryRecord) -> dict[str, Any]:
+    told = advice(note)
+    return {
+        "month": note.month,
+        "destination": note.destination,
+        "status": note.status,
+        "posted_at": note.posted_at,
+        "location": note.location,
+        "error": note.error,
+        "meaning": told.meaning,
+        "remedy": told.remedy,
     }
 
 
 def _print(run: Invocation, document: dict[str, Any]) -> None:
     out = run.out
     out.print(
-        f"{document['company']}: last sync {_when(document['last_sync'])}, next {_when(document['next_sync'])}"
+        f"{document['company']}: last complete sync {_when(document['last_sync'])}, "
+        f"next {_when(document['next_sync'])}"
     )
+    if document["last_pass"]:
+        out.print(f"  last pass: {_told(document['last_pass'])}")
     if document["overdue"]:
         out.print("  the next sync is overdue: is `boardline run` at work?")
     out.print(f"  next board report {_when(document['next_report'])}")
@@ -96,7 +132,7 @@ def _print(run: Invocation, document: dict[str, Any]) -> None:
         table.add_row(
             item["stream"],
             item["status"],
-            _when(item["finished_at"]),
+            _when(item["finished_at"], "not finished"),
             str(item["rows"]),
             str(item["changed"]),
             str(item["requests"]),
@@ -107,7 +143,26 @@ def _print(run: Invocation, document: dict[str, Any]) -> None:
     for item in document["deliveries"]:
         where = item["location"] or item["error"] or ""
         out.print(f"  report {item['month']} to {item['destination']}: {item['status']} {where}")
+        if item["remedy"]:
+            out.print(f"    {item['meaning']}; {item['remedy']}")
 
 
-def _when(moment: datetime | None) -> str:
-    return "never" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}Z"
+_PASSES: Final = {
+    "complete": "complete",
+    "partial": "ended well, but only some streams were read",
+    "failed": "failed",
+    "stopped": "was stopped before its end; the next one goes on from there",
+    "running": "running",
+    "interrupted": "was interrupted before its end; the next one goes on from there",
+    "unclear": "is running or was interrupted; this user may not see which",
+}
+
+
+def _told(last: dict[str, Any]) -> str:
+    stream = f" ({last['stream']})" if last["stream"] else ""
+    problem = "; ".join(part for part in (last["error"], last["remedy"]) if part)
+    return f"{_PASSES[last['status']]}{stream}, {_when(last['at'])}{f': {problem}' if problem else ''}"
+
+
+def _when(moment: datetime | None, none: str = "never") -> str:
+    return none if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}Z"

@@ -24,6 +24,7 @@ from scheduler.invocation import (
     NoProgressOption,
     QuietOption,
     VerboseOption,
+    error_document,
     exit_status,
     moment,
     print_error,
@@ -76,13 +77,18 @@ def command(
         try:
             summary = _one(app, settings, run, full=full, since=start, only=streams, stop=stop)
         except BoardlineError as error:
-            print_error(error)
+            print_error(error, settings.name)
             failures.append(error)
             continue
         summaries.append(summary)
         failures.append(summary.error)
     if json:
-        run.print_json([{"runs": [item for summary in summaries for item in summary.as_json()["runs"]]}])
+        status = exit_status(failures)
+        first = next((failure for failure in failures if failure is not None), None)
+        if first is not None and not summaries:
+            run.print_json(error_document(first, status))
+        else:
+            run.print_json({"runs": [item for summary in summaries for item in summary.as_json()["runs"]]})
     else:
         _print(run, summaries)
     raise typer.Exit(exit_status(failures))
@@ -103,7 +109,7 @@ def _one(
             app, company, full=full, since=since, only=only, stop=stop, on_progress=on_progress
         )
     if summary.error is not None:
-        print_error(summary.error)
+        print_error(summary.error, company.name)
     return summary
 
 

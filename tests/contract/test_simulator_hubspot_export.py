@@ -115,11 +115,32 @@ def test_history_is_what_the_file_says(client: Client) -> None:
         ("Record ID,Deal Name,Deal Stage\nx1,A,B\n", "line 2: Record ID 'x1' is no number"),
         ("Record ID,Deal Name,Deal Stage\n1,A,B\n1,A,B\n", "line 3: Record ID '1' appears twice"),
         ("Name,Amount\nA,1\n", "no CSV file there is a HubSpot export"),
+        ('Record ID,Deal Name,Deal Stage\n1,"A,B\n2,C,D\n', r"deals\.csv, line 2: a quote .* not closed"),
+        (
+            'Record ID,Deal Name,Deal Stage\n1,"A\nb",C\n2,"A"x,D\n',
+            r"deals\.csv, line 4: a quote .* not doubled",
+        ),
+        (
+            "Record ID;Deal Name;Deal Stage\n1;A;B\n",
+            r"deals\.csv, line 1: .* separated by semicolons; .* commas",
+        ),
+        ("Record ID\tDeal Name\tDeal Stage\n1\tA\tB\n", "separated by tabs"),
+        (
+            "Record ID,Deal Name,Deal Stage,Deal name\n1,A,B,C\n",
+            r"deals\.csv, line 1: .*'deal name' .* twice",
+        ),
+        ("Record ID,Deal Name,Deal Stage\n1,A,B,C\n", r"deals\.csv, line 2: 4 cells, .* names 3"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_named(tmp_path: Path, text: str, problem: str) -> None:
     (tmp_path / "deals.csv").write_text(text)
     with pytest.raises(ConfigurationError, match=problem):
+        HubSpotPortal.from_export(tmp_path)
+
+
+def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "deals.csv").write_bytes("Record ID,Deal Name,Deal Stage\n1,Ö,B\n".encode("latin-1"))
+    with pytest.raises(ConfigurationError, match=r"deals\.csv: this is not text in UTF-8"):
         HubSpotPortal.from_export(tmp_path)
 
 

@@ -14,6 +14,7 @@ from connectors.simulator.salesforce import SalesforceOrg, record_id
 from connectors.simulator.server import Simulator
 from tests.contract.simulator_salesforce_world import NOW, Client
 
+ONE, TWO = record_id("deal", 1), record_id("deal", 2)
 SAMPLES = Path(__file__).parents[2] / "../shared/data/salesforce_samples"
 
 
@@ -155,9 +156,9 @@ def test_numbers_as_reports_write_them(tmp_path: Path) -> None:
     write(
         tmp_path,
         Opportunity_csv=(
-            "Name,StageName,Amount,CloseDate\n"
-            'x,Closed Won,"1,200.50",2026-05-31\n'
-            'y,Closed Won,"-12,345,678",2026-05-31\n'
+            "Id,Name,StageName,Amount,CloseDate\n"
+            f'{ONE},x,Closed Won,"1,200.50",2026-05-31\n'
+            f'{TWO},y,Closed Won,"-12,345,678",2026-05-31\n'
         ),
     )
     (deals,) = ask(tmp_path, "SELECT Amount FROM Opportunity ORDER BY Name")
@@ -167,7 +168,11 @@ def test_numbers_as_reports_write_them(tmp_path: Path) -> None:
 def test_stages_whose_meaning_is_not_exported_are_named(tmp_path: Path) -> None:
     write(
         tmp_path,
-        Opportunity_csv="Name,StageName\na,Closed - No Decision\nb,Verbal\nc,Closed Lost\nd,Prospecting\n",
+        Opportunity_csv="Id,Name,StageName\n"
+        + "".join(
+            f"{record_id('deal', n)},{n},{stage}\n"
+            for n, stage in enumerate(["Closed - No Decision", "Verbal", "Closed Lost", "Prospecting"], 1)
+        ),
     )
     org = SalesforceOrg.from_export(tmp_path, now=NOW)
     org.close()
@@ -183,7 +188,7 @@ def test_stages_whose_meaning_is_not_exported_are_named(tmp_path: Path) -> None:
 
 
 def test_fields_that_only_the_generated_company_has_are_absent(tmp_path: Path) -> None:
-    write(tmp_path, Account_csv="Name\nAcme\n")
+    write(tmp_path, Account_csv=f"Id,Name\n{record_id('account', 1)},Acme\n")
     with Simulator(SalesforceOrg.from_export(tmp_path, now=NOW), tls=False) as simulator:
         client = Client(simulator)
         client.login()
@@ -199,22 +204,41 @@ def test_fields_that_only_the_generated_company_has_are_absent(tmp_path: Path) -
         ("a_json", '{"records": [\n{"attributes": }\n]}', ["a.json", "line 2"]),
         ("a_json", '{"Account": []}', ["a.json", "records"]),
         ("a_json", '{"records": [{"Name": "x"}]}', ["a.json", "record 1", "attributes.type"]),
-        ("Account_csv", "Name,Name\nx,y\n", ["Account.csv", "Name", "twice"]),
-        ("Account_csv", "Name\nx,y\n", ["Account.csv", "line 2", "2 cells"]),
+        ("Account_csv", "Id,Name,Name\n,x,y\n", ["Account.csv", "Name", "twice"]),
+        ("Account_csv", "Id\nx,y\n", ["Account.csv", "line 2", "2 cells"]),
         ("Account_csv", "", ["Account.csv", "first line"]),
         ("Account_csv", "Id,Name\nnonsense,x\n", ["Account.csv", "line 2", "nonsense"]),
         (
             "Opportunity_csv",
-            "Name,Amount\nx,1\ny,lots\n",
+            f"Id,Amount\n{ONE},1\n{TWO},lots\n",
             ["Opportunity.csv", "line 3", "Amount", "lots", "1200.50"],
         ),
-        ("Opportunity_csv", 'Name,Amount\nx,"1,20"\n', ["line 2", "Amount", "'1,20'"]),
+        ("Opportunity_csv", f'Id,Amount\n{ONE},"1,20"\n', ["line 2", "Amount", "'1,20'"]),
         (
             "Opportunity_csv",
-            "Name,CloseDate\nx,31.12.2025\n",
+            f"Id,CloseDate\n{ONE},31.12.2025\n",
             ["Opportunity.csv", "line 2", "CloseDate", "2026-05-31"],
         ),
-        ("Opportunity_csv", "Name,IsWon\nx,perhaps\n", ["Opportunity.csv", "line 2", "IsWon", "perhaps"]),
+        ("Opportunity_csv", f"Id,IsWon\n{ONE},perhaps\n", ["Opportunity.csv", "line 2", "IsWon", "perhaps"]),
+        (
+            "Account_csv",
+            f'Id,Name\n{ONE},"Acme\n{TWO},Beta\n',
+            ["Account.csv, line 2", "quote", "not closed", "export the file again"],
+        ),
+        ("Account_csv", f'Id,Name\n{ONE},"a\nb"\n{TWO},"x"y\n', ["Account.csv, line 4", "not doubled"]),
+        ("Account_csv", "Id;Name\n1;x\n", ["Account.csv, line 1", "semicolons", "commas"]),
+        ("Account_csv", "foo;bar\n1;x\n", ["Account.csv, line 1", "semicolons", "commas"]),
+        ("Account_csv", "Id\tName\n1\tx\n", ["Account.csv, line 1", "tabs"]),
+        (
+            "Account_csv",
+            "foo,bar\n1,x\n",
+            ["Account.csv, line 1", "field of Account", "foo, bar", "API names"],
+        ),
+        (
+            "Account_csv",
+            "Name,Industry\nAcme,Steel\n",
+            ["Account.csv, line 1", "no Id column", "with its Id"],
+        ),
         ("Case_csv", "Subject\nx\n", ["no Salesforce export"]),
         ("notes_txt", "nothing", ["no Salesforce export"]),
     ],
@@ -231,7 +255,7 @@ def test_bad_files_are_named(tmp_path: Path, name: str, text: str, parts: list[s
 def test_other_bad_exports(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no such folder"):
         SalesforceOrg.from_export(tmp_path / "nowhere", now=NOW)
-    (tmp_path / "Account.csv").write_bytes("Name\nÅcme\n".encode("latin-1"))
+    (tmp_path / "Account.csv").write_bytes("Id,Name\n1,Åcme\n".encode("latin-1"))
     with pytest.raises(ConfigurationError, match="UTF-8"):
         SalesforceOrg.from_export(tmp_path, now=NOW)
     identifier = record_id("account", 1)
@@ -243,6 +267,6 @@ def test_other_bad_exports(tmp_path: Path) -> None:
         tree("Account", Name="y"),
         tree("Contact", AccountId="@AccountRef1"),
     ]
-    write(tmp_path, Account_csv="Name\nx\n", tree_json=json.dumps({"records": records}))
+    write(tmp_path, Account_csv=f"Id,Name\n{identifier},x\n", tree_json=json.dumps({"records": records}))
     with pytest.raises(ConfigurationError, match="referenceId of 2 records"):
         SalesforceOrg.from_export(tmp_path, now=NOW)

@@ -121,6 +121,18 @@ def test_report_goes_where_it_is_told(served: Site, tmp_path: Path) -> None:
     assert "--out" in refused.err
 
 
+def test_a_company_may_be_called_as_it_is(served: Site, tmp_path: Path) -> None:
+    name = "Müller & Söhne"
+    config = served.configure(tmp_path)
+    config.write_text(config.read_text().replace("  demo:", f'  "{name}":'), encoding="utf-8")
+    assert boardline("sync", "--once", "-c", config).status == 0
+    done = boardline("report", "--month", "2026-05", "-c", config, "--out", tmp_path / "out", "--json")
+    assert done.status == 0, done.err
+    assert {Path(file).parent for file in done.json()["files"]} == {tmp_path / "out"}
+    posted = boardline("report", "--month", "2026-05", "-c", config, "--post", "--json")
+    assert posted.status == 0, posted.err
+
+
 def test_an_empty_crm_gives_a_report_that_says_so(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from pipeline.store import Store
 from tests.e2e.process import Site, boardline, site, start
 from tests.e2e.tables import differences
 
@@ -86,6 +89,101 @@ def test_sigterm_in_the_middle_of_a_page_then_resume(served: Site) -> None:
     whole = served.configure(served.folder.parent / "whole")
     assert boardline("sync", "-c", whole, "--once").status == 0
     assert differences(served.folder / "boardline.db", served.folder.parent / "whole" / "boardline.db") == []
+
+
+NEVER = "cron: 0 8 29 2 *"  # no report falls due while a test runs
+
+
+@pytest.mark.parametrize("left", ["pending", "failed"])
+def test_a_report_that_was_begun_is_finished_after_a_restart(served: Site, left: str) -> None:
+    """As a kill between the note and the delivery leaves it, two months back; the schedule would not come to it."""
+    config = served.configure(served.folder, schedule={"sync": "every 1 hour", "board_report": NEVER})
+    assert boardline("sync", "-c", config, "--once").status == 0
+    month = f"{(datetime.now(UTC).replace(day=1) - timedelta(days=40)):%Y-%m}"
+    key = f"demo:{month}:board:1"
+    with Store.open(f"sqlite:///{served.folder / 'boardline.db'}") as store:
+        store.begin_delivery("demo", month, "board", 1, key, "{}", datetime.now(UTC))
+        if left == "failed":
+            store.finish_delivery(key, "failed", datetime.now(UTC), error="the disk was full")
+    told = boardline("status", "-c", config).out
+    assert f"report {month} to board: {left}" in told
+    assert f"--month {month} --post --to board" in told
+
+    first, second = served.folder / "first.log", served.folder / "second.log"
+    for log, sign in ((first, "report delivered"), (second, "sync finished")):
+        process = start("run", "-c", config, err=log)
+        try:
+            eventually(sign, lambda log=log, sign=sign: sign in log.read_text(), process, log)  # type: ignore[misc]
+        finally:
+            assert ended(process) == 0, log.read_text()
+    (report,) = (served.folder / "reports").rglob("*.html")
+    assert month in report.name
+    assert "finishing a report that was not delivered" in first.read_text()
+    assert "report" not in second.read_text()
+    document = boardline("status", "-c", config, "--json").json()
+    assert [(item["month"], item["status"]) for item in document["deliveries"]] == [(month, "posted")]
+
+
+def test_a_report_that_fell_due_while_nobody_ran_is_made_at_the_start(served: Site) -> None:
+    """For every kind of schedule; here one of cron."""
+    config = served.configure(served.folder, schedule={"sync": "every 1 hour", "board_report": NEVER})
+    assert boardline("sync", "-c", config, "--once").status == 0
+    with sqlite3.connect(served.folder / "boardline.db") as connection:
+        connection.execute(
+            "UPDATE runs SET finished_at = strftime('%Y-%m-%d %H:%M:%f000', finished_at, '-40 days')"
+        )
+    connection.close()
+    due = datetime.now(ZoneInfo(served.world.timezone)) - timedelta(hours=2)
+    daily = f"cron: {due.minute} {due.hour} * * *"
+    served.configure(served.folder, schedule={"sync": "every 1 hour", "board_report": daily})
+    log = served.folder / "daemon.log"
+    process = start("run", "-c", config, err=log)
+    try:
+        eventually("the report", lambda: "report delivered" in log.read_text(), process, log)
+    finally:
+        assert ended(process) == 0, log.read_text()
+
+
+def test_a_report_that_fails_is_not_called_a_success(served: Site) -> None:
+    (served.folder / "reports").write_text("not a folder")
+    config = served.configure(
+        served.folder, schedule={"sync": "every 1 second", "board_report": "every 2 seconds"}
+    )
+    log = served.folder / "daemon.log"
+    process = start("run", "-c", config, err=log)
+    try:
+        eventually("a failure", lambda: "report not delivered" in log.read_text(), process, log)
+        eventually("a skipped sync", lambda: "sync skipped" in log.read_text(), process, log)
+    finally:
+        assert ended(process) == 0, log.read_text()
+    assert "is not a folder" in log.read_text()
+    assert "executed successfully" not in log.read_text()
+    assert "report delivered" not in log.read_text()
+
+
+def test_status_tells_a_killed_sync_from_a_running_one(served: Site) -> None:
+    served.configure(served.folder, small_pages=True)
+    log = served.folder / "sync.log"
+    process = start("sync", "-c", served.config, "--once", err=log)
+    eventually("reading", partial(reached, served, served.simulator.requests.total + 24), process, log)
+    process.send_signal(signal.SIGSTOP)
+    running = served.run("status", "--json").json()
+    assert running["last_pass"]["status"] == "running"
+    assert not running["overdue"]
+    process.kill()
+    process.wait(timeout=PATIENCE)
+
+    killed = served.run("status", "--json").json()
+    assert killed["last_pass"]["status"] == "interrupted"
+    assert killed["last_sync"] is None
+    assert "running" not in {stream["status"] for stream in killed["streams"]}
+    text = served.run("status").out
+    assert "last complete sync never" in text
+    assert "was interrupted before its end" in text
+    assert served.run("sync", "--once").status == 0
+    whole = served.run("status", "--json").json()
+    assert whole["last_pass"]["status"] == "complete"
+    assert whole["last_sync"] == whole["last_pass"]["at"]
 
 
 def test_a_crm_that_is_away_does_not_end_the_daemon(served: Site) -> None:

@@ -108,6 +108,7 @@ def store_holds(folder: Path, counts: Counter[str], sums: dict[str, Decimal]) ->
         ("Opportunity.json", '{"records": [', "line"),
         ("Opportunity.csv", "", "Opportunity.csv"),
         ("notes.txt", "nothing to see", "export"),
+        ("Account.csv", "foo;bar\n1;2\n", "semicolons"),
     ],
 )
 def test_a_bad_export_is_explained(name: str, content: str, expected: str, tmp_path: Path) -> None:

@@ -316,3 +316,19 @@ def test_a_report_currency_that_is_not_the_home_currency() -> None:
     known = Facts(Company(name="test", currency="EUR"), ["2026-02"], at("2026-02-28"), books.frames(), info)
     assert only(compute(known, ["arr"])).value == 9_600 + 5_000
     assert known.currency == "EUR"
+
+
+def test_what_was_not_read_is_not_called_empty() -> None:
+    """A store in the middle of its first pass: accounts are there, deals are still to come."""
+    info = SourceInfo(
+        "test", "salesforce", "USD", {}, {}, frozenset(), (), "", at("2026-02-28"), incomplete=True
+    )
+    books = Books()
+    books.account("A")
+    found = Facts(Company(name="test"), ["2026-02"], at("2026-02-28"), books.frames(), info)
+    values = compute(found)
+    assert {value.id for value in values} == set(registered())
+    for value in values:
+        assert value.value is None or value.status == "unreliable"
+        assert "has not been read to its end yet" in value.reasons[0], value
+        assert not any("no deals" in reason for reason in value.reasons), value

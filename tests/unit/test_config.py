@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from connectors.errors import ConfigurationError
 from pipeline.company import PrivacySettings
@@ -45,7 +49,7 @@ FAULTS = {
     "wrong kind": (
         "timezone: Europe/Berlin",
         "fiscal_year_start_month: 13",
-        ["line 5", "less than or equal to 12"],
+        ["line 5", "13 is out of range; write 12 or less"],
     ),
     "unknown column": (
         "    report:",
@@ -83,7 +87,120 @@ FAULTS = {
         "    schedule: {sync: sometimes}\n    report:",
         ["line 10", "'sometimes' is no schedule", "every 15 minutes"],
     ),
+    "bad cron field": (
+        "    report:",
+        "    schedule: {board_report: 'cron: 99 * * * *'}\n    report:",
+        ["line 10", "companies.acme.schedule.board_report", "minute '99'", "0 to 59"],
+    ),
 }
+
+
+NAMES = {
+    '"../evil"': "no / \\ : or control character",
+    "a/b": "no / \\ : or control character",
+    '"a\\\\b"': "no / \\ : or control character",
+    "'a:b'": "no / \\ : or control character",
+    '"a\\tb"': "no / \\ : or control character",
+    '"a\\u202Eb"': "no / \\ : or control character",
+    ".hidden": "no dot",
+    "'-c'": "no dot, dash",
+    "' acme'": "space at its beginning",
+    "''": "is empty",
+    "'  '": "is empty",
+    "a" * 61: "61 letters long; 60 are allowed",
+    "2026": "no text; put it in quotes",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_is_unsafe_is_refused(file: Path, name: str) -> None:
+    file.write_text(GOOD.replace("acme:", f"{name}:", 1))
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(file)
+    assert f"{file}, line 3: companies" in str(caught.value)
+    assert NAMES[name] in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["Müller & Söhne GmbH", "日本電気", "acme-2_x", "O'Reilly (UK), Ltd."])
+def test_a_name_may_be_what_companies_are_called(file: Path, name: str) -> None:
+    file.write_text(GOOD.replace("acme:", f'"{name}":', 1), encoding="utf-8")
+    assert config.load(file).companies[name].name == name
+
+
+def test_two_companies_cannot_share_a_name(file: Path) -> None:
+    file.write_text(GOOD.replace("    playbook:", "    name: other\n    playbook:", 1))
+    with pytest.raises(ConfigurationError, match=r"companies\.acme\.name: .* key"):
+        config.load(file)
+
+
+def leaves(
+    schema: Mapping[str, Any], part: Mapping[str, Any], at: tuple[str, ...]
+) -> Iterator[tuple[str, ...]]:
+    """Every place in the file that has a value of its own."""
+    for option in part.get("anyOf", [part]):
+        found = schema["$defs"][option["$ref"].rsplit("/", 1)[-1]] if "$ref" in option else option
+        for key, inner in found.get("properties", {}).items():
+            yield (*at, key)
+            yield from leaves(schema, inner, (*at, key))
+
+
+PLACES = sorted({*leaves(config.json_schema(), config.json_schema()["$defs"]["CompanyConfig"], ()), ("crm",)})
+
+
+@pytest.mark.parametrize("wrong", [[[1]], {"a": {"b": 1}}, -1, "no such thing", []], ids=repr)
+@pytest.mark.parametrize("place", PLACES, ids=".".join)
+def test_no_fault_is_told_in_the_words_of_a_library(file: Path, place: tuple[str, ...], wrong: Any) -> None:
+    document = yaml.safe_load(GOOD)
+    at = document["companies"]["acme"]
+    for key in place[:-1]:
+        at = at.setdefault(key, {})
+    at[place[-1]] = wrong
+    file.write_text(yaml.safe_dump(document))
+    try:
+        config.load(file)
+    except ConfigurationError as error:
+        message = str(error)
+    else:
+        return  # some places take it
+    assert re.search(r"; |did you mean|known are", message), message
+    assert not re.search(
+        r"(?i)input should|valid (string|integer|tuple|dict)|pattern|value error|\[key\]", message
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("companies:\n  acme:", "companies: {}\nx:\n  acme:", "unknown key 'x'"),
+        (
+            "    timezone:",
+            "    currency: usd\n    timezone:",
+            "'usd' is no currency; write its ISO code in capitals",
+        ),
+        (
+            "    timezone:",
+            "    completeness_threshold: 0\n    timezone:",
+            "0 is out of range; write more than 0",
+        ),
+        ("    timezone:", "    arr: {basis: mmr}\n    timezone:", "one of arr, mrr, acv, tcv"),
+        ("    timezone:", "    engagement_start: June\n    timezone:", "no date; write it as 2026-06-01"),
+        ('client_id: "${ID}"', "client_id: 4711", "no text; put it in quotes"),
+    ],
+)
+def test_what_is_allowed_is_said(file: Path, old: str, new: str, expected: str) -> None:
+    assert old in GOOD
+    file.write_text(GOOD.replace(old, new, 1))
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(file)
+    assert expected in str(caught.value)
+    assert "4711" not in str(caught.value)
+
+
+def test_no_company_is_told_with_what_to_do(file: Path) -> None:
+    file.write_text("companies: {}\n")
+    with pytest.raises(ConfigurationError, match="line 1: companies: it is empty; add at least one"):
+        config.load(file)
 
 
 @pytest.fixture

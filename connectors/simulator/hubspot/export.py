@@ -7,12 +7,12 @@ stages are those the rows mention. An export holds no history, no deleted record
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,7 @@ import orjson
 import structlog
 
 from connectors.errors import ConfigurationError
+from connectors.simulator.csv_file import rows
 from connectors.simulator.hubspot.cells import cell
 from connectors.simulator.hubspot.ids import record_id, stage_id
 from connectors.simulator.hubspot.links import LABELS, Link
@@ -155,18 +156,18 @@ def read_export(directory: Path) -> Export:
     """Read every CSV export in ``directory``.
 
     Raises ``ConfigurationError`` naming the directory when no file there is an export, or the file and line
-    of a record id that is missing, no number, or there twice.
+    of broken CSV and of a record id that is missing, no number, or there twice.
     """
     export = Export(directory, Catalogue())
     for path in sorted(directory.glob("*.csv")):
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
-            headers = {header.strip().casefold(): header for header in reader.fieldnames or ()}
-            kind = _recognise(path, set(headers))
-            if kind is None:
-                log.warning("not a HubSpot export, left out", file=path.name)
-                continue
-            _read_rows(export, kind, path, reader, headers)
+        lines = rows(path)
+        _, header = next(lines, (1, []))
+        headers = [cell.strip().casefold() for cell in header]
+        kind = _recognise(path, set(headers))
+        if kind is None:
+            log.warning("not a HubSpot export, left out", file=path.name)
+            continue
+        _read_rows(export, kind, path, lines, headers)
     if not export.records:
         raise ConfigurationError(
             f"{directory}: no CSV file there is a HubSpot export; export companies, contacts and deals with "
@@ -204,22 +205,34 @@ def _recognise(path: Path, headers: set[str]) -> ObjectType | None:
 
 
 def _read_rows(
-    export: Export, kind: ObjectType, path: Path, reader: csv.DictReader[str], headers: Mapping[str, str]
+    export: Export,
+    kind: ObjectType,
+    path: Path,
+    lines: Iterator[tuple[int, list[str]]],
+    headers: Sequence[str],
 ) -> None:
-    columns = {header: _property(export.catalogue, kind, lowered) for lowered, header in headers.items()}
+    doubles = [header for header in headers if header and headers.count(header) > 1]
+    if doubles:
+        raise ConfigurationError(
+            f"{path}, line 1: the column {doubles[0]!r} is there twice; rename or remove one"
+        )
+    columns = {header: _property(export.catalogue, kind, header) for header in headers}
     records = export.records.setdefault(kind, {})
-    identifier = headers.get(_RECORD_ID) or headers["hs_object_id"]
-    for row in reader:
-        text = (row[identifier] or "").strip()
+    identifier = _RECORD_ID if _RECORD_ID in columns else "hs_object_id"
+    for number, cells in lines:
+        row = dict(zip_longest(headers, cells, fillvalue=""))
+        text = row[identifier].strip()
         if not text.isdigit() or int(text) in records:
             problem = "appears twice" if text.isdigit() else "is no number"
-            raise ConfigurationError(f"{path.name} line {reader.line_num}: Record ID {text!r} {problem}")
+            raise ConfigurationError(
+                f"{path}, line {number}: Record ID {text!r} {problem}; export the records again with their Record ID"
+            )
         key = int(text)
         values: Properties = {}
         for header, found in columns.items():
-            raw = (row[header] or "").strip()
+            raw = row[header].strip()
             if found is None:
-                export.related.append((kind, key, header.strip().casefold(), raw))
+                export.related.append((kind, key, header, raw))
             elif raw and found.name != "hs_object_id":
                 values[found.name] = _resolve(export, found, raw)
         if kind == "deals":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -11,8 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from connectors.errors import ConfigurationError
+from connectors.simulator.csv_file import rows
 from connectors.simulator.salesforce.fields import CATALOGUE
 
+_SHOWN: Final = 5  # of the columns of a header that we do not know
 PRICE_ENTRY: Final = "PricebookEntry"  # read for the product of a line item only
 
 
@@ -77,36 +78,22 @@ def object_of(path: Path) -> str:
 
 
 def from_csv(path: Path) -> Iterator[tuple[str, Record]]:
+    """Every record of a CSV file named after its object. Raises ``ConfigurationError`` naming the line."""
     name = object_of(path)
-    csv.field_size_limit(1 << 27)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(line.replace("\0", "") for line in file)
-            header = _header(path, name, next(reader, []))
-            for cells in reader:
-                where = f"{path}, line {reader.line_num}"
-                if not cells:
-                    continue
-                if len(cells) > len(header):
-                    raise ConfigurationError(
-                        f"{where}: {len(cells)} cells, but the header names {len(header)}"
-                    )
-                values = {
-                    column: cell for column, cell in zip(header, cells, strict=False) if column and cell != ""
-                }
-                yield name, Record(path.name, where, "", values)
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(
-            f"{path}: this is not text in UTF-8 ({error.reason}); export it as UTF-8"
-        ) from error
-    except csv.Error as error:
-        raise ConfigurationError(f"{path}: this is not CSV ({error})") from error
+    lines = rows(path)
+    _, first = next(lines, (1, []))
+    header = _header(path, name, first)
+    for number, cells in lines:
+        values = {column: cell for column, cell in zip(header, cells, strict=False) if column and cell != ""}
+        yield name, Record(path.name, f"{path}, line {number}", "", values)
 
 
 def _header(path: Path, name: str, cells: list[str]) -> list[str]:
     """The columns by their field names; '' for those of parents (``Account.Name``), which are not kept."""
     if not any(cells):
-        raise ConfigurationError(f"{path}: the first line must name the fields")
+        raise ConfigurationError(
+            f"{path}: the first line must name the fields; export the file with its header"
+        )
     table = CATALOGUE.get(name)
     header = []
     for cell in (cell.strip() for cell in cells):
@@ -114,5 +101,14 @@ def _header(path: Path, name: str, cells: list[str]) -> list[str]:
         header.append("" if "." in cell else spec.name if spec else cell)
     doubles = [column for column, count in Counter(header).items() if column and count > 1]
     if doubles:
-        raise ConfigurationError(f"{path}: the column {doubles[0]} is there twice")
+        raise ConfigurationError(f"{path}: the column {doubles[0]} is there twice; remove one")
+    if table is not None and not any(column in table.fields for column in header):
+        raise ConfigurationError(
+            f"{path}, line 1: none of its columns is a field of {name} ({', '.join(cells[:_SHOWN])}); "
+            "export the object with the API names of its fields, Id first"
+        )
+    if table is not None and "Id" not in header:
+        raise ConfigurationError(
+            f"{path}, line 1: there is no Id column, so no other file can refer to these; export {name} with its Id"
+        )
     return header
