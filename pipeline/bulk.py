@@ -7,13 +7,17 @@ merge. Both count only rows that truly changed. Reading builds a frame from what
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Table
+import psycopg
+from sqlalchemy import Connection, Table, exists, select, tuple_
 
+_WORTH_TRYING = 500  # rows; fewer are merged as quickly
+_AT_ONCE = 25_000  # rows turned into tuples or text
+_ASKED_FOR = 20  # rows of a frame, to guess whether all are new
 _TEXT_INSTANT = "%Y-%m-%d %H:%M:%S%.6f"  # how SQLite keeps an instant
 _READ_INSTANT = "%Y-%m-%d %H:%M:%S%.f"
 
@@ -41,15 +45,49 @@ def upsert(connection: Connection, table: Table, frame: pl.DataFrame, merge: Mer
     if connection.dialect.name == "sqlite":
         values = ", ".join("?" for _ in frame.columns)
         sql = f"{_insert(table, frame.columns)} VALUES ({values}) {_conflict(table, keys, merge, 'IS NOT')}"
-        return executemany(connection, sql, _for_sqlite(frame).rows())
+        return executemany(connection, sql, _tuples(frame))
+    if _looks_new(connection, table, frame, keys) and _copied_straight(connection, table, frame):
+        return frame.height
+    return _merged(connection, table, frame, keys, merge)
+
+
+def _looks_new(connection: Connection, table: Table, frame: pl.DataFrame, keys: Sequence[str]) -> bool:
+    """Whether none of a few rows is there yet: then most likely none is, as in a backfill."""
+    if frame.height < _WORTH_TRYING:
+        return False
+    sample = frame.select(keys).gather_every(frame.height // _ASKED_FOR)
+    there = select(exists().where(tuple_(*table.primary_key).in_(sample.rows())))
+    return connection.execute(there).scalar() is False
+
+
+def _copied_straight(connection: Connection, table: Table, frame: pl.DataFrame) -> bool:
+    """Add rows that are all new; where one is there already (the primary key says so), nothing happens."""
+    cursor = _raw(connection).cursor()
+    cursor.execute("SAVEPOINT straight")
+    try:
+        _copy_in(cursor, f"{table.name} ({_list(frame.columns)})", frame)
+    except psycopg.errors.UniqueViolation:
+        cursor.execute("ROLLBACK TO SAVEPOINT straight")
+        return False
+    cursor.execute("RELEASE SAVEPOINT straight")
+    return True
+
+
+def _merged(
+    connection: Connection, table: Table, frame: pl.DataFrame, keys: Sequence[str], merge: Merge
+) -> int:
+    """Put the rows aside, and from there insert the new and update the changed ones; the rest is not touched."""
     stage = f"stage_{table.name}"
-    columns = _list(frame.columns)
-    order = ", ".join(_name(key) for key in keys)
+    columns, order = _list(frame.columns), ", ".join(f"s.{_name(key)}" for key in keys)
     cursor = _raw(connection).cursor()
     cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE {table.name}) ON COMMIT DELETE ROWS")
     _copy_in(cursor, f"{stage} ({columns})", frame)
-    cursor.execute(
-        f"{_insert(table, frame.columns)} SELECT {columns} FROM {stage} ORDER BY {order} "  # noqa: S608
+    same_key = " AND ".join(f"t.{_name(key)} = s.{_name(key)}" for key in keys)
+    due = _due(merge, "t", "s", "IS DISTINCT FROM")
+    cursor.execute(  # the LIMIT keeps the planner, who knows nothing of our rows, to the primary key
+        f"{_insert(table, frame.columns)} SELECT {_list(frame.columns, 's')} FROM {stage} s "  # noqa: S608
+        f"LEFT JOIN LATERAL (SELECT * FROM {table.name} t WHERE {same_key} LIMIT 1) t ON TRUE "
+        f"WHERE t.{_name(keys[0])} IS NULL OR ({due}) ORDER BY {order} "
         f"{_conflict(table, keys, merge, 'IS DISTINCT FROM')}"
     )
     changed = int(cursor.rowcount)
@@ -66,7 +104,7 @@ def update(connection: Connection, table: Table, frame: pl.DataFrame, keys: Sequ
         assignments = ", ".join(f"{_name(column)} = ?" for column in targets)
         condition = " AND ".join(f"{_name(key)} = ?" for key in keys)
         sql = f"UPDATE {table.name} SET {assignments} WHERE {condition}"  # noqa: S608
-        return executemany(connection, sql, _for_sqlite(frame).select(*targets, *keys).rows())
+        return executemany(connection, sql, _tuples(frame.select(*targets, *keys)))
     stage = f"stage_{table.name}_update"
     cursor = _raw(connection).cursor()
     cursor.execute(
@@ -81,7 +119,7 @@ def update(connection: Connection, table: Table, frame: pl.DataFrame, keys: Sequ
     return changed
 
 
-def executemany(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
+def executemany(connection: Connection, sql: str, rows: Iterable[tuple[Any, ...]]) -> int:
     """Run one prepared SQLite statement over many rows; returns how many rows it changed."""
     cursor = _raw(connection).cursor()
     try:
@@ -132,8 +170,8 @@ def _name(column: str) -> str:
     return f'"{column}"'
 
 
-def _list(columns: Sequence[str]) -> str:
-    return ", ".join(_name(column) for column in columns)
+def _list(columns: Sequence[str], rows: str = "") -> str:
+    return ", ".join(f"{rows}.{_name(column)}" if rows else _name(column) for column in columns)
 
 
 def _insert(table: Table, columns: Sequence[str]) -> str:
@@ -141,33 +179,50 @@ def _insert(table: Table, columns: Sequence[str]) -> str:
 
 
 def _conflict(table: Table, keys: Sequence[str], merge: Merge, differs: str) -> str:
-    def here(column: str) -> str:
-        return f"{table.name}.{_name(column)}"
-
-    def new(column: str) -> str:
-        return f"excluded.{_name(column)}"
-
-    def value(column: str) -> str:
-        return f"COALESCE({new(column)}, {here(column)})" if column in merge.known else new(column)
-
+    """What an INSERT does with a row that is there."""
     if not merge.compare:
         return f"ON CONFLICT ({_list(keys)}) DO NOTHING"
-    assignments = ", ".join(f"{_name(column)} = {value(column)}" for column in (*merge.compare, *merge.stamp))
-    changed = " OR ".join(f"{here(column)} {differs} {value(column)}" for column in merge.compare)
-    guard = ""
-    if merge.newest is not None:
-        old, fresh = here(merge.newest), new(merge.newest)
-        guard = f" AND ({old} IS NULL OR {fresh} IS NULL OR {fresh} >= {old})"
-    return f"ON CONFLICT ({_list(keys)}) DO UPDATE SET {assignments} WHERE ({changed}){guard}"
+    here, new = table.name, "excluded"
+    assignments = ", ".join(
+        f"{_name(column)} = {_value(merge, column, here, new)}" for column in (*merge.compare, *merge.stamp)
+    )
+    return f"ON CONFLICT ({_list(keys)}) DO UPDATE SET {assignments} WHERE {_due(merge, here, new, differs)}"
+
+
+def _value(merge: Merge, column: str, here: str, new: str) -> str:
+    """What a column becomes, of a row ``here`` and its ``new`` version."""
+    fresh = f"{new}.{_name(column)}"
+    return f"COALESCE({fresh}, {here}.{_name(column)})" if column in merge.known else fresh
+
+
+def _due(merge: Merge, here: str, new: str, differs: str) -> str:
+    """Whether a row that is there is replaced by its new version."""
+    if not merge.compare:
+        return "FALSE"
+    changed = " OR ".join(
+        f"{here}.{_name(column)} {differs} {_value(merge, column, here, new)}" for column in merge.compare
+    )
+    if merge.newest is None:
+        return f"({changed})"
+    old, fresh = f"{here}.{_name(merge.newest)}", f"{new}.{_name(merge.newest)}"
+    return f"({changed}) AND ({old} IS NULL OR {fresh} IS NULL OR {fresh} >= {old})"
 
 
 def _copy_in(cursor: Any, target: str, frame: pl.DataFrame) -> None:
     with cursor.copy(f"COPY {target} FROM STDIN (FORMAT csv)") as stream:
-        for part in frame.iter_slices(50_000):
+        for part in frame.iter_slices(_AT_ONCE):
             stream.write(part.write_csv(include_header=False).encode())
 
 
-def _for_sqlite(frame: pl.DataFrame) -> pl.DataFrame:
+def _tuples(frame: pl.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """The rows as the driver takes them, never all of them at once."""
+    for part in frame.iter_slices(_AT_ONCE):
+        yield from for_sqlite(part).rows()
+
+
+def for_sqlite(frame: pl.DataFrame) -> pl.DataFrame:
+    """Instants, dates and decimals as the text that SQLite keeps."""
+
     def plain(name: str, dtype: pl.DataType) -> pl.Expr:
         if isinstance(dtype, pl.Datetime):
             return pl.col(name).dt.strftime(_TEXT_INSTANT)

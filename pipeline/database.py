@@ -17,14 +17,15 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from connectors.errors import BoardlineError, ConfigurationError, CredentialError, UnreachableError
+from connectors.errors import ConfigurationError
+from pipeline.failures import StoreBusyError, StoreError, StoreUnreachableError, in_words
 
-BUSY_SECONDS = 30  # how long to wait for another writer before giving up
+__all__ = ["StoreBusyError", "StoreError", "StoreUnreachableError"]
+
+BUSY_SECONDS = (
+    30  # how long to wait for another writer before giving up; ?timeout= of an SQLite URL says otherwise
+)
 WRITE = "boardline_write"  # execution option of a connection: take the write lock at BEGIN
-
-
-class StoreError(BoardlineError):
-    """The store failed at work (disk full, locked, connection lost). Nothing of the transaction was kept."""
 
 
 def parse(url: str) -> URL:
@@ -53,8 +54,9 @@ def connect(url: URL) -> Engine:
     """An engine with our settings; opens no connection yet."""
     try:
         if url.drivername == "sqlite":
-            engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
-            event.listen(engine, "connect", _configure_sqlite)
+            waits = {"timeout": float(str(url.query.get("timeout", BUSY_SECONDS)))}
+            engine = create_engine(url, connect_args={**waits, "check_same_thread": False})
+            event.listen(engine, "connect", configure_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         defaults = {"connect_timeout": "10", "application_name": "boardline"}
@@ -71,10 +73,9 @@ def connect(url: URL) -> Engine:
         raise ConfigurationError(f"store.url cannot be used: {error}") from error
 
 
-def _configure_sqlite(connection: Any, _record: Any) -> None:
+def configure_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves, so that DDL and reads are in transactions too
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")  # a committed page survives a power cut, not only a kill
@@ -86,6 +87,42 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     writing = connection.get_execution_options().get(WRITE, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+class OneFile:
+    """Keeps an engine to the SQLite file that it first opened.
+
+    A file that is moved away or replaced lives on without a name as long as somebody has it open, and what is written
+    there is lost; and a pass that went on in a file put in its place would leave out what it had written before.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.path = Path(engine.url.database or "")
+        self.first: tuple[int, int] | None = None
+        for moment in ("do_connect", "checkout", "commit"):
+            event.listen(engine, moment, self._look)
+        event.listen(engine, "connect", self._note)
+
+    def same(self) -> bool:
+        """Whether the name still stands for that file."""
+        return self.first is None or self._found() == self.first
+
+    def _note(self, *_: object) -> None:
+        self.first = self.first or self._found()
+
+    def _look(self, *_: object) -> None:
+        if not self.same():
+            raise StoreError(
+                f"store {self.path}: the file was moved, deleted or replaced while it was in use; nothing of this "
+                "step was kept, put the right file there and start again"
+            )
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
 
 
 def check_file(url: URL, *, create: bool) -> None:
@@ -133,9 +170,9 @@ def translated(url: URL) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise _in_words(url, error.orig if error.orig is not None else error) from error
+        raise in_words(where(url), error.orig if error.orig is not None else error, url.password) from error
     except (sqlite3.Error, psycopg.Error, SQLAlchemyError) as error:
-        raise _in_words(url, error) from error
+        raise in_words(where(url), error, url.password) from error
 
 
 def where(url: URL) -> str:
@@ -144,113 +181,3 @@ def where(url: URL) -> str:
         return f"store {url.database}"
     host = url.host or url.query.get("host") or "localhost"
     return f"store {url.database} on {host}{f':{url.port}' if url.port else ''}"
-
-
-def _in_words(url: URL, error: BaseException) -> BoardlineError:
-    place = where(url)
-    text = " ".join(str(error).split())
-    if url.password:
-        text = text.replace(str(url.password), "***")
-    for marks, kind, explanation in _SQLITE if url.drivername == "sqlite" else _POSTGRES:
-        if any(mark in text.lower() for mark in marks):
-            return kind(f"{place}: {explanation}")
-    if isinstance(error, psycopg.OperationalError):
-        return UnreachableError(f"{place}: the connection failed ({text}); check the server and store.url")
-    return StoreError(f"{place}: {text}; nothing of this step was kept")
-
-
-_Known = tuple[tuple[tuple[str, ...], type[BoardlineError], str], ...]
-
-_SQLITE: _Known = (
-    (
-        ("file is not a database", "file is encrypted"),
-        ConfigurationError,
-        "this file is not an SQLite database; correct store.url, or move the file away",
-    ),
-    (
-        ("malformed",),
-        StoreError,
-        "the database is damaged; restore it from a backup, or move it away and run `boardline sync --once --full`",
-    ),
-    (
-        ("readonly database", "read-only"),
-        ConfigurationError,
-        "the file is read-only; make it writable or name another one in store.url",
-    ),
-    (
-        ("unable to open",),
-        ConfigurationError,
-        "the file cannot be opened; check its folder and permissions, or correct store.url",
-    ),
-    (
-        ("disk is full",),
-        StoreError,
-        "the disk is full; nothing of this step was kept, free some space and go on",
-    ),
-    (
-        ("locked",),
-        StoreError,
-        f"another process kept it locked for {BUSY_SECONDS} seconds; nothing of this step was kept, try again",
-    ),
-    (
-        ("disk i/o error",),
-        StoreError,
-        "the disk failed; nothing of this step was kept, check the disk and go on",
-    ),
-)
-
-_POSTGRES: _Known = (
-    (
-        ("password authentication failed", "no password supplied", "authentication failed"),
-        CredentialError,
-        "the user name or password is wrong; correct the secret that store.url names",
-    ),
-    (
-        ("no pg_hba.conf entry",),
-        CredentialError,
-        "the server does not admit this user from here (pg_hba.conf)",
-    ),
-    (('role "',), CredentialError, "the server does not know this user; correct the user in store.url"),
-    (('database "',), ConfigurationError, "there is no such database; create it, or correct store.url"),
-    (
-        ("permission denied",),
-        CredentialError,
-        "the user lacks a permission; grant it CREATE and write on its schema",
-    ),
-    (
-        ("could not translate host", "name or service not known", "failed to resolve host"),
-        ConfigurationError,
-        "there is no such host; correct store.url",
-    ),
-    (
-        ("connection refused", "no such file or directory"),
-        UnreachableError,
-        "the server does not answer; start it, or correct host and port in store.url",
-    ),
-    (
-        ("timeout expired", "connection timeout"),
-        UnreachableError,
-        "the server did not answer in time; try again later",
-    ),
-    (("no space left", "disk full"), StoreError, "the server's disk is full; nothing of this step was kept"),
-    (
-        ("lock timeout",),
-        StoreError,
-        f"another process kept rows locked for {BUSY_SECONDS} seconds; nothing of this step was kept, try again",
-    ),
-    (
-        ("deadlock detected",),
-        StoreError,
-        "two writers blocked each other; nothing of this step was kept, try again",
-    ),
-    (
-        (
-            "server closed the connection",
-            "terminating connection",
-            "connection is lost",
-            "the connection is closed",
-        ),
-        UnreachableError,
-        "the connection was lost; nothing of this step was kept, try again",
-    ),
-)

@@ -6,28 +6,34 @@ named here each see one state of the database; ``reading`` holds one state for s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import TypeVar
 
 import polars as pl
 from sqlalchemy import Engine
 
 from connectors.errors import ConfigurationError
 from pipeline import database, migrate
+from pipeline.patience import Patience
 from pipeline.reader import FINDINGS, QUARANTINE, Reader
 from pipeline.records import CursorState, DeliveryRecord, DeliveryStatus, RunRecord, SourceInfo
 from pipeline.transaction import Transaction
 
 __all__ = ["FINDINGS", "QUARANTINE", "Reader", "SourceInfo", "Store", "Transaction"]
 
+T = TypeVar("T")
+
 
 class Store:
     """One database of ours. Safe to use from several threads."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, patience: Patience | None = None) -> None:
         self.engine = engine
         self.url = engine.url
+        self._file = database.OneFile(engine) if self.url.drivername == "sqlite" else None
+        self.patience = patience or Patience()
 
     @classmethod
     def open(cls, url: str, *, upgrade: bool = True) -> Store:
@@ -93,6 +99,28 @@ class Store:
             connection.execution_options(**{database.WRITE: True})
             with connection.begin():
                 yield Transaction(connection)
+
+    def again(self, what: str, work: Callable[[], T]) -> T:
+        """Run ``work`` until it returns or fails for a lasting reason; it must be fit to happen twice.
+
+        A transaction's commit may have reached the server although its answer was lost. See ``Patience``.
+        """
+        return self.patience.call(f"{self.place}: {what}", work)
+
+    def renew(self) -> None:
+        """Between two passes: accept a file that was put in the place of an SQLite store's, and look at its schema.
+
+        Raises ``ConfigurationError`` when it is gone: its history cannot be read again, so no empty one is made.
+        """
+        if self._file is None:
+            return
+        database.check_file(self.url, create=False)
+        if self._file.same():
+            return
+        self.engine.dispose()
+        self.engine = database.connect(self.url)
+        self._file = database.OneFile(self.engine)
+        self._bring_up(upgrade=True)
 
     # -- reads, each from one state of the store
 
@@ -165,9 +193,16 @@ class Store:
         content_hash: str,
         now: datetime,
     ) -> DeliveryRecord:
-        """See ``Transaction.begin_delivery``; durable when this returns."""
-        with self.transaction() as tx:
-            return tx.begin_delivery(company, month, destination, version, key, content_hash, now)
+        """See ``Transaction.begin_delivery``; durable when this returns.
+
+        Nothing is posted yet, and an earlier note with this key stands: so it may be tried again.
+        """
+
+        def begin() -> DeliveryRecord:
+            with self.transaction() as tx:
+                return tx.begin_delivery(company, month, destination, version, key, content_hash, now)
+
+        return self.again("noting a delivery", begin)
 
     def finish_delivery(
         self,
@@ -179,6 +214,15 @@ class Store:
         error: str | None = None,
         content_hash: str | None = None,
     ) -> None:
-        """See ``Transaction.finish_delivery``; durable when this returns."""
-        with self.transaction() as tx:
-            tx.finish_delivery(key, status, now, location=location, error=error, content_hash=content_hash)
+        """See ``Transaction.finish_delivery``; durable when this returns.
+
+        The note alone is tried again, never the posting; and it never turns posted into anything else.
+        """
+
+        def finish() -> None:
+            with self.transaction() as tx:
+                tx.finish_delivery(
+                    key, status, now, location=location, error=error, content_hash=content_hash
+                )
+
+        self.again("noting how a delivery ended", finish)

@@ -7,7 +7,6 @@ does not hide the others' success.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -16,7 +15,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-import orjson
 import structlog
 
 from connectors.errors import (
@@ -28,13 +26,14 @@ from connectors.errors import (
     StreamUnavailable,
 )
 from connectors.source import Capabilities, Cursor, Page, Source, Stream
+from pipeline import mapping
 from pipeline.company import Company
 from pipeline.database import StoreError
 from pipeline.erase import scrub_or_say
 from pipeline.load import LoadCounts, load, renew_findings
 from pipeline.normalise import normalise_page
-from pipeline.privacy import PERSONAL, Privacy
-from pipeline.records import RunStatus, SourceInfo
+from pipeline.privacy import PERSONAL, Privacy, uncovered
+from pipeline.records import CursorState, RunStatus, SourceInfo
 from pipeline.store import Store, Transaction
 from pipeline.withhold import settle
 
@@ -49,7 +48,10 @@ CONNECT: Final = "connect"  # the name under which a failure before the first st
 
 @dataclass(frozen=True)
 class StreamRun:
-    """What became of one stream in this pass. ``status``: ok, failed, skipped (not visible), stopped."""
+    """What became of one stream in this pass. ``status``: ok, failed, skipped (not visible), stopped.
+
+    ``part``: only what changed from some moment on was read, of a stream that has never been read whole.
+    """
 
     company: str
     stream: str
@@ -59,6 +61,7 @@ class StreamRun:
     seconds: float = 0.0
     cursor: Cursor | None = None
     error: BoardlineError | None = None
+    part: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """One element of ``sync --json``."""
@@ -135,15 +138,17 @@ def sync_company(
     """Bring the store up to date with the CRM; run twice equals once.
 
     ``full`` reads everything again, ``since`` what changed from then on, ``only`` names streams. ``stop`` is asked
-    between pages. A mapping that changed since the last pass has everything read again. Failures of the CRM are in
-    the summary; raised are ``ConfigurationError`` for an unknown stream and ``StoreError`` when the store fails.
+    between pages. Where the mapping changed since the last pass, the tables concerned are read again (see
+    ``pipeline.mapping``). Failures of the CRM are in the summary; raised are ``ConfigurationError`` for an unknown
+    stream and ``StoreError`` when the store fails.
     """
     streams, privacy = _chosen(source, only), Privacy.of(company)
     job = _Pass(store, source, company, privacy, clock, on_progress or (lambda *_: None), _asked(stop))
-    with store.transaction() as tx:
-        tx.close_interrupted_runs(company.name, clock())
+    store.renew()
+    store.again("noting what was interrupted", job.close_interrupted)
     try:
-        info = job.begin(source.capabilities())
+        shown = source.capabilities()
+        info = store.again("noting what the CRM shows", lambda: job.begin(shown))
     except StoreError:
         raise
     except BoardlineError as error:
@@ -154,25 +159,9 @@ def sync_company(
             runs.append(StreamRun(company.name, stream.name, "stopped"))
         else:
             runs.append(job.stream(stream, info, full=full, since=since))
-    if only is None and all(run.status in ("ok", "skipped") for run in runs):
-        with store.transaction() as tx:
-            tx.mark_complete(company.name, source.name, clock())
+    if only is None and all(run.status in ("ok", "skipped") and not run.part for run in runs):
+        store.again("noting that everything was read", job.mark_complete)
     return SyncSummary(company.name, source.name, tuple(runs))
-
-
-def fingerprint(capabilities: Capabilities, company: Company) -> str:
-    """Stands for everything that decides how a CRM's records become rows; a change calls for reading them again."""
-    fields = {
-        table: {column: [state.state, state.crm_field] for column, state in columns.items()}
-        for table, columns in capabilities.fields.items()
-    }
-    parts = {
-        "fields": fields,
-        "home_currency": capabilities.home_currency,
-        "history": sorted(capabilities.history),
-        "timezone": company.timezone,
-    }
-    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
 def _chosen(source: Source, only: Sequence[str] | None) -> tuple[Stream, ...]:
@@ -214,18 +203,37 @@ class _Pass:
     on_progress: OnProgress
     stopped: Callable[[], bool]
 
-    def begin(self, capabilities: Capabilities) -> SourceInfo:
-        """Note what the CRM shows. Under a new mapping every cursor is forgotten in the same transaction."""
-        mark, name, source = fingerprint(capabilities, self.company), self.company.name, self.source.name
+    def close_interrupted(self) -> None:
+        """Runs of a process that was killed are not running any more."""
         with self.store.transaction() as tx:
-            before = tx.source_info(name, source)
-            if before is not None and before.fingerprint != mark:
-                log.warning("the mapping changed, everything is read again", company=name, source=source)
-                tx.forget_cursors(name, source)
+            tx.close_interrupted_runs(self.company.name, self.clock())
+
+    def mark_complete(self) -> None:
+        """Note that every stream was read to its end."""
+        with self.store.transaction() as tx:
+            tx.mark_complete(self.company.name, self.source.name, self.clock())
+
+    def begin(self, capabilities: Capabilities) -> SourceInfo:
+        """Note what the CRM shows. What a new mapping calls for happens in the same transaction."""
+        name, source, now = self.company.name, self.source.name, self.clock()
+        with self.store.transaction() as tx:
+            known = tx.source_info(name, source)
+            remapping = mapping.plan(known and uncovered(known), capabilities, self.company)
+            for note in remapping.notes:
+                log.warning("the mapping changed", company=name, change=note)
+            for table, columns in remapping.emptied.items():
+                tx.empty(name=table, company=name, source=source, columns=columns, now=now)
+                tx.mark_computed(name, source, None)
+            if remapping.reread:
+                again = [s.name for s in self.source.streams() if remapping.reread & set(s.tables)]
+                tx.forget_cursors(name, source, again)
                 tx.mark_complete(name, source, None)
-            tx.save_source(name, source, self.privacy.shown(capabilities), mark, self.clock())
+            marks = mapping.marks(capabilities, self.company)
+            tx.save_source(name, source, self.privacy.shown(capabilities), marks, now)
+            coverage = mapping.coverage(source, capabilities, tx.coverage(name, source), remapping.restarted)
+            tx.save_coverage(name, source, coverage, now)
             info = cast(SourceInfo, tx.source_info(name, source))
-            rewritten = self._settle_privacy(tx, info, fresh=before is None)
+            rewritten = self._settle_privacy(tx, info, fresh=known is None)
         if rewritten:
             scrub_or_say(self.store, (*PERSONAL, "findings", "quarantine"))
         return info
@@ -238,6 +246,8 @@ class _Pass:
             log.warning("people are kept differently now and read again", company=name, streams=again)
             tx.forget_cursors(name, source, again)
             tx.mark_complete(name, source, None)
+        if rewritten or again:
+            tx.mark_computed(name, source, None)
         if rewritten:
             renew_findings(tx, self.company, info, tuple(PERSONAL), now)
         return rewritten
@@ -273,6 +283,7 @@ class _Pass:
             time.monotonic() - begun,
             reading.cursor,
             error,
+            reading.part,
         )
         self._finish(number, run)
         return run
@@ -280,14 +291,15 @@ class _Pass:
     def _pages(
         self, stream: Stream, info: SourceInfo, reading: _Reading, *, full: bool, since: datetime | None
     ) -> RunStatus:
-        kept = None if full else self.store.cursors(self.company.name).get(stream.name)
+        kept = None if full else self.store.again("reading the cursors", self._cursors).get(stream.name)
         reading.cursor = None if kept is None else kept.cursor
+        # A part of a stream that was never read: its end is not the stream's, so the next pass still reads it all.
+        reading.part = since is not None and kept is None
         total: int | None = None
         with _pages(self.source.read(stream, reading.cursor, since)) as pages:
             for page in pages:
                 clean = self.privacy.protect(normalise_page(page, info.home_currency))
-                with self.store.transaction() as tx:
-                    counts = load(tx, self.company, info, stream, clean, self.clock())
+                counts = self._load(stream, info, clean, part=reading.part)
                 reading.counts, reading.cursor = reading.counts + counts, page.cursor
                 total = page.total if page.total is not None else total
                 self.on_progress(stream.name, reading.counts.rows, total)
@@ -297,9 +309,34 @@ class _Pass:
                     return "stopped"
         raise SourceError(f"{stream.name}: the CRM's answer ended before its last page; sync again to go on")
 
+    def _cursors(self) -> Mapping[str, CursorState]:
+        return self.store.cursors(self.company.name)
+
+    def _load(self, stream: Stream, info: SourceInfo, page: Page, *, part: bool) -> LoadCounts:
+        """One page, in as many tries as it takes."""
+        tries: list[LoadCounts] = []
+
+        def once() -> None:
+            with self.store.transaction() as tx:
+                tries.append(load(tx, self.company, info, stream, page, self.clock(), part=part))
+
+        self.store.again(f"a page of {stream.name}", once)
+        return max(
+            tries, key=lambda counts: counts.changed
+        )  # the last finds no change where the one before got through
+
     def _start(self, stream: str) -> int:
-        with self.store.transaction() as tx:
-            return tx.start_run(self.company.name, self.source.name, stream, self.clock())
+        """A run's number. A try that got through unheard left a run that goes no further; it is closed."""
+
+        def once() -> int:
+            with self.store.transaction() as tx:
+                if tried:
+                    tx.close_interrupted_runs(self.company.name, self.clock())
+                tried.append(True)
+                return tx.start_run(self.company.name, self.source.name, stream, self.clock())
+
+        tried: list[bool] = []
+        return self.store.again("noting the start of a stream", once)
 
     def _finish(self, number: int, run: StreamRun) -> None:
         counts: Mapping[str, int] = {
@@ -311,16 +348,20 @@ class _Pass:
         }
         cause, _, remedy = str(run.error).rpartition("; ") if run.error else ("", "", "")
         error = (cause or remedy) or None
-        with self.store.transaction() as tx:
-            tx.finish_run(
-                number,
-                run.status,
-                self.clock(),
-                **counts,
-                seconds=run.seconds,
-                error=error,
-                remedy=remedy if cause else None,
-            )
+
+        def once() -> None:
+            with self.store.transaction() as tx:
+                tx.finish_run(
+                    number,
+                    run.status,
+                    self.clock(),
+                    **counts,
+                    seconds=run.seconds,
+                    error=error,
+                    remedy=remedy if cause else None,
+                )
+
+        self.store.again("noting the end of a stream", once)
 
 
 @dataclass
@@ -329,3 +370,4 @@ class _Reading:
 
     counts: LoadCounts = field(default_factory=LoadCounts)
     cursor: Cursor | None = None
+    part: bool = False

@@ -25,6 +25,7 @@ class SourceState(Row, table=True):
     refreshed_at: SomeMoment
     complete_at: Moment  # when a pass last read every stream to its end; null: never under this mapping
     privacy: Words  # how the stored people are kept: full, none, or hashed:<digest of the key>; null: full
+    computed_for: Words  # what the tables for BI tools were computed from; null: they are older than the rows
 
 
 class StreamCursor(Row, table=True):
