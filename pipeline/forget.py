@@ -152,6 +152,7 @@ def forget(
     steps = person_steps(tx, company, crm, ids, words)
     met = meetings_of(tx, company, crm, ids.get("contacts", ()), words)
     note(tx, company, crm, {**ids, "meetings": met}, now)
+    tx.mark_computed(company, crm, None)  # the tables for BI tools are older now
     return run(tx, steps, now)
 
 

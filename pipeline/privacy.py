@@ -24,6 +24,7 @@ from connectors.errors import ConfigurationError
 from connectors.source import Capabilities, FieldState, Page
 from pipeline.company import Company
 from pipeline.emptiness import PLACEHOLDERS, filled
+from pipeline.records import SourceInfo
 
 PREFIX: Final = "h1:"
 SHORTEST_KEY: Final = 16  # characters
@@ -116,8 +117,9 @@ class Privacy:
             states = fields.setdefault(name, {})
             own = [column for column in states if column.startswith("custom.")]
             for column in (*personal, "custom", *own):
-                before = states.get(column)
-                states[column] = FieldState("hidden", before.crm_field if before else None, WITHHELD)
+                before = states.get(column, FieldState("mapped"))
+                if before.state == "mapped":
+                    states[column] = FieldState("hidden", before.crm_field, WITHHELD)
         return replace(capabilities, fields=fields)
 
     def email(self, address: str) -> str | None:
@@ -202,6 +204,18 @@ def change(before: str | None, after: Privacy) -> Change:
     if old == after.mark:
         return "nothing"
     return "rewrite" if after.mode == "none" or (old == "full" and after.mode == "hashed") else "reread"
+
+
+def uncovered(info: SourceInfo) -> SourceInfo:
+    """What the CRM itself showed: the mapping has not changed where only our own configuration withholds."""
+    fields = {
+        name: {
+            column: FieldState("mapped", state.crm_field) if state.remedy == WITHHELD else state
+            for column, state in columns.items()
+        }
+        for name, columns in info.fields.items()
+    }
+    return replace(info, fields=fields)
 
 
 def hashed(cell: pl.Expr) -> pl.Expr:

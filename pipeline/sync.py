@@ -32,7 +32,7 @@ from pipeline.database import StoreError
 from pipeline.erase import scrub_or_say
 from pipeline.load import LoadCounts, load, renew_findings
 from pipeline.normalise import normalise_page
-from pipeline.privacy import PERSONAL, Privacy
+from pipeline.privacy import PERSONAL, Privacy, uncovered
 from pipeline.records import CursorState, RunStatus, SourceInfo
 from pipeline.store import Store, Transaction
 from pipeline.withhold import settle
@@ -216,16 +216,16 @@ class _Pass:
     def begin(self, capabilities: Capabilities) -> SourceInfo:
         """Note what the CRM shows. What a new mapping calls for happens in the same transaction."""
         name, source, now = self.company.name, self.source.name, self.clock()
-        shown = self.privacy.shown(capabilities)
         with self.store.transaction() as tx:
-            before = tx.source_info(name, source)
-            remapping = mapping.plan(before, shown, self.company)
+            known = tx.source_info(name, source)
+            remapping = mapping.plan(known and uncovered(known), capabilities, self.company)
             self._remap(tx, remapping)
-            tx.save_source(name, source, shown, mapping.marks(shown, self.company), now)
-            known = mapping.coverage(source, shown, tx.coverage(name, source), remapping.restarted)
-            tx.save_coverage(name, source, known, now)
+            marks = mapping.marks(capabilities, self.company)
+            tx.save_source(name, source, self.privacy.shown(capabilities), marks, now)
+            coverage = mapping.coverage(source, capabilities, tx.coverage(name, source), remapping.restarted)
+            tx.save_coverage(name, source, coverage, now)
             info = cast(SourceInfo, tx.source_info(name, source))
-            rewritten = self._settle_privacy(tx, info, fresh=before is None)
+            rewritten = self._settle_privacy(tx, info, fresh=known is None)
         if rewritten:
             scrub_or_say(self.store, (*PERSONAL, "findings", "quarantine"))
         return info
@@ -251,6 +251,8 @@ class _Pass:
             log.warning("people are kept differently now and read again", company=name, streams=again)
             tx.forget_cursors(name, source, again)
             tx.mark_complete(name, source, None)
+        if rewritten or again:
+            tx.mark_computed(name, source, None)
         if rewritten:
             renew_findings(tx, self.company, info, tuple(PERSONAL), now)
         return rewritten

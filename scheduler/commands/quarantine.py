@@ -159,6 +159,7 @@ def _retry(
         restored = tuple(sorted({str(one.entry["table"]) for one in results if one.outcome == "restored"}))
         info = tx.source_info(company.name)
         if restored and info is not None:
+            tx.mark_computed(company.name, info.source, None)  # the tables for BI tools are older now
             renew_findings(tx, company, info, restored, now)
     return results
 

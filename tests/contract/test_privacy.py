@@ -143,7 +143,8 @@ def test_a_stricter_mode_rewrites_what_is_stored_and_asks_the_crm_for_nothing(
     assert [cursor for _, cursor in again.asked if cursor is None] == []
     changed = everything(store)
     with Store.open(store.url.render_as_string(hide_password=False)) as other:
-        sync(other, mode, key)
+        third = sync(other, mode, key)
+    assert [cursor for _, cursor in third.asked if cursor is None] == []
     assert everything(store) == changed
 
 

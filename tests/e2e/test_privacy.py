@@ -50,7 +50,7 @@ def someone(config: Path) -> tuple[str, str, str]:
         config,
         "SELECT external_id, email, first_name || ' ' || last_name FROM contacts WHERE email LIKE '%@%' "
         "GROUP BY first_name, last_name HAVING count(*) = 1 ORDER BY external_id LIMIT 1",
-    )[0]  # type: ignore[return-value]
+    )[0]
 
 
 def bytes_of(config: Path) -> bytes:

@@ -304,7 +304,7 @@ def test_a_privacy_key_is_resolved_when_it_is_used_and_never_shown(
     )
     app = App.load(file)
     company = app.companies()[0]
-    with pytest.raises(ConfigurationError, match="privacy.key.*PRIVACY_KEY"):
+    with pytest.raises(ConfigurationError, match=r"privacy\.key.*PRIVACY_KEY"):
         app.with_key(company)
     monkeypatch.setenv("PRIVACY_KEY", "too-short-key")
     with pytest.raises(ConfigurationError, match="16 characters") as caught:

@@ -158,8 +158,9 @@ def test_rejected_texts_of_people_are_withheld_and_others_kept(mode: Privacy) ->
 
 
 def test_only_none_makes_fields_unmeasurable() -> None:
-    shown = Capabilities("EUR", {"contacts": {"email": FieldState("mapped", "Email"), "title": FieldState("mapped", "Title"),
-                                              "custom.x": FieldState("mapped", "X__c")}}, {}, frozenset())  # fmt: skip
+    states = {"email": "Email", "title": "Title", "custom.x": "X__c"}
+    mapped = {column: FieldState("mapped", name) for column, name in states.items()}
+    shown = Capabilities("EUR", {"contacts": mapped}, {}, frozenset())
     assert HASHED.shown(shown) == shown == FULL.shown(shown)
     fields = NONE.shown(shown).fields["contacts"]
     assert fields["email"] == FieldState("hidden", "Email", WITHHELD)
