@@ -84,7 +84,7 @@ _LOCKED: Final = (StoreBusyError, f"another process kept it locked for too long;
 _FULL: Final = (StoreError, f"the disk is full; {_KEPT}, free some space and go on")
 _DAMAGED: Final = (
     StoreError,
-    "the database is damaged; restore it from a backup, or move it away and run `boardline sync --once --full`",
+    "the database is damaged; move it away, then `boardline db restore` a backup or `boardline sync --once --full`",
 )
 _NO_DATABASE: Final = (
     ConfigurationError,
@@ -146,6 +146,10 @@ _POSTGRES_CODES: Final[dict[str, _Meaning]] = {
     "25006": (
         ConfigurationError,
         "the server takes no writes (a standby, or set to read-only); name the primary in store.url",
+    ),
+    "2BP01": (
+        ConfigurationError,
+        "a view of yours stands on one of Boardline's; drop it, run `boardline db upgrade`, and make it again",
     ),
     "53100": _SERVER_FULL,
     "53300": _CROWDED,

@@ -185,6 +185,7 @@ OF: Final[Mapping[str, Mapping[str, str]]] = {
         "fields": "Table -> column -> what the CRM shows of it | JSON object",
         "history": "Deal fields whose past the CRM keeps | JSON list",
         "notes": "What a person should know about this CRM | JSON list",
+        "privacy": "How people are kept: full, none, or hashed:<digest of the key>; null: full",
         "computed_for": "Stands for what the BI tables were computed from; null: they are older than the rows",
         "fingerprint": "Stands for the mapping under which the rows were read",
     },

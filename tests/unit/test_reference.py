@@ -29,6 +29,14 @@ def test_every_column_of_every_table_has_its_line() -> None:
             assert cells[-1], line
 
 
+def test_every_column_of_every_view_has_its_line() -> None:
+    part = PAGE.split("## Views\n")[1].split("\n## Tables")[0]
+    lines = [line for line in part.splitlines() if line.startswith("| `")]
+    assert len(lines) > 30
+    for line in lines:
+        assert line.strip("|").split(" | ")[-1].strip(), line
+
+
 def test_references_name_columns_that_are_there() -> None:
     for child, column, parent in meanings.REFERENCES:
         assert column in METADATA.tables[child].columns, (child, column)
