@@ -123,7 +123,7 @@ def _rejecting(one: Page) -> Page:
 def work(store: Store, company: Company = ACME) -> list[SyncSummary]:
     """Both days' syncs, or what is left of them; each day has one moment on its clock."""
     first, both = script()
-    done = store.source_info(company.name)
+    done = store.again("looking how far it is", lambda: store.source_info(company.name))
     days = [(both, LATER)] if done and not done.incomplete else [(first, NOW), (both, LATER)]
     return [_sync(store, pages, company, now) for pages, now in days]
 
