@@ -166,6 +166,42 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class RecordChange:
+    """A record that counts otherwise than when the number was published; null: it was, or is, not among them."""
+
+    name: str
+    external_id: str
+    before: float | None
+    after: float | None
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Restatement:
+    """A published number that is another one now, and the records that make the difference.
+
+    ``other_definition`` and ``other_currency``: the ones it was published under, where they changed. ``records``: the
+    largest of ``total``, in ``contribution_unit``.
+    """
+
+    kpi: str
+    title: str
+    segment: str
+    month: str
+    unit: Unit
+    currency: str
+    published: float | None
+    published_at: datetime
+    now: float | None
+    reasons: tuple[str, ...] = ()
+    other_definition: str | None = None
+    other_currency: str | None = None
+    contribution_unit: Unit = "count"
+    records: tuple[RecordChange, ...] = ()
+    total: int = 0
+
+
+@dataclass(frozen=True)
 class BoardReport:
     """Everything a board summary says, before any form is given to it.
 
@@ -204,6 +240,7 @@ class BoardReport:
     timezone: str = "UTC"
     synced_at: datetime | None = None
     notes: tuple[str, ...] = field(default=())
+    restatements: tuple[Restatement, ...] = ()
 
     @property
     def empty(self) -> bool:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import polars as pl
 
+from connectors.schema import UTC
 from metrics import timeline
 from metrics.period import Calendar
 from metrics.words import stated
+from pipeline import asof
 from pipeline.company import Company
 
 
@@ -80,13 +82,10 @@ def outcome(day: pl.Expr) -> pl.Expr:
 
 def _at_known_moment(deals: pl.DataFrame, changes: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
     """What the CRM changed after ``known_at`` is undone, for the fields whose history is there."""
-    later = changes.filter(pl.col("changed_at") > calendar.known_at)["field"].unique()
-    if later.is_empty():
+    if changes.filter(pl.col("changed_at") > calendar.known_at).is_empty():
         return deals
-    rows = deals.with_columns(at=pl.lit(calendar.known_at).cast(pl.Datetime("us", "UTC")))
-    for field in timeline.FIELDS:
-        if field in later:
-            rows = timeline.value_at(rows, changes, field)
+    rows = deals.with_columns(at=pl.lit(calendar.known_at, UTC))
+    rows = asof.set_back(rows, changes, asof.FIELDS["deals"])
     undone = pl.col("deal_id").is_not_null() & (pl.col("field") == "stage")
     moved = changes.filter((pl.col("changed_at") > calendar.known_at) & undone).select(
         external_id="deal_id", _moved=pl.lit(True)

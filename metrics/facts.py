@@ -13,7 +13,6 @@ from typing import Final, Protocol
 
 import polars as pl
 
-from connectors.schema import TABLES, empty
 from metrics import arr, bridge, lines, sales, timeline
 from metrics import customers as hierarchy
 from metrics import deals as deal_facts
@@ -21,6 +20,7 @@ from metrics.currency import Rates
 from metrics.inputs import Targets
 from metrics.period import Calendar
 from metrics.words import stated
+from pipeline import asof
 from pipeline.company import Company
 from pipeline.quality import (
     Cleanliness,
@@ -31,6 +31,7 @@ from pipeline.quality import (
     standing_faults,
 )
 from pipeline.records import SourceInfo
+from pipeline.tables import SCHEMAS
 
 FALLBACK_CURRENCY: Final = "USD"  # of a company that has never been synced and names none
 
@@ -39,7 +40,7 @@ class FactStore(Protocol):
     """Where canonical tables come from: a store, or better a reader, which sees one state of it throughout."""
 
     def frame(self, company: str, table: str, /) -> pl.DataFrame:
-        """All rows of a company, tombstones included, in the schema of ``connectors.schema.TABLES[table]``."""
+        """All rows of a company, tombstones included, in the schema of ``pipeline.tables.SCHEMAS[table]``."""
         ...
 
     def source_info(self, company: str, /) -> SourceInfo | None:
@@ -71,7 +72,7 @@ class Facts:
         self.months: tuple[str, ...] = tuple(self.periods["month"])
         self.home_currency = info.home_currency if info else company.currency or FALLBACK_CURRENCY
         self.currency = company.currency or self.home_currency
-        self._frames = frames
+        self._frames = asof.known_then(frames, self.calendar.known_at)
         arr.check_settings(company)
 
     @classmethod
@@ -81,7 +82,7 @@ class Facts:
         Raises ``ConfigurationError`` for a malformed month, one that begins after ``as_of``'s local month, or a
         way of reading ARR that this version does not have.
         """
-        frames = {table: store.frame(company.name, table) for table in TABLES}
+        frames = {table: store.frame(company.name, table) for table in SCHEMAS}
         return cls(company, months, as_of, frames, store.source_info(company.name))
 
     @property
@@ -90,13 +91,13 @@ class Facts:
         return self.calendar.known_at
 
     def raw(self, table: str) -> pl.DataFrame:
-        """The canonical table as stored, tombstones included."""
-        return self._frames[table] if table in self._frames else empty(table)
+        """A table of ``pipeline.tables.SCHEMAS`` as stored, tombstones included; see ``pipeline.asof.known_then``."""
+        return self._frames[table] if table in self._frames else pl.DataFrame(schema=SCHEMAS[table])
 
     @property
     def raw_frames(self) -> Mapping[str, pl.DataFrame]:
-        """All canonical tables as stored."""
-        return {table: self.raw(table) for table in TABLES}
+        """All of them."""
+        return {table: self.raw(table) for table in SCHEMAS}
 
     def live(self, table: str) -> pl.DataFrame:
         """Rows created by ``known_at`` and not deleted by then."""

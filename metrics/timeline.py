@@ -1,36 +1,14 @@
-"""The state of deals at many moments at once, from their change log.
+"""The state of deals at many moments at once, and their way through the sales process.
 
-The value of a field at T is that of its last change up to T; where the log begins later, what it says was
-there before; where it says nothing, the CRM's current value ("not reconstructed", definition book, R1). A field that
-did not change after T has its current value, so T = now gives exactly what the CRM shows.
+How the value of a field at a moment is found is told in ``pipeline.asof``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
-
 import polars as pl
 
-# Deal columns whose past the change log may hold, and how their text is read.
-FIELDS: Final[Mapping[str, pl.DataType | type[pl.DataType]]] = {
-    "pipeline": pl.String,
-    "stage": pl.String,
-    "amount": pl.Int64,
-    "close_date": pl.Date,
-    "probability": pl.Float64,
-    "forecast_category": pl.String,
-    "owner_id": pl.String,
-}
-
-
-def typed(column: str, field: str) -> pl.Expr:
-    """The text of a change as a value of the field; text that does not parse is null."""
-    text = pl.when(pl.col(column) != "").then(pl.col(column))
-    dtype = FIELDS[field]
-    if dtype == pl.Date:
-        return text.str.to_date("%Y-%m-%d", strict=False)
-    return text.cast(dtype, strict=False)
+from connectors.schema import TABLES
+from pipeline import asof
 
 
 def steps(changes: pl.DataFrame, field: str) -> pl.DataFrame:
@@ -46,40 +24,11 @@ def steps(changes: pl.DataFrame, field: str) -> pl.DataFrame:
         .select(
             "deal_id",
             "changed_at",
-            typed("old_value", field).alias("old"),
-            typed("new_value", field).alias("new"),
+            asof.typed(pl.col("old_value"), TABLES["deals"][field]).alias("old"),
+            asof.typed(pl.col("new_value"), TABLES["deals"][field]).alias("new"),
         )
         .sort("changed_at")
     )
-
-
-def value_at(rows: pl.DataFrame, changes: pl.DataFrame, field: str) -> pl.DataFrame:
-    """``rows`` with ``field`` replaced by its value at the row's instant ``at``.
-
-    ``rows``: external_id, at (UTC) and the current value in the column ``field``; order is not kept.
-    """
-    moves = steps(changes, field)
-    if moves.is_empty():
-        return rows
-    # A stage is never blank at creation: where the log does not know the one before, its first one counts.
-    before = pl.coalesce("old", "new") if field == "stage" else pl.col("old")
-    ends = moves.group_by("deal_id").agg(_last=pl.col("changed_at").max(), _before=before.first())
-    joined = (
-        rows.sort("at")
-        .join_asof(
-            moves.select("deal_id", "changed_at", _new="new", _found=pl.lit(True)),
-            left_on="at",
-            right_on="changed_at",
-            by_left="external_id",
-            by_right="deal_id",
-            strategy="backward",
-            check_sortedness=False,
-        )
-        .join(ends, left_on="external_id", right_on="deal_id", how="left")
-    )
-    unchanged = pl.col("_last").is_null() | (pl.col("at") >= pl.col("_last"))
-    value = pl.when(unchanged).then(field).when(pl.col("_found")).then("_new").otherwise("_before")
-    return joined.with_columns(value.alias(field)).select(rows.columns)
 
 
 def states(
@@ -93,9 +42,7 @@ def states(
     """
     there = pl.col("created_at").is_null() | (pl.col("created_at") <= pl.col("at"))
     rows = moments.join(deals, how="cross").filter(there)
-    for field in fields:
-        rows = value_at(rows, changes, field)
-    return rows
+    return asof.set_back(rows, changes, fields)
 
 
 def stage_entries(deals: pl.DataFrame, changes: pl.DataFrame, stages: pl.DataFrame) -> pl.DataFrame:

@@ -15,8 +15,10 @@ import polars as pl
 
 from connectors.schema import KEYS, UTC
 from connectors.source import Page, Stream
+from pipeline import comparison, mapping
+from pipeline.asof import LOGS
 from pipeline.company import Company
-from pipeline.merges import follow, merge_children, redirects
+from pipeline.merges import REFERENCES, follow, merge_children, redirects
 from pipeline.records import SourceInfo
 from pipeline.rule import judge, rules
 from pipeline.transaction import Transaction
@@ -43,10 +45,20 @@ class LoadCounts:
 
 
 def load(
-    tx: Transaction, company: Company, info: SourceInfo, stream: Stream, page: Page, now: datetime
+    tx: Transaction,
+    company: Company,
+    info: SourceInfo,
+    stream: Stream,
+    page: Page,
+    now: datetime,
+    *,
+    part: bool = False,
 ) -> LoadCounts:
-    """Write a normalised page. The last page of a stream also renews the findings about what the stream fills."""
-    where = _Place(tx, company.name, info.source, now)
+    """Write a normalised page. The last page of a stream also renews the findings about what the stream fills.
+
+    ``part``: the pages are only a part of a stream that was never read whole, so no place to go on from is kept.
+    """
+    where = _Place(tx, company.name, info, now)
     changed = deleted = 0
     for name, frame in page.frames.items():
         more, gone = where.rows(name, frame)
@@ -60,7 +72,13 @@ def load(
     quarantined = tx.save_rejects(company.name, info.source, page.rejects, delivered, now)
     if page.last:
         renew_findings(tx, company, info, stream.tables, now)
-    tx.save_cursor(company.name, info.source, stream.name, page.cursor, complete=page.last, now=now)
+    if not part:
+        tx.save_cursor(company.name, info.source, stream.name, page.cursor, complete=page.last, now=now)
+        if page.last:
+            begun = mapping.pending(tx.coverage(company.name, info.source), stream.tables, now)
+            tx.save_coverage(company.name, info.source, begun, now)
+    if changed or deleted:
+        tx.mark_computed(company.name, info.source, None)
     rows = sum(
         frame.height
         for name, frame in page.frames.items()
@@ -86,16 +104,54 @@ class _Place:
 
     tx: Transaction
     company: str
-    source: str
+    info: SourceInfo
     now: datetime
+
+    @property
+    def source(self) -> str:
+        return self.info.source
 
     def rows(self, name: str, frame: pl.DataFrame) -> tuple[int, int]:
         """Upsert one frame; returns (rows new or changed, of which no longer live or gone)."""
         moved = follow(name, frame, lambda parents: redirects(self.tx, parents, self.company, self.source))
+        moved = self._with_known_references(name, moved)
         dying = self._dying(name, moved)
+        self._notice(name, moved)
         changed = self.tx.upsert(name, self.company, self.source, moved, self.now)
         gone = self.missing(name, moved.select(KEYS[name])) if name in WHOLE else 0
         return changed - dying, dying + gone
+
+    def _with_known_references(self, name: str, frame: pl.DataFrame) -> pl.DataFrame:
+        """Deleted records keep what they pointed at: CRMs forget the associations of what they have archived."""
+        columns = list(REFERENCES.get(name, {}))
+        if not columns:
+            return frame
+        blank = pl.any_horizontal(pl.col(column).is_null() for column in columns)
+        lost = frame.filter(pl.col("deleted_at").is_not_null() & blank)
+        if lost.is_empty():
+            return frame
+        known = self.tx.stored(
+            name, self.company, self.source, lost["external_id"], ("external_id", *columns)
+        )
+        joined = frame.join(known, on="external_id", how="left", suffix="_known", maintain_order="left")
+        gone = pl.col("deleted_at").is_not_null()
+        return joined.with_columns(
+            pl.when(gone).then(pl.coalesce(column, f"{column}_known")).otherwise(column).alias(column)
+            for column in columns
+        ).select(frame.columns)
+
+    def _notice(self, name: str, frame: pl.DataFrame) -> None:
+        """Log what is about to change of fields whose past the CRM does not hand over."""
+        fields = self.info.compared.get(name)
+        if not fields:
+            return
+        columns = [*KEYS[name], "modified_at", *sorted(fields)]
+        if name in WHOLE:
+            before = self.tx.columns(name, self.company, self.source, columns)
+        else:
+            before = self.tx.stored(name, self.company, self.source, frame["external_id"], columns)
+        found = comparison.changes(name, before, frame, fields, self.now)
+        self.tx.append_changes(LOGS[name], self.company, self.source, found, self.now)
 
     def _dying(self, name: str, frame: pl.DataFrame) -> int:
         """How many records that were live are delivered as deleted."""
@@ -129,6 +185,7 @@ class _Place:
             then.ne_missing(pl.col("deleted_at")) | into.ne_missing(pl.col("merged_into"))
         )
         rows = due.select("external_id", deleted_at=then, merged_into=into)
+        self._notice(name, rows.with_columns(modified_at=pl.lit(None, UTC)))
         self.tx.update(name, self.company, self.source, rows, self.now)
         return due["deleted_at"].null_count()
 
@@ -140,14 +197,17 @@ class _Place:
         marks = {"deleted_at": pl.lit(self.now, UTC)}
         if name in ("owners", "stages"):
             marks["active"] = pl.lit(value=False)
-        return self.tx.update(name, self.company, self.source, gone.with_columns(**marks), self.now)
+        rows = gone.with_columns(**marks)
+        self._notice(name, rows.with_columns(modified_at=pl.lit(None, UTC)))
+        return self.tx.update(name, self.company, self.source, rows, self.now)
 
     def merged(self, page: Page) -> int:
         """Follow the merges of this page in everything that is stored."""
         parents = {name for name, frame in page.frames.items() if _merges(frame)}
         parents |= set(page.tombstones.filter(pl.col("merged_into").is_not_null())["table"])
         return sum(
-            merge_children(self.tx, name, self.company, self.source, self.now) for name in sorted(parents)
+            merge_children(self.tx, name, self.company, self.source, self.now, self._notice)
+            for name in sorted(parents)
         )
 
 

@@ -13,6 +13,7 @@ from typing import Final
 import polars as pl
 from sqlalchemy import select
 
+from connectors.schema import UTC
 from pipeline.tables import table
 from pipeline.transaction import Transaction
 
@@ -68,8 +69,18 @@ def _turned(name: str, frame: pl.DataFrame, ends: Mapping[str, Mapping[str, str]
     return frame.with_columns(parent_id=pl.when(own.fill_null(value=False)).then(None).otherwise("parent_id"))
 
 
-def merge_children(tx: Transaction, parents: str, company: str, source: str, now: datetime) -> int:
-    """Turn all stored references to merged records of one table, to the end of every chain; returns how many."""
+def merge_children(
+    tx: Transaction,
+    parents: str,
+    company: str,
+    source: str,
+    now: datetime,
+    notice: Callable[[str, pl.DataFrame], None],
+) -> int:
+    """Turn all stored references to merged records of one table, to the end of every chain; returns how many.
+
+    ``notice(table, rows)`` hears of the rows (external_id, modified_at, references) before they are turned.
+    """
     ends = redirects(tx, parents, company, source)
     turned = 0
     for name, columns in REFERENCES.items():
@@ -80,5 +91,7 @@ def merge_children(tx: Transaction, parents: str, company: str, source: str, now
         after = _turned(name, before, dict.fromkeys(mine, ends))
         differs = pl.any_horizontal(pl.col(column).ne_missing(pl.col(f"{column}_before")) for column in mine)
         changed = after.join(before, on="external_id", suffix="_before").filter(differs)
-        turned += tx.update(name, company, source, changed.select("external_id", *mine), now)
+        rows = changed.select("external_id", *mine)
+        notice(name, rows.with_columns(modified_at=pl.lit(None, UTC)))
+        turned += tx.update(name, company, source, rows, now)
     return turned

@@ -9,6 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from connectors.errors import ConfigurationError
+from pipeline import asof
 from pipeline.company import Company
 from pipeline.records import SourceInfo
 from pipeline.rule import JUDGED, Frames, rules
@@ -27,6 +28,7 @@ from pipeline.scores import (
     standing_faults,
 )
 from pipeline.store import Store
+from pipeline.tables import CHANGES
 
 __all__ = [
     "GROUPS",
@@ -45,7 +47,7 @@ __all__ = [
     "standing_faults",
 ]
 
-QUALITY_TABLES: Final = ("accounts", "contacts", "deals", "deal_changes", "owners", "stages")
+QUALITY_TABLES: Final = ("accounts", "contacts", "deals", "owners", "stages", *CHANGES)
 GROUPS: Final = ("owner", "field", "rule", "segment")
 
 
@@ -95,7 +97,7 @@ def report(store: Store, company: Company, as_of: datetime, by: str | None = Non
         seen = reader.findings(company.name, open_only=False)
     if info is None:
         raise ConfigurationError(f"{company.name}: nothing was synced yet; run `boardline sync --once` first")
-    return build_report(frames, company, info, as_of, seen, by)
+    return build_report(asof.known_then(frames, as_of), company, info, as_of, seen, by)
 
 
 def build_report(

@@ -11,11 +11,12 @@ import orjson
 import polars as pl
 from sqlalchemy import Connection, func, select
 
-from connectors.schema import KEYS, TABLES, UTC
+from connectors.schema import UTC
 from connectors.source import FieldState
-from pipeline import bulk
+from pipeline import bulk, comparison
+from pipeline.asof import LOGS
 from pipeline.records import CursorState, DeliveryRecord, RunRecord, SourceInfo
-from pipeline.tables import RENAMED, stored_schema, table
+from pipeline.tables import CHANGES, KEYS, RENAMED, SCHEMAS, stored_schema, table
 
 _Columns: TypeAlias = "dict[str, pl.DataType | type[pl.DataType]]"
 
@@ -40,6 +41,15 @@ _QUARANTINE: Final[_Columns] = {
     "first_seen": UTC,
     "last_seen": UTC,
 }
+_COVERAGE: Final[_Columns] = {
+    "table": pl.String,
+    "field": pl.String,
+    "crm_field": pl.String,
+    "origin": pl.String,  # crm_history | comparison | none
+    "reliable_from": UTC,
+    "reason": pl.String,
+}
+COVERAGE: Final = pl.Schema(_COVERAGE)
 FINDINGS: Final = pl.Schema(_FINDINGS)
 QUARANTINE: Final = pl.Schema(_QUARANTINE)
 
@@ -61,11 +71,38 @@ class Reader:
         self.connection = connection
 
     def frame(self, company: str, name: str, source: str | None = None) -> pl.DataFrame:
-        """A canonical table in its schema ``TABLES[name]``, tombstones included, sorted by its keys."""
+        """A table of ``pipeline.tables.SCHEMAS`` in its schema, tombstones included, sorted by its keys.
+
+        Of a log those changes that count: what we noticed under an earlier mapping of a field is another field's past.
+        """
         equal = self._whose(company, source)
         renamed = {stored: column for column, stored in RENAMED.get(name, {}).items()}
-        found = bulk.read(self.connection, table(name), stored_schema(name), equal)
-        return found.rename(renamed).select(list(TABLES[name])).sort(KEYS[name])
+        if name not in CHANGES:
+            found = bulk.read(self.connection, table(name), stored_schema(name), equal)
+        else:
+            schema = pl.Schema({**stored_schema(name), "recorded_at": UTC})
+            found = self._counting(
+                name, bulk.read(self.connection, table(name), schema, equal), company, source
+            )
+        return found.rename(renamed).select(list(SCHEMAS[name])).sort(KEYS[name])
+
+    def _counting(self, name: str, changes: pl.DataFrame, company: str, source: str | None) -> pl.DataFrame:
+        own = pl.col("origin") == comparison.ORIGIN
+        if changes.filter(own).is_empty():
+            return changes
+        owner = next(owner for owner, log in LOGS.items() if log == name)
+        since = (
+            self.coverage(company, source)
+            .filter(pl.col("table") == owner, pl.col("origin") == comparison.ORIGIN)
+            .select("field", "reliable_from")
+        )
+        counts = (pl.col("recorded_at") >= pl.col("reliable_from")).fill_null(value=False)
+        return changes.join(since, on="field", how="left").filter(~own | counts)
+
+    def coverage(self, company: str, source: str | None = None) -> pl.DataFrame:
+        """From when on the past of each field can be told, in schema ``COVERAGE``, sorted by table and field."""
+        found = bulk.read(self.connection, table("history_coverage"), COVERAGE, self._whose(company, source))
+        return found.sort("table", "field")
 
     def frames(
         self, company: str, names: Iterable[str], source: str | None = None
@@ -97,7 +134,17 @@ class Reader:
             fingerprint=row["fingerprint"],
             refreshed_at=row["refreshed_at"],
             incomplete=row["complete_at"] is None,
+            compared=self._compared(company, row["crm"]),
+            computed_for=row["computed_for"],
         )
+
+    def _compared(self, company: str, source: str) -> dict[str, frozenset[str]]:
+        begun = self.coverage(company, source).filter(
+            pl.col("origin") == comparison.ORIGIN, pl.col("reliable_from").is_not_null()
+        )
+        return {
+            str(name): frozenset(fields) for name, fields in begun.group_by("table").agg("field").iter_rows()
+        }
 
     def findings(self, company: str, *, open_only: bool = True, source: str | None = None) -> pl.DataFrame:
         """What the rules found, in schema ``FINDINGS``, sorted by rule and record."""

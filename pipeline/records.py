@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+import polars as pl
 
 from connectors.source import FieldState
 
@@ -18,7 +20,9 @@ class SourceInfo:
     """What the company's CRM showed us at ``refreshed_at``.
 
     ``links``: table -> URL with {id}. ``fields``: table -> column -> state. ``history``: deal fields whose past the
-    CRM keeps. ``fingerprint`` stands for the mapping under which the stored rows were read.
+    CRM keeps. ``fingerprint`` stands for how the stored rows were read (``pipeline.mapping.marks``). ``compared``:
+    table -> fields whose changes we notice ourselves. ``computed_for`` stands for the rows and definitions that the
+    tables for BI tools were computed from; None: they are older than the rows.
     """
 
     company: str
@@ -33,6 +37,8 @@ class SourceInfo:
     incomplete: bool = (
         False  # no pass has read every stream to its end yet: the store holds a part of the CRM
     )
+    compared: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    computed_for: str | None = None
 
     def measurable(self, table: str, column: str) -> bool:
         """Whether a column can be judged: false where the CRM hides it or the company has no field for it."""
@@ -93,3 +99,16 @@ class DeliveryRecord:
     posted_at: datetime | None
     error: str | None
     snapshot: str | None = None  # the digest of the numbers handed over
+
+
+@dataclass(frozen=True)
+class Published:
+    """The numbers of a month that were posted last, as they were then. Frames as in ``metrics.snapshot``."""
+
+    month: str
+    digest: str
+    known_at: datetime
+    posted_at: datetime
+    currency: str
+    values: pl.DataFrame = field(repr=False)
+    evidence: pl.DataFrame = field(repr=False)

@@ -1,8 +1,7 @@
 """Which records are there at a moment, which deals are open, and what their tracked fields held.
 
-Definition book, R1 and rulings 1, 3, 18 and 21: the state at T is that of the last change up to T; where the log
-begins later, what it says was there before; where it says nothing, the CRM's value of now. Unknown stages are open,
-and so is a won pilot that has not been converted.
+Definition book, rulings 1, 3, 18 and 21: unknown stages are open, and so is a won pilot that has not been converted.
+How the value of a field at a moment is found is told in ``pipeline.asof``.
 """
 
 from __future__ import annotations
@@ -13,17 +12,17 @@ from typing import Final
 
 import polars as pl
 
-from connectors.schema import TABLES, UTC
+from connectors.schema import UTC
+from pipeline import asof
+from pipeline.asof import PLACE
 from pipeline.company import Company
 from pipeline.emptiness import bare
 
-# The fields whose past is read: where a deal stands, and the rest.
-_PLACE: Final = ("pipeline", "stage")
-_REST: Final = ("amount", "close_date")
+_OF_THE_DAY: Final = ("amount", "close_date")  # read as of each moment, as where a deal stands (ruling 35)
 # The columns that decide whether a deal is open.
 _DECIDING: Final = (
     *("external_id", "created_at", "deleted_at", "is_closed", "is_won", "pilot", "pilot_converted"),
-    *_PLACE,
+    *PLACE,
 )
 
 
@@ -42,12 +41,12 @@ def live(frame: pl.DataFrame, at: datetime) -> pl.DataFrame:
 
 
 def deals_at(deals: pl.DataFrame, changes: pl.DataFrame, as_of: datetime, known_at: datetime) -> pl.DataFrame:
-    """The deals of ``as_of`` as known at ``known_at``, in their own schema, tracked fields as they were then.
+    """The deals of ``as_of`` as known at ``known_at``, in their own schema: place, amount and close date of ``as_of``.
 
     ``is_closed`` and ``is_won`` are the CRM's of now and therefore null where the stage was another one.
     """
     rows = _rows(live(deals, known_at), [as_of])
-    return _set_back(_set_back(rows, changes, _PLACE), changes, _REST).select(deals.columns)
+    return asof.set_back(_placed_then(rows, changes), changes, _OF_THE_DAY).select(deals.columns)
 
 
 def open_over(
@@ -64,11 +63,11 @@ def open_over(
     is multiplied by the moments; all else is put to the deals that are.
     """
     known = live(deals, known_at)
-    rows = _set_back(_rows(known.select(_DECIDING), moments), changes, _PLACE)
+    rows = _placed_then(_rows(known.select(_DECIDING), moments), changes)
     opened = _open(rows, stages, company).join(
         known.select("external_id", pl.exclude(_DECIDING)), on="external_id", maintain_order="left"
     )
-    return _set_back(opened, changes, _REST)
+    return asof.set_back(opened, changes, _OF_THE_DAY)
 
 
 def _rows(deals: pl.DataFrame, moments: Sequence[datetime]) -> pl.DataFrame:
@@ -79,59 +78,11 @@ def _rows(deals: pl.DataFrame, moments: Sequence[datetime]) -> pl.DataFrame:
     return at.join(deals, how="cross").filter(begun & going_on)
 
 
-def _set_back(rows: pl.DataFrame, changes: pl.DataFrame, fields: tuple[str, ...]) -> pl.DataFrame:
-    """``rows``, in order of ``at``, with the fields as they were at each row's own ``at``."""
-    was = rows
-    for field in fields:
-        was = _field_at(was, changes, field)
-    if "stage" not in fields:
-        return was
-    same = pl.all_horizontal(pl.col(name).eq_missing(rows[name]) for name in _PLACE)
+def _placed_then(rows: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
+    """``rows`` with what decides whether they are open as it was at each row's own ``at``."""
+    was = asof.set_back(rows, changes, PLACE)
+    same = pl.all_horizontal(pl.col(name).eq_missing(rows[name]) for name in PLACE)
     return was.with_columns(pl.when(same).then(pl.col(name)).alias(name) for name in ("is_closed", "is_won"))
-
-
-def _field_at(rows: pl.DataFrame, changes: pl.DataFrame, field: str) -> pl.DataFrame:
-    """``rows`` with one field set back, where it changed after ``at``."""
-    mine = changes.filter(pl.col("field") == field).join(
-        rows.select("external_id").unique(), left_on="deal_id", right_on="external_id", how="semi"
-    )
-    # A deal's own changes, in order, with the text before the first and the moment of the last.
-    log = (
-        mine.sort("changed_at", "seq")
-        .with_columns(before=pl.col("old_value").first().over("deal_id"))
-        .unique(["deal_id", "changed_at"], keep="last", maintain_order=True)
-    )
-    ends = log.group_by("deal_id").agg(pl.col("before").first(), last=pl.col("changed_at").max())
-    moved = (
-        rows.select("at", "external_id")
-        .with_row_index("row")
-        .join(ends, left_on="external_id", right_on="deal_id", maintain_order="left")
-        .filter(pl.col("last") > pl.col("at"))
-    )
-    if moved.is_empty():
-        return rows
-    then = moved.join_asof(
-        log.select("changed_at", "deal_id", "new_value", known=pl.lit(value=True)),
-        left_on="at",
-        right_on="changed_at",
-        by_left="external_id",
-        by_right="deal_id",
-        check_sortedness=False,
-    ).select(
-        "row",
-        moved=pl.lit(value=True),
-        then=_typed(pl.when(pl.col("known")).then("new_value").otherwise("before"), TABLES["deals"][field]),
-    )
-    joined = rows.with_row_index("row").join(then, on="row", how="left", maintain_order="left")
-    value = pl.when(pl.col("moved")).then(pl.col("then")).otherwise(pl.col(field))
-    return joined.with_columns(value.alias(field)).drop("row", "moved", "then")
-
-
-def _typed(text: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    given = pl.when(text != "").then(text)
-    return (
-        given.str.to_date("%Y-%m-%d", strict=False) if dtype == pl.Date else given.cast(dtype, strict=False)
-    )
 
 
 def open_deals(deals: pl.DataFrame, stages: pl.DataFrame, company: Company, as_of: datetime) -> pl.DataFrame:

@@ -7,7 +7,6 @@ does not hide the others' success.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -16,7 +15,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-import orjson
 import structlog
 
 from connectors.errors import (
@@ -28,6 +26,7 @@ from connectors.errors import (
     StreamUnavailable,
 )
 from connectors.source import Capabilities, Cursor, Page, Source, Stream
+from pipeline import mapping
 from pipeline.company import Company
 from pipeline.database import StoreError
 from pipeline.load import LoadCounts, load
@@ -46,7 +45,10 @@ CONNECT: Final = "connect"  # the name under which a failure before the first st
 
 @dataclass(frozen=True)
 class StreamRun:
-    """What became of one stream in this pass. ``status``: ok, failed, skipped (not visible), stopped."""
+    """What became of one stream in this pass. ``status``: ok, failed, skipped (not visible), stopped.
+
+    ``part``: only what changed from some moment on was read, of a stream that has never been read whole.
+    """
 
     company: str
     stream: str
@@ -56,6 +58,7 @@ class StreamRun:
     seconds: float = 0.0
     cursor: Cursor | None = None
     error: BoardlineError | None = None
+    part: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """One element of ``sync --json``."""
@@ -132,8 +135,9 @@ def sync_company(
     """Bring the store up to date with the CRM; run twice equals once.
 
     ``full`` reads everything again, ``since`` what changed from then on, ``only`` names streams. ``stop`` is asked
-    between pages. A mapping that changed since the last pass has everything read again. Failures of the CRM are in
-    the summary; raised are ``ConfigurationError`` for an unknown stream and ``StoreError`` when the store fails.
+    between pages. Where the mapping changed since the last pass, the tables concerned are read again (see
+    ``pipeline.mapping``). Failures of the CRM are in the summary; raised are ``ConfigurationError`` for an unknown
+    stream and ``StoreError`` when the store fails.
     """
     streams = _chosen(source, only)
     job = _Pass(store, source, company, clock, on_progress or (lambda *_: None), _asked(stop))
@@ -152,24 +156,9 @@ def sync_company(
             runs.append(StreamRun(company.name, stream.name, "stopped"))
         else:
             runs.append(job.stream(stream, info, full=full, since=since))
-    if only is None and all(run.status in ("ok", "skipped") for run in runs):
+    if only is None and all(run.status in ("ok", "skipped") and not run.part for run in runs):
         store.again("noting that everything was read", job.mark_complete)
     return SyncSummary(company.name, source.name, tuple(runs))
-
-
-def fingerprint(capabilities: Capabilities, company: Company) -> str:
-    """Stands for everything that decides how a CRM's records become rows; a change calls for reading them again."""
-    fields = {
-        table: {column: [state.state, state.crm_field] for column, state in columns.items()}
-        for table, columns in capabilities.fields.items()
-    }
-    parts = {
-        "fields": fields,
-        "home_currency": capabilities.home_currency,
-        "history": sorted(capabilities.history),
-        "timezone": company.timezone,
-    }
-    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
 def _chosen(source: Source, only: Sequence[str] | None) -> tuple[Stream, ...]:
@@ -221,15 +210,24 @@ class _Pass:
             tx.mark_complete(self.company.name, self.source.name, self.clock())
 
     def begin(self, capabilities: Capabilities) -> SourceInfo:
-        """Note what the CRM shows. Under a new mapping every cursor is forgotten in the same transaction."""
-        mark, name, source = fingerprint(capabilities, self.company), self.company.name, self.source.name
+        """Note what the CRM shows. What a new mapping calls for happens in the same transaction."""
+        name, source, now = self.company.name, self.source.name, self.clock()
         with self.store.transaction() as tx:
-            before = tx.source_info(name, source)
-            if before is not None and before.fingerprint != mark:
-                log.warning("the mapping changed, everything is read again", company=name, source=source)
-                tx.forget_cursors(name, source)
+            remapping = mapping.plan(tx.source_info(name, source), capabilities, self.company)
+            for note in remapping.notes:
+                log.warning("the mapping changed", company=name, change=note)
+            for table, columns in remapping.emptied.items():
+                tx.empty(name=table, company=name, source=source, columns=columns, now=now)
+                tx.mark_computed(name, source, None)
+            if remapping.reread:
+                again = [s.name for s in self.source.streams() if remapping.reread & set(s.tables)]
+                tx.forget_cursors(name, source, again)
                 tx.mark_complete(name, source, None)
-            tx.save_source(name, source, capabilities, mark, self.clock())
+            marks = mapping.marks(capabilities, self.company)
+            tx.save_source(name, source, capabilities, marks, now)
+            before = tx.coverage(name, source)
+            known = mapping.coverage(source, capabilities, before, remapping.restarted)
+            tx.save_coverage(name, source, known, now)
             return cast(SourceInfo, tx.source_info(name, source))
 
     def refused(self, error: BoardlineError) -> StreamRun:
@@ -263,6 +261,7 @@ class _Pass:
             time.monotonic() - begun,
             reading.cursor,
             error,
+            reading.part,
         )
         self._finish(number, run)
         return run
@@ -272,11 +271,13 @@ class _Pass:
     ) -> RunStatus:
         kept = None if full else self.store.again("reading the cursors", self._cursors).get(stream.name)
         reading.cursor = None if kept is None else kept.cursor
+        # A part of a stream that was never read: its end is not the stream's, so the next pass still reads it all.
+        reading.part = since is not None and kept is None
         total: int | None = None
         with _pages(self.source.read(stream, reading.cursor, since)) as pages:
             for page in pages:
                 clean = normalise_page(page, info.home_currency)
-                counts = self._load(stream, info, clean)
+                counts = self._load(stream, info, clean, part=reading.part)
                 reading.counts, reading.cursor = reading.counts + counts, page.cursor
                 total = page.total if page.total is not None else total
                 self.on_progress(stream.name, reading.counts.rows, total)
@@ -289,13 +290,13 @@ class _Pass:
     def _cursors(self) -> Mapping[str, CursorState]:
         return self.store.cursors(self.company.name)
 
-    def _load(self, stream: Stream, info: SourceInfo, page: Page) -> LoadCounts:
+    def _load(self, stream: Stream, info: SourceInfo, page: Page, *, part: bool) -> LoadCounts:
         """One page, in as many tries as it takes."""
         tries: list[LoadCounts] = []
 
         def once() -> None:
             with self.store.transaction() as tx:
-                tries.append(load(tx, self.company, info, stream, page, self.clock()))
+                tries.append(load(tx, self.company, info, stream, page, self.clock(), part=part))
 
         self.store.again(f"a page of {stream.name}", once)
         return max(
@@ -347,3 +348,4 @@ class _Reading:
 
     counts: LoadCounts = field(default_factory=LoadCounts)
     cursor: Cursor | None = None
+    part: bool = False

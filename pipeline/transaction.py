@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 import polars as pl
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, or_, select
 from sqlalchemy import update as sql_update
 
 from connectors.errors import ConfigurationError
@@ -25,6 +25,7 @@ from pipeline.tables import RENAMED, table
 _SOURCE = Merge(
     ("home_currency", "links", "fields", "history", "notes", "fingerprint", "refreshed_at"),
 )
+_COVERAGE = Merge(("crm_field", "origin", "reliable_from", "reason"), stamp=("updated_at",))
 _CURSOR = Merge(("cursor", "complete", "updated_at"))
 _FINDING = Merge(("owner_id", "severity", "message", "last_seen", "resolved_at"))
 _QUARANTINED = Merge(("raw", "reason", "last_seen"))
@@ -52,6 +53,29 @@ class Transaction(Reader):
         )
         rows = frame.select(list(TABLES[name])).rename(RENAMED.get(name, {}))
         return bulk.upsert(self.connection, table(name), owned(rows, company, source, recorded_at=now), merge)
+
+    def append_changes(self, log: str, company: str, source: str, frame: pl.DataFrame, now: datetime) -> int:
+        """Add rows to a log; what is there already stays as it is. Returns how many were added."""
+        rows = owned(frame, company, source, recorded_at=now)
+        return bulk.upsert(self.connection, table(log), rows, Merge(()))
+
+    def empty(self, name: str, company: str, source: str, columns: Iterable[str], now: datetime) -> None:
+        """Take the values of some columns out of all rows of a canonical table."""
+        target = table(name)
+        filled = [target.c[RENAMED.get(name, {}).get(column, column)] for column in columns]
+        self.connection.execute(
+            sql_update(target)
+            .where(target.c.company == company, target.c.crm == source)
+            .where(or_(*(column.is_not(None) for column in filled)))
+            .values({column.name: None for column in filled} | {"recorded_at": now})
+        )
+
+    def replace(self, name: str, company: str, frame: pl.DataFrame) -> None:
+        """Make ``frame`` (all columns but the company) all that a computed table holds of a company."""
+        target = table(name)
+        self.connection.execute(delete(target).where(target.c.company == company))
+        rows = frame.select(pl.lit(company).alias("company"), pl.all())
+        bulk.upsert(self.connection, target, rows, Merge(()))
 
     def update(self, name: str, company: str, source: str, frame: pl.DataFrame, now: datetime) -> int:
         """Set the non-key columns of ``frame`` on stored canonical rows; returns how many there were."""
@@ -88,6 +112,15 @@ class Transaction(Reader):
             .values(complete_at=at)
         )
 
+    def mark_computed(self, company: str, source: str, what: str | None) -> None:
+        """Note what the tables for BI tools are computed from; None: they are out of date."""
+        sources = table("sources")
+        self.connection.execute(
+            sql_update(sources)
+            .where(sources.c.company == company, sources.c.crm == source)
+            .values(computed_for=what)
+        )
+
     def save_cursor(
         self, company: str, source: str, stream: str, cursor: Cursor, *, complete: bool, now: datetime
     ) -> None:
@@ -96,10 +129,19 @@ class Transaction(Reader):
         frame = owned(pl.DataFrame([row]), company, source, updated_at=now)
         bulk.upsert(self.connection, table("cursors"), frame, _CURSOR)
 
-    def forget_cursors(self, company: str, source: str) -> None:
-        """Have every stream read in full next time."""
+    def forget_cursors(self, company: str, source: str, streams: Iterable[str]) -> None:
+        """Have these streams read in full next time."""
         cursors = table("cursors")
-        self.connection.execute(delete(cursors).where(cursors.c.company == company, cursors.c.crm == source))
+        self.connection.execute(
+            delete(cursors).where(
+                cursors.c.company == company, cursors.c.crm == source, cursors.c.stream.in_(list(streams))
+            )
+        )
+
+    def save_coverage(self, company: str, source: str, coverage: pl.DataFrame, now: datetime) -> None:
+        """Keep from when on the past of fields can be told (schema ``COVERAGE``)."""
+        rows = owned(coverage, company, source, updated_at=now)
+        bulk.upsert(self.connection, table("history_coverage"), rows, _COVERAGE)
 
     # -- findings and quarantine
 
@@ -192,6 +234,23 @@ class Transaction(Reader):
 
     # -- deliveries
 
+    def save_snapshot(
+        self, snapshot: Mapping[str, Any], values: pl.DataFrame, evidence: pl.DataFrame
+    ) -> None:
+        """Keep the numbers of one month as they are now; one that is kept already stays as it is.
+
+        ``values`` and ``evidence``: rows of ``snapshot_values`` and ``snapshot_evidence`` without their snapshot's key.
+        """
+        key = {name: snapshot[name] for name in ("company", "month", "digest")}
+        snapshots = table("snapshots")
+        there = select(snapshots.c.digest).filter_by(**key)
+        if self.connection.execute(there).first() is not None:
+            return
+        self.connection.execute(insert(snapshots).values(**snapshot))
+        whose = [pl.lit(value).alias(name) for name, value in key.items()]
+        for name, frame in (("snapshot_values", values), ("snapshot_evidence", evidence)):
+            bulk.upsert(self.connection, table(name), frame.select(*whose, pl.all()), Merge(()))
+
     def begin_delivery(
         self,
         company: str,
@@ -201,10 +260,11 @@ class Transaction(Reader):
         key: str,
         content_hash: str,
         now: datetime,
+        snapshot: str | None = None,
     ) -> DeliveryRecord:
         """Note, before posting, that a summary is about to be posted; an earlier note with this key stands.
 
-        Raises ``ConfigurationError`` where the same version was begun under another key.
+        ``snapshot``: the digest of the numbers in it. Raises ``ConfigurationError`` where the same version was begun under another key.
         """
         earlier = self.delivery(key)
         if earlier is not None:
@@ -219,7 +279,18 @@ class Transaction(Reader):
                 f"{company}: version {version} of {month} for {destination} was begun before, with another key"
             )
         record = DeliveryRecord(
-            company, month, destination, version, key, "pending", content_hash, None, now, None, None
+            company,
+            month,
+            destination,
+            version,
+            key,
+            "pending",
+            content_hash,
+            None,
+            now,
+            None,
+            None,
+            snapshot,
         )
         self.connection.execute(insert(table("deliveries")).values(asdict(record)))
         return record
@@ -233,8 +304,9 @@ class Transaction(Reader):
         location: str | None = None,
         error: str | None = None,
         content_hash: str | None = None,
+        snapshot: str | None = None,
     ) -> None:
-        """Note how a try to post ended; ``posted_at`` is set when it was posted, ``content_hash`` when given.
+        """Note how a try to post ended; ``posted_at`` is set when it was posted, the last two when given.
 
         What was posted stays posted, whatever another try says. Raises ``ConfigurationError`` where no delivery with
         that key was begun.
@@ -244,6 +316,8 @@ class Transaction(Reader):
         values["posted_at"] = now if status == "posted" else None
         if content_hash is not None:
             values["content_hash"] = content_hash
+        if snapshot is not None:
+            values["snapshot"] = snapshot
         mine = sql_update(deliveries).where(deliveries.c.key == key)
         if status != "posted":
             mine = mine.where(deliveries.c.status != "posted")

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from connectors.errors import BoardlineError
-from metrics import deliver
+from metrics import bi, deliver
 from metrics.playbook import load as load_playbook
 from metrics.report import BoardReport, build_report
+from pipeline.database import StoreError
 from pipeline.sync import SyncSummary, sync_company
 from scheduler.app import App
 from scheduler.config import CompanyConfig
@@ -51,8 +52,20 @@ def sync(
             )
         finally:
             source.close()
+        if summary.status != "stopped":
+            _renew_tables(app, company)
     log.info("sync finished", company=company.name, status=summary.status, changed=summary.changed)
     return summary
+
+
+def _renew_tables(app: App, company: CompanyConfig) -> None:
+    """Bring the tables for BI tools up to date; the next pass tries again where that is not possible."""
+    try:
+        bi.refresh(app.store, company, load_playbook(company.playbook), datetime.now(UTC))
+    except StoreError:
+        raise
+    except BoardlineError as error:
+        log.warning("the tables for BI tools were not renewed", company=company.name, error=str(error))
 
 
 def report(app: App, company: CompanyConfig, month: str, as_of: datetime) -> BoardReport:

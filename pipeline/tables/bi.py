@@ -65,8 +65,8 @@ class QualityMonth(SQLModel, table=True):
     """Data quality at the end of each of the last 36 months, for BI tools; written anew after each sync.
 
     Grain: company, month, measure and field. ``measure``: completeness (``field`` '' for all required fields of open
-    deals, else one field; 0..1), cleanliness (``field`` '': 0..100), or a part of it by name (0..1).
-    ``filled`` of ``required`` cells hold a value.
+    deals, else one of them: the share of filled cells), cleanliness (``field`` '': the score, 0 to 100) and faulty
+    (``field``: a part of that score; the share of faulty records). Shares are 0..1, ``counted`` of ``total``.
     """
 
     __tablename__ = "quality_monthly"
@@ -75,8 +75,8 @@ class QualityMonth(SQLModel, table=True):
     measure: Key
     field: Key
     value: Real
-    filled: Whole
-    required: Whole
+    counted: Whole
+    total: Whole
     known_at: SomeMoment
 
 

@@ -24,6 +24,7 @@ class SourceState(Row, table=True):
     fingerprint: SomeText
     refreshed_at: SomeMoment
     complete_at: Moment  # when a pass last read every stream to its end; null: never under this mapping
+    computed_for: Words  # what the tables for BI tools were computed from; null: they are older than the rows
 
 
 class StreamCursor(Row, table=True):

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.schema import TABLES
 from metrics import timeline
+from pipeline import asof
 from tests.unit.books import Books, at, frame
 
 
@@ -22,9 +24,9 @@ def value(
     for day, old, new in changes:
         books.change("d", field, day, old, new)
     rows = pl.DataFrame({"external_id": ["d"], "at": [moment], field: [now]}).cast(
-        {"at": pl.Datetime("us", "UTC"), field: timeline.FIELDS[field]}
+        {"at": pl.Datetime("us", "UTC"), field: TABLES["deals"][field]}
     )
-    return timeline.value_at(rows, frame("deal_changes", books.rows["deal_changes"]), field)[field][0]
+    return asof.value_at(rows, frame("deal_changes", books.rows["deal_changes"]), field)[field][0]
 
 
 CHANGES: list[tuple[str, str | None, str | None]] = [
@@ -101,7 +103,7 @@ def test_replay_equals_reading_the_log_line_by_line(log: list[tuple[int, int]], 
         schema={"external_id": pl.String, "at": pl.Datetime("us", "UTC"), "amount": pl.Int64},
     )
     assert (
-        timeline.value_at(rows, frame("deal_changes", books.rows["deal_changes"]), "amount")["amount"][0]
+        asof.value_at(rows, frame("deal_changes", books.rows["deal_changes"]), "amount")["amount"][0]
         == wanted
     )
 

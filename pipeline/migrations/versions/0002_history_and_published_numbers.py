@@ -105,8 +105,8 @@ def upgrade() -> None:
         sa.Column("measure", sa.Text(), nullable=False),
         sa.Column("field", sa.Text(), nullable=False),
         sa.Column("value", sa.Double(), nullable=True),
-        sa.Column("filled", sa.BigInteger(), nullable=True),
-        sa.Column("required", sa.BigInteger(), nullable=True),
+        sa.Column("counted", sa.BigInteger(), nullable=True),
+        sa.Column("total", sa.BigInteger(), nullable=True),
         sa.Column("known_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("company", "month", "measure", "field"),
     )
@@ -182,6 +182,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("company", "month", "digest", "kpi", "cut", "segment"),
     )
     op.add_column("deliveries", sa.Column("snapshot", sa.Text(), nullable=True))
+    op.add_column("sources", sa.Column("computed_for", sa.Text(), nullable=True))
     for name in _FROZEN:
         _freeze(name)
 

@@ -1,0 +1,360 @@
+"""The state of records as of a moment, on both databases: what a sync saw then is what the store tells for ever.
+
+A CRM of a few random lives is read at random moments. It hands over the history of a deal's stage and amount, and
+nothing else; the rest is what our own comparison noticed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from connectors.source import Capabilities, FieldState
+from pipeline import asof
+from pipeline.company import Company
+from pipeline.states import deals_at, live
+from pipeline.store import Store
+from pipeline.sync import sync_company
+from pipeline.tables import SCHEMAS
+from tests.contract.fake_source import ACCOUNTS, DEALS, STAGES, FakeSource, page
+from tests.rows import frame
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+LOGGED = ("stage", "amount")
+NOTICED = ("owner_id", "account_id", "arr", "close_date", "pilot", "probability")
+COMPANIES = itertools.count(1)
+
+
+def shown(**fields: dict[str, FieldState]) -> Capabilities:
+    return Capabilities("EUR", fields, {}, frozenset(LOGGED))
+
+
+def day(number: float) -> datetime:
+    return BEGIN + timedelta(days=number)
+
+
+@dataclass
+class Crm:
+    """A CRM that changes, one day after the other, and what it shows on any of them."""
+
+    deals: dict[str, dict[str, Any]] = field(default_factory=dict)
+    accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    log: list[dict[str, Any]] = field(default_factory=list)
+    open_stages: frozenset[str] = frozenset({"A", "B"})
+    now: datetime = BEGIN
+
+    def create(self, key: str, values: dict[str, Any]) -> None:
+        if key in self.deals:
+            return
+        values = values | {"account_id": self._survivor(values.get("account_id"))}
+        self.deals[key] = {"external_id": key, "created_at": self.now, "modified_at": self.now, **values}
+        for name in LOGGED:
+            self._record(key, name, None, values.get(name))
+
+    def edit(self, key: str, name: str, value: Any) -> None:
+        deal = self.deals.get(key)
+        value = self._survivor(value) if name == "account_id" else value
+        if deal is None or deal.get("deleted_at") or deal.get(name) == value:
+            return
+        if name in LOGGED:
+            self._record(key, name, deal.get(name), value)
+        deal |= {name: value, "modified_at": self.now}
+
+    def _survivor(self, account: str | None) -> str | None:
+        while account is not None and (into := self.accounts[account].get("merged_into")):
+            account = into
+        return account
+
+    def _record(self, key: str, name: str, old: Any, new: Any) -> None:
+        text = [None if value is None else str(value) for value in (old, new)]
+        self.log.append(
+            {"deal_id": key, "field": name, "changed_at": self.now, "seq": len(self.log)}
+            | {"old_value": text[0], "new_value": text[1], "origin": "crm_history"}
+        )
+
+    def delete(self, key: str) -> None:
+        if key in self.deals and not self.deals[key].get("deleted_at"):
+            self.deals[key] |= {"deleted_at": self.now, "modified_at": self.now}
+
+    def restore(self, key: str) -> None:
+        if self.deals.get(key, {}).get("deleted_at"):
+            self.deals[key] |= {"deleted_at": None, "modified_at": self.now, "restored": True}
+
+    def merge(self, loser: str, survivor: str) -> None:
+        """Deals move to the survivor, and their last-change stamp stays as it was."""
+        if loser == survivor or any(self.accounts[one].get("deleted_at") for one in (loser, survivor)):
+            return
+        self.accounts[loser] |= {"deleted_at": self.now, "merged_into": survivor, "modified_at": self.now}
+        for deal in self.deals.values():
+            if deal.get("account_id") == loser:
+                deal["account_id"] = survivor
+
+    def source(self, **options: Any) -> FakeSource:
+        deals = [{k: v for k, v in deal.items() if k != "restored"} for deal in self.deals.values()]
+        stages = [
+            {"pipeline": "p", "stage": stage, "is_closed": stage not in self.open_stages, "active": True}
+            for stage in "ABC"
+        ]
+        script = {
+            STAGES: [page(stages=frame("stages", stages))],
+            ACCOUNTS: [page(accounts=frame("accounts", self.accounts.values()))],
+            DEALS: [page(deals=frame("deals", deals), deal_changes=frame("deal_changes", self.log))],
+        }
+        return FakeSource(script, **{"shown": shown(), **options})
+
+
+Event = tuple[str, tuple[Any, ...]]
+keys, accounts = st.sampled_from("xyz"), st.sampled_from("abc")
+values: dict[str, st.SearchStrategy[Any]] = {
+    "stage": st.sampled_from("ABC"),
+    "amount": st.none() | st.integers(0, 3),
+    "owner_id": st.none() | st.sampled_from("pq"),
+    "account_id": accounts,
+    "arr": st.none() | st.integers(0, 3),
+    "close_date": st.none() | st.dates(date(2026, 1, 1), date(2026, 1, 3)),
+    "pilot": st.none() | st.booleans(),
+    "probability": st.none() | st.sampled_from([0.1, 0.25, 1.0]),
+}
+edits = st.sampled_from(sorted(values)).flatmap(lambda name: st.tuples(keys, st.just(name), values[name]))
+events: st.SearchStrategy[Event] = st.one_of(
+    st.tuples(st.just("create"), st.tuples(keys, st.fixed_dictionaries(values))),
+    st.tuples(st.just("edit"), edits),
+    st.tuples(st.just("edit"), edits),
+    st.tuples(st.just("delete"), st.tuples(keys)),
+    st.tuples(st.just("restore"), st.tuples(keys)),
+    st.tuples(st.just("merge"), st.tuples(accounts, accounts)),
+    st.tuples(st.just("owner"), st.tuples(accounts, st.sampled_from("pq"))),
+    st.tuples(st.just("layout"), st.tuples(st.sampled_from(["AB", "A", "ABC"]))),
+)
+
+
+def happen(crm: Crm, event: Event) -> None:
+    kind, arguments = event
+    if kind == "owner":
+        crm.accounts[arguments[0]] |= {"owner_id": arguments[1], "modified_at": crm.now}
+    elif kind == "layout":
+        crm.open_stages = frozenset(arguments[0])
+    else:
+        getattr(crm, kind)(*arguments)
+
+
+def fresh() -> Crm:
+    crm = Crm()
+    for name in "abc":
+        crm.accounts[name] = {"external_id": name, "created_at": BEGIN, "modified_at": BEGIN, "owner_id": "p"}
+    return crm
+
+
+def sync(store: Store, company: str, crm: Crm, **options: Any) -> None:
+    done = sync_company(store, crm.source(**options), Company(name=company), full=True, clock=lambda: crm.now)
+    assert done.status == "ok", done.error
+
+
+def frames(store: Store, company: str, at: datetime) -> dict[str, pl.DataFrame]:
+    with store.reading() as reader:
+        return asof.known_then({name: reader.frame(company, name) for name in SCHEMAS}, at)
+
+
+def told(store: Store, company: str, at: datetime, fields: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
+    """The deals of a moment as the store tells them."""
+    then = frames(store, company, at)
+    rows = deals_at(then["deals"], then["deal_changes"], at, at).select("external_id", *fields)
+    return {row[0]: row[1:] for row in rows.iter_rows()}
+
+
+def seen(crm: Crm, fields: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
+    """The deals as the CRM shows them now."""
+    return {
+        key: tuple(deal.get(name) for name in fields)
+        for key, deal in crm.deals.items()
+        if not deal.get("deleted_at")
+    }
+
+
+def seen_accounts(crm: Crm) -> dict[str, Any]:
+    return {key: one.get("owner_id") for key, one in crm.accounts.items() if not one.get("deleted_at")}
+
+
+def seen_layout(crm: Crm) -> dict[str, bool]:
+    return {stage: stage not in crm.open_stages for stage in "ABC"}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(events, st.booleans()), min_size=1, max_size=14))
+def test_what_a_sync_saw_is_what_the_store_tells_of_that_moment(
+    store: Store, life: list[tuple[Event, bool]]
+) -> None:
+    often, once = (f"company-{next(COMPANIES)}" for _ in range(2))
+    crm = fresh()
+    sync(store, often, crm)
+    views: list[tuple[datetime, bool, Any, Any, Any, Any]] = []
+    for number, (event, synced) in enumerate(life, start=1):
+        crm.now = day(number)
+        happen(crm, event)
+        crm.now = day(number + 0.5)
+        if synced:
+            sync(store, often, crm)
+        view = (seen(crm, LOGGED), seen(crm, (*LOGGED, *NOTICED)), seen_accounts(crm), seen_layout(crm))
+        views.append((crm.now, synced, *view))
+    crm.now = day(len(life) + 1)
+    sync(store, once, crm)
+    sync(store, often, crm)
+
+    restored = {key for key, deal in crm.deals.items() if deal.get("restored")}
+    for at, synced, logged, everything, owners, layout in views:
+        # A single sync at the end knows what the CRM's own history covers; of a stay in the bin it cannot know.
+        alone = told(store, once, at, LOGGED)
+        assert {k: v for k, v in alone.items() if k not in restored} == {
+            k: v for k, v in logged.items() if k not in restored
+        }
+        if not synced:
+            continue
+        assert told(store, often, at, (*LOGGED, *NOTICED)) == everything
+        then = frames(store, often, at)
+        alive = live(then["accounts"], at)
+        assert dict(alive.select("external_id", "owner_id").iter_rows()) == owners
+        assert dict(then["stages"].select("stage", "is_closed").iter_rows()) == layout
+
+
+def test_one_deal_and_all_deals_are_asked_alike(store: Store) -> None:
+    crm = fresh()
+    for number, key in enumerate("xyz"):
+        crm.now = day(number + 1)
+        crm.create(key, {"stage": "A", "amount": number})
+    crm.now = day(9)
+    crm.edit("x", "stage", "B")
+    sync(store, "acme", crm)
+    then = frames(store, "acme", day(5))
+    everyone = deals_at(then["deals"], then["deal_changes"], day(5), day(5))
+    alone = then["deals"].filter(pl.col("external_id") == "x")
+    assert (
+        deals_at(alone, then["deal_changes"], day(5), day(5)).rows()
+        == everyone.filter(pl.col("external_id") == "x").rows()
+    )
+    assert everyone["stage"].to_list() == ["A", "A", "A"]
+
+
+def coverage(store: Store, company: str = "acme") -> dict[tuple[str, str], tuple[str, datetime | None]]:
+    with store.reading() as reader:
+        rows = reader.coverage(company).select("table", "field", "origin", "reliable_from")
+    return {(row[0], row[1]): (row[2], row[3]) for row in rows.iter_rows()}
+
+
+def test_it_is_told_from_when_on_each_field_can_be_trusted(store: Store) -> None:
+    crm = fresh()
+    crm.create("x", {"stage": "A"})
+    hidden = FieldState("hidden", "Arr__c", "let the user see Arr__c")
+    crm.now = day(1)
+    sync(store, "acme", crm, shown=shown(deals={"arr": hidden}))
+    crm.now = day(2)
+    sync(store, "acme", crm, shown=shown(deals={"arr": hidden}))
+    known = coverage(store)
+    assert known["deals", "stage"] == ("crm_history", None)
+    assert known["deals", "owner_id"] == ("comparison", day(1))
+    assert known["accounts", "owner_id"] == ("comparison", day(1))
+    assert known["stages", "is_won"] == ("comparison", day(1))
+    assert known["deals", "arr"] == ("none", None)
+    with store.reading() as reader:
+        reasons = {row["field"]: row["reason"] for row in reader.coverage("acme").iter_rows(named=True)}
+    assert reasons["arr"] == "let the user see Arr__c"
+
+
+def test_a_change_between_the_first_pages_is_no_history(store: Store) -> None:
+    crm = fresh()
+    crm.create("x", {"owner_id": "p"})
+    interrupted = crm.source(faults={("deals", 0): ConnectionError("down")})
+    with pytest.raises(ConnectionError):
+        sync_company(store, interrupted, Company(name="acme"), clock=lambda: crm.now)
+    assert coverage(store)["accounts", "owner_id"] == ("comparison", BEGIN)
+    assert coverage(store)["deals", "owner_id"] == ("comparison", None)
+
+
+def test_another_field_is_no_change_and_its_past_begins_anew(store: Store) -> None:
+    crm = fresh()
+    crm.create("x", {"stage": "A", "arr": 1, "owner_id": "p"})
+    old = shown(deals={"arr": FieldState("mapped", "Arr__c")})
+    new = shown(deals={"arr": FieldState("mapped", "Recurring__c")})
+    sync(store, "acme", crm, shown=old)
+    crm.now = day(2)
+    crm.edit("x", "arr", 2)
+    crm.edit("x", "owner_id", "q")
+    sync(store, "acme", crm, shown=old)
+    assert told(store, "acme", day(1), ("arr", "owner_id")) == {"x": (1, "p")}
+
+    crm.now = day(3)
+    crm.deals["x"]["arr"] = 700  # what stands in the other field; nobody touched the deal
+    sync(store, "acme", crm, shown=new)
+    # what the other field held on day 1 nobody knows: the value of now, and it is said so
+    assert told(store, "acme", day(1), ("arr", "owner_id")) == {"x": (700, "p")}
+    assert coverage(store)["deals", "arr"] == ("comparison", day(3))
+    assert coverage(store)["deals", "owner_id"] == ("comparison", BEGIN)
+
+    crm.now = day(4)
+    crm.edit("x", "arr", 800)
+    sync(store, "acme", crm, shown=new)
+    assert told(store, "acme", day(3.5), ("arr",)) == {"x": (700,)}
+    log = store.frame("acme", "deal_changes").filter(pl.col("field") == "arr")
+    assert log.select("old_value", "new_value").rows() == [("700", "800")]
+
+
+def test_nothing_is_ever_taken_out_of_a_log(store: Store) -> None:
+    crm = fresh()
+    crm.create("x", {"stage": "A", "arr": 1})
+    sync(store, "acme", crm, shown=shown(deals={"arr": FieldState("mapped", "Arr__c")}))
+    crm.now = day(1)
+    crm.edit("x", "arr", 2)
+    sync(store, "acme", crm, shown=shown(deals={"arr": FieldState("mapped", "Arr__c")}))
+    crm.now = day(2)
+    sync(store, "acme", crm, shown=shown(deals={"arr": FieldState("mapped", "Other__c")}))
+    with store.reading() as reader:
+        query = "SELECT old_value, new_value FROM deal_changes WHERE field = 'arr'"
+        assert reader.connection.exec_driver_sql(query).fetchall() == [("1", "2")]
+
+
+def test_a_record_that_came_back_was_away_in_between(store: Store) -> None:
+    crm = fresh()
+    crm.create("x", {"stage": "A"})
+    sync(store, "acme", crm)
+    crm.now = day(2)
+    crm.delete("x")
+    sync(store, "acme", crm)
+    crm.now = day(4)
+    crm.restore("x")
+    sync(store, "acme", crm)
+    assert [sorted(told(store, "acme", day(n), ("stage",))) for n in (1, 3, 5)] == [["x"], [], ["x"]]
+
+
+def test_a_deleted_record_keeps_what_it_pointed_at(store: Store) -> None:
+    crm = fresh()
+    crm.create("x", {"account_id": "a"})
+    sync(store, "acme", crm)
+    crm.now = day(2)
+    crm.delete("x")
+    crm.deals["x"]["account_id"] = None  # an archived record comes without its associations
+    sync(store, "acme", crm)
+    assert store.frame("acme", "deals")["account_id"].to_list() == ["a"]
+    # but a living one that was taken off its account is off it
+    crm.create("y", {"account_id": "b"})
+    sync(store, "acme", crm)
+    crm.now = day(3)
+    crm.edit("y", "account_id", None)
+    sync(store, "acme", crm)
+    assert store.frame("acme", "deals").filter(external_id="y")["account_id"].to_list() == [None]
+
+
+def test_an_older_version_is_no_change(store: Store) -> None:
+    crm = fresh()
+    crm.now = day(5)
+    crm.create("x", {"owner_id": "p"})
+    sync(store, "acme", crm)
+    late = replace(crm, deals={"x": {**crm.deals["x"], "owner_id": "q", "modified_at": day(4)}}, now=day(6))
+    sync(store, "acme", late)
+    assert store.frame("acme", "deal_changes").filter(pl.col("origin") == "comparison").is_empty()
+    assert store.frame("acme", "deals")["owner_id"].to_list() == ["p"]
