@@ -129,6 +129,13 @@ class Transaction(Reader):
         frame = owned(pl.DataFrame([row]), company, source, updated_at=now)
         bulk.upsert(self.connection, table("cursors"), frame, _CURSOR)
 
+    def cursor_is(self, company: str, source: str, stream: str, cursor: Cursor | None) -> bool:
+        """Whether that is the place kept for a stream; None: there is none."""
+        cursors = table("cursors")
+        mine = (cursors.c.company == company, cursors.c.crm == source, cursors.c.stream == stream)
+        found = self.connection.execute(select(cursors.c.cursor).where(*mine)).scalar()
+        return bool(found == (None if cursor is None else _json(dict(cursor))))
+
     def forget_cursors(self, company: str, source: str, streams: Iterable[str]) -> None:
         """Have these streams read in full next time."""
         cursors = table("cursors")
@@ -264,7 +271,8 @@ class Transaction(Reader):
     ) -> DeliveryRecord:
         """Note, before posting, that a summary is about to be posted; an earlier note with this key stands.
 
-        ``snapshot``: the digest of the numbers in it. Raises ``ConfigurationError`` where the same version was begun under another key.
+        ``snapshot``: the digest of the numbers in it. Raises ``ConfigurationError`` where the same version was begun
+        under another key.
         """
         earlier = self.delivery(key)
         if earlier is not None:

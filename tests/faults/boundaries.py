@@ -45,7 +45,7 @@ class Boundaries:
         if dialect.name == "sqlite":
             options["factory"] = type("Counting", (_SqliteConnection,), {"boundaries": self})
             return None
-        made = type("Counting", (_PostgresConnection,), {"boundaries": self})
+        made: Any = type("Counting", (_PostgresConnection,), {"boundaries": self})
         connection = made.connect(*arguments, **options)
         connection.cursor_factory = _PostgresCursor
         return connection

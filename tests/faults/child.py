@@ -15,7 +15,7 @@ from connectors.errors import BoardlineError
 from pipeline.company import Company
 from pipeline.store import Store
 from tests.faults.boundaries import Boundaries
-from tests.faults.scripted import ACME, work
+from tests.faults.scripted import ACME, work, work_latest
 
 SECONDS = 120  # after which a child hangs
 
@@ -54,10 +54,11 @@ def sync_until(url: str, at: int, names: str) -> None:
     Path(names).write_text("\n".join(boundaries.names))
 
 
-def sync(url: str, company: str = ACME.name) -> None:
-    """Sync to the end."""
+def sync_latest(url: str, company: str) -> None:
+    """Sync a company from what its CRM gives on the second day, to the end."""
     with Store.open(url) as store:
-        work(store, Company(name=company, timezone=ACME.timezone))
+        summary = work_latest(store, Company(name=company, timezone=ACME.timezone))
+        assert summary.status == "ok", summary.error
 
 
 def open_until(url: str, at: int, names: str) -> None:

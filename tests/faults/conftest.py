@@ -71,7 +71,10 @@ def own_server() -> Iterator[OwnServer]:
 
         one = OwnServer(server, server.pgdata, execute)
         with psycopg.connect(one.url, autocommit=True) as connection:
-            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            for setting in (
+                "fsync",
+                "full_page_writes",
+            ):  # the machine stays up, and what is committed is kept
                 connection.execute(f"ALTER SYSTEM SET {setting} = off")
             connection.execute("ALTER SYSTEM SET deadlock_timeout = '200ms'")
             connection.execute("SELECT pg_reload_conf()")
