@@ -20,7 +20,7 @@ from sqlalchemy import Connection, MetaData, Table, text
 
 from connectors.errors import ConfigurationError
 from pipeline import database, migrate, slices
-from pipeline.database import StoreError
+from pipeline.failures import StoreError
 from pipeline.store import Store
 from pipeline.tables import METADATA
 

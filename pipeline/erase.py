@@ -11,7 +11,8 @@ from typing import Any, Final
 import structlog
 
 from connectors.errors import BoardlineError
-from pipeline.database import StoreError, translated
+from pipeline.database import translated
+from pipeline.failures import StoreError
 from pipeline.store import Store
 
 log = structlog.get_logger(__name__)

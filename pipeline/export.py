@@ -24,7 +24,7 @@ from sqlalchemy import Connection, text
 
 from connectors.errors import ConfigurationError
 from pipeline import backup, dictionary, migrate, slices, views
-from pipeline.database import StoreError
+from pipeline.failures import StoreError
 from pipeline.store import Store
 from pipeline.tables import METADATA, table
 

@@ -92,18 +92,24 @@ _NO_DATABASE: Final = (
 )
 _NOT_OPENED: Final = (
     ConfigurationError,
-    "the file cannot be opened; check its folder and permissions, or correct store.url",
+    "the file, or one that SQLite keeps beside it, cannot be opened; check the permissions of file and folder, "
+    "or correct store.url",
 )
 _DISK_FAILED: Final = (StoreError, f"the disk failed; {_KEPT}, check the disk and go on")
 
 _SQLITE_NAMES: Final[dict[str, _Meaning]] = {
     "SQLITE_NOTADB": _NO_DATABASE,
     "SQLITE_CORRUPT": _DAMAGED,
+    "SQLITE_READONLY_DIRECTORY": (
+        ConfigurationError,
+        "its folder is read-only, where SQLite keeps files beside it; make it writable or name another in store.url",
+    ),
     "SQLITE_READONLY": _READ_ONLY,
     "SQLITE_CANTOPEN": _NOT_OPENED,
     "SQLITE_FULL": _FULL,
     "SQLITE_BUSY": _LOCKED,
     "SQLITE_LOCKED": _LOCKED,
+    "SQLITE_IOERR_SHMSIZE": _FULL,  # no room for what SQLite keeps beside the file
     "SQLITE_IOERR": _DISK_FAILED,
 }
 _SQLITE_TEXTS: Final[dict[tuple[str, ...], _Meaning]] = {

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, select, text
 from connectors.errors import ConfigurationError
 from pipeline import backup, migrate
 from pipeline.backup import OnProgress
-from pipeline.database import StoreError
+from pipeline.failures import StoreError
 from pipeline.store import Store
 from pipeline.tables import METADATA, table
 

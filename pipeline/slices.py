@@ -18,7 +18,7 @@ from sqlalchemy.types import BigInteger, Boolean, Date, DateTime, Float, Integer
 from connectors.schema import UTC
 from pipeline import bulk
 from pipeline.columns import ExactDecimal
-from pipeline.database import StoreError
+from pipeline.failures import StoreError
 
 ROWS: Final = 20_000  # in one slice
 

@@ -28,12 +28,12 @@ from connectors.errors import (
 from connectors.source import Capabilities, Cursor, Page, Source, Stream
 from pipeline import mapping
 from pipeline.company import Company
-from pipeline.database import StoreError
 from pipeline.erase import scrub_or_say
+from pipeline.failures import StoreBusyError, StoreError
 from pipeline.load import LoadCounts, load, renew_findings
 from pipeline.normalise import normalise_page
 from pipeline.privacy import PERSONAL, Privacy, uncovered
-from pipeline.records import CursorState, RunStatus, SourceInfo
+from pipeline.records import RunStatus, SourceInfo
 from pipeline.store import Store, Transaction
 from pipeline.withhold import settle
 
@@ -43,6 +43,7 @@ OnProgress = Callable[[str, int, int | None], None]  # stream, rows so far, rows
 Stop = threading.Event | Callable[[], bool]
 
 FATAL: Final = (ConfigurationError, CredentialError, QuotaExhausted)  # no use in asking further
+_TURNS: Final = 1000  # far more than any other writer takes to finish
 CONNECT: Final = "connect"  # the name under which a failure before the first stream is noted
 
 
@@ -296,15 +297,29 @@ class _Pass:
     def _pages(
         self, stream: Stream, info: SourceInfo, reading: _Reading, *, full: bool, since: datetime | None
     ) -> RunStatus:
-        kept = None if full else self.store.again("reading the cursors", self._cursors).get(stream.name)
-        reading.cursor = None if kept is None else kept.cursor
+        """All pages. Where the store's cursor turns out to be elsewhere, what it lacks is read again from there."""
+        first = reading.kept = self._kept(stream)
         # A part of a stream that was never read: its end is not the stream's, so the next pass still reads it all.
-        reading.part = since is not None and kept is None
+        reading.part = since is not None and (full or first is None)
+        for _ in range(_TURNS):
+            reading.cursor = None if full and reading.kept == first else reading.kept
+            try:
+                return self._pages_from(stream, info, reading, since)
+            except _CursorMovedError:
+                reading.kept = self._kept(stream)
+                log.warning("the store's cursor is not where this pass left it", stream=stream.name)
+        raise StoreBusyError(
+            f"{self.store.place}: another sync of {self.company.name} is at work; wait for its end"
+        )
+
+    def _pages_from(
+        self, stream: Stream, info: SourceInfo, reading: _Reading, since: datetime | None
+    ) -> RunStatus:
         total: int | None = None
         with _pages(self.source.read(stream, reading.cursor, since)) as pages:
             for page in pages:
                 clean = self.privacy.protect(normalise_page(page, info.home_currency))
-                counts = self._load(stream, info, clean, part=reading.part)
+                counts = self._load(stream, info, clean, reading)
                 reading.counts, reading.cursor = reading.counts + counts, page.cursor
                 total = page.total if page.total is not None else total
                 self.on_progress(stream.name, reading.counts.rows, total)
@@ -314,21 +329,30 @@ class _Pass:
                     return "stopped"
         raise SourceError(f"{stream.name}: the CRM's answer ended before its last page; sync again to go on")
 
-    def _cursors(self) -> Mapping[str, CursorState]:
-        return self.store.cursors(self.company.name)
+    def _kept(self, stream: Stream) -> Cursor | None:
+        """The store's cursor."""
+        found = self.store.again("reading the cursors", lambda: self.store.cursors(self.company.name))
+        return found[stream.name].cursor if stream.name in found else None
 
-    def _load(self, stream: Stream, info: SourceInfo, page: Page, *, part: bool) -> LoadCounts:
-        """One page, in as many tries as it takes."""
+    def _load(self, stream: Stream, info: SourceInfo, page: Page, reading: _Reading) -> LoadCounts:
+        """One page, in as many tries as it takes, beside the cursor that the page before left."""
         tries: list[LoadCounts] = []
 
         def once() -> None:
             with self.store.transaction() as tx:
-                tries.append(load(tx, self.company, info, stream, page, self.clock(), part=part))
+                place = (self.company.name, self.source.name, stream.name)
+                if not tx.cursor_is(*place, reading.kept):
+                    if tries and tx.cursor_is(*place, page.cursor):
+                        return  # the try before got through, only the answer was lost
+                    raise _CursorMovedError
+                tries.append(load(tx, self.company, info, stream, page, self.clock(), part=reading.part))
 
         self.store.again(f"a page of {stream.name}", once)
+        if not reading.part:
+            reading.kept = page.cursor
         return max(
             tries, key=lambda counts: counts.changed
-        )  # the last finds no change where the one before got through
+        )  # written twice, it changes nothing the second time
 
     def _start(self, stream: str) -> int:
         """A run's number. A try that got through unheard left a run that goes no further; it is closed."""
@@ -369,10 +393,18 @@ class _Pass:
         self.store.again("noting the end of a stream", once)
 
 
+class _CursorMovedError(Exception):
+    """The store's cursor is not the one that this pass wrote last.
+
+    Another sync moved it, or a server that took over lacks the last commits: going on would leave a gap.
+    """
+
+
 @dataclass
 class _Reading:
-    """How far a stream has got: everything here is committed."""
+    """How far a stream has got: everything here is committed. ``kept`` is what the store's cursor must be."""
 
     counts: LoadCounts = field(default_factory=LoadCounts)
     cursor: Cursor | None = None
+    kept: Cursor | None = None
     part: bool = False

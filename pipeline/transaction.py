@@ -129,6 +129,13 @@ class Transaction(Reader):
         frame = owned(pl.DataFrame([row]), company, source, updated_at=now)
         bulk.upsert(self.connection, table("cursors"), frame, _CURSOR)
 
+    def cursor_is(self, company: str, source: str, stream: str, cursor: Cursor | None) -> bool:
+        """Whether that is the place kept for a stream; None: there is none."""
+        cursors = table("cursors")
+        mine = (cursors.c.company == company, cursors.c.crm == source, cursors.c.stream == stream)
+        found = self.connection.execute(select(cursors.c.cursor).where(*mine)).scalar()
+        return bool(found == (None if cursor is None else _json(dict(cursor))))
+
     def forget_cursors(self, company: str, source: str, streams: Iterable[str]) -> None:
         """Have these streams read in full next time."""
         cursors = table("cursors")

@@ -13,7 +13,7 @@ from connectors.errors import BoardlineError
 from metrics import bi, deliver
 from metrics.playbook import load as load_playbook
 from metrics.report import BoardReport, build_report
-from pipeline.database import StoreError
+from pipeline.failures import StoreError
 from pipeline.sync import SyncSummary, sync_company
 from scheduler.app import App
 from scheduler.config import CompanyConfig

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from connectors.errors import ConfigurationError
 from pipeline import backup, restore
-from pipeline.database import StoreError
+from pipeline.failures import StoreError
 from pipeline.store import Store
 from pipeline.tables import METADATA
 from tests.rows import NOW, frame

@@ -16,7 +16,7 @@ from metrics.playbook import load
 from metrics.render import render_forms
 from metrics.report import report_of
 from pipeline.company import Company
-from pipeline.database import StoreError
+from pipeline.failures import StoreError
 from pipeline.store import Store
 from tests.unit.books import Books, at
 from tests.unit.test_deliver import Board

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from connectors.errors import BoardlineError
 from pipeline.company import Company
 from pipeline.store import Store
 from tests.faults.boundaries import Boundaries
-from tests.faults.scripted import ACME, work
+from tests.faults.scripted import ACME, work, work_latest
 
 SECONDS = 120  # after which a child hangs
 
@@ -52,7 +54,29 @@ def sync_until(url: str, at: int, names: str) -> None:
     Path(names).write_text("\n".join(boundaries.names))
 
 
-def sync(url: str, company: str = ACME.name) -> None:
-    """Sync to the end."""
+def sync_latest(url: str, company: str) -> None:
+    """Sync a company from what its CRM gives on the second day, to the end."""
     with Store.open(url) as store:
-        work(store, Company(name=company, timezone=ACME.timezone))
+        summary = work_latest(store, Company(name=company, timezone=ACME.timezone))
+        assert summary.status == "ok", summary.error
+
+
+def open_until(url: str, at: int, names: str) -> None:
+    """Make the tables, and die at a boundary; as ``sync_until``."""
+    boundaries = Boundaries(at)
+    boundaries.watch(Engine)
+    Store.open(url).close()
+    Path(names).write_text("\n".join(boundaries.names))
+
+
+def sync_as(user: int, url: str, told: str) -> None:
+    """Sync as another user of the machine, and write what a person would read to the file ``told``."""
+    with open(told, "w", encoding="utf-8") as answer:
+        os.setgid(user)
+        os.setuid(user)
+        try:
+            with Store.open(url) as store:
+                failed = [str(run.error) for summary in work(store) for run in summary.runs if run.error]
+                answer.write("\n".join(failed) or "done")
+        except BoardlineError as error:
+            answer.write(f"{type(error).__name__}: {error}")

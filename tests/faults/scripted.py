@@ -123,9 +123,15 @@ def _rejecting(one: Page) -> Page:
 def work(store: Store, company: Company = ACME) -> list[SyncSummary]:
     """Both days' syncs, or what is left of them; each day has one moment on its clock."""
     first, both = script()
-    done = store.source_info(company.name)
+    store.renew()
+    done = store.again("looking how far it is", lambda: store.source_info(company.name))
     days = [(both, LATER)] if done and not done.incomplete else [(first, NOW), (both, LATER)]
     return [_sync(store, pages, company, now) for pages, now in days]
+
+
+def work_latest(store: Store, company: Company) -> SyncSummary:
+    """One sync, of both days' pages."""
+    return _sync(store, script()[1], company, LATER)
 
 
 def _sync(store: Store, pages: Script, company: Company, now: datetime) -> SyncSummary:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import random
 import shutil
 import signal
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 
 from pipeline.store import Store
+from pipeline.tables import METADATA
 from tests.faults import child
 from tests.faults.scripted import assert_no_half_page, contents, work
 
@@ -92,9 +97,39 @@ def test_killed_at_every_statement(fresh: Fresh, tmp_path: Path) -> None:
     kill_at(fresh, tmp_path, every=1)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("seed", range(5))
+def test_killed_again_and_again(fresh: Fresh, tmp_path: Path, seed: int) -> None:
+    """Each try dies a little later than the one before began; some of them get a page further."""
+    _, expected = never_killed(fresh(), tmp_path)
+    url, chance, kills = fresh(), random.Random(seed), 0
+    while child.run(child.sync_until, url, chance.randint(1, 150), str(tmp_path / "names")):
+        kills += 1
+    with Store.open(url) as store:
+        assert_no_half_page(store)
+        assert contents(store) == expected
+    print(f"\n{kills} kills")
+    assert kills > 3
+
+
 @pytest.mark.parametrize(
-    "every", [pytest.param(29, id="some"), pytest.param(1, id="all", marks=pytest.mark.slow)]
+    "every", [pytest.param(97, id="some"), pytest.param(1, id="all", marks=pytest.mark.slow)]
 )
 @pytest.mark.timeout(3600)
-def test_killed_while_the_tables_are_made(fresh: Fresh, tmp_path: Path, every: int) -> None:
-    """The schema is upgraded in one transaction: it is there, or nothing of it is."""
+def test_killed_while_the_tables_are_made(tmp_path: Path, every: int) -> None:
+    """The schema is made in one transaction: all of it is there, or nothing of it is."""
+    names = tmp_path / "names"
+    assert child.run(child.open_until, f"sqlite:///{tmp_path / 'never.db'}", 0, str(names)) == 0
+    boundaries = names.read_text().splitlines()
+    tables: set[int] = set()
+    for at in range(1, len(boundaries) + 1, every):
+        path = tmp_path / f"{at}.db"
+        assert child.run(child.open_until, f"sqlite:///{path}", at, str(names)) == -signal.SIGKILL
+        with sqlite3.connect(path) as raw:
+            tables.add(raw.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+        with Store.open(f"sqlite:///{path}") as store, store.reading() as reader:
+            context = MigrationContext.configure(reader.connection, opts={"compare_type": True})
+            assert compare_metadata(context, METADATA) == []
+    assert len(boundaries) > 50
+    assert len(tables) <= 2, "half of the tables were there"
