@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Final
 
 from connectors.errors import ConfigurationError
-from connectors.source import Capabilities, Cursor, Page, Source, SourceSettings, Stream
+from connectors.source import Capabilities, Cursor, Page, Reference, Source, SourceSettings, Stream
 from connectors.sources.hubspot.directory import Directory
 from connectors.sources.hubspot.mapping import COLUMNS, ENTERED_LEAD, MERGED_IDS, OBJECTS, ObjectMap
 from connectors.sources.hubspot.neighbours import Neighbours
@@ -18,7 +18,7 @@ from connectors.sources.hubspot.portal import Portal, granted
 from connectors.sources.hubspot.reader import Reader
 from connectors.sources.hubspot.rows import Rows
 from connectors.sources.hubspot.session import Session
-from connectors.sources.hubspot.settings import HubSpotSettings, check
+from connectors.sources.hubspot.settings import HubSpotSettings, check, reference
 
 _OBJECT_STREAMS: Final = {about.tables[0]: about for about in OBJECTS.values()}
 STREAMS: Final = (
@@ -90,6 +90,11 @@ class HubSpot:
 
     name = "hubspot"
     title = "HubSpot"
+
+    @property
+    def reference(self) -> Reference:
+        """What its settings take."""
+        return reference()
 
     def open(self, settings: SourceSettings) -> Source:
         return HubSpotSource(check(settings))
