@@ -122,11 +122,27 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True)
+class Reference:
+    """What a CRM's ``auth`` and ``options`` take, for the documentation.
+
+    ``flows``: sign-in flow -> its keys -> what they are. ``options``: option -> what it does, and its default.
+    """
+
+    flows: Mapping[str, Mapping[str, str]]
+    options: Mapping[str, tuple[str, str]]
+
+
 class SourceType(Protocol):
     """The constant ``SOURCE`` of a source module."""
 
     name: str
     title: str
+
+    @property
+    def reference(self) -> Reference:
+        """The settings that this CRM takes."""
+        ...
 
     def open(self, settings: SourceSettings) -> Source:
         """Validate the settings and build the connection; no network yet.

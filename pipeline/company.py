@@ -22,6 +22,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.json_schema import SkipJsonSchema
 
 _CURRENCY: Final = r"^[A-Z]{3}$"
 DealType = Literal["new", "expansion", "renewal", "contraction", "churn"]
@@ -134,7 +135,7 @@ class SizeBand(Settings):
 class Company(Settings):
     """Everything that decides what this company's numbers mean."""
 
-    name: str = ""
+    name: SkipJsonSchema[str] = ""  # the key under which it stands in the configuration
     playbook: str = "hr_tech"
     timezone: Annotated[str, AfterValidator(_known_timezone)] = "UTC"
     currency: Annotated[str, BeforeValidator(_currency_code), Field(pattern=_CURRENCY)] | None = (

@@ -59,7 +59,10 @@ class StoreSettings(Settings):
 
 
 class CrmSettings(Settings):
-    """How to reach the CRM. ``auth`` holds the flow and its secrets; see docs for each CRM."""
+    """How to reach the CRM. ``auth`` names the sign-in flow and its secrets, ``options`` is rarely needed.
+
+    docs/config.md lists what each CRM takes in them.
+    """
 
     type: str
     url: str | None = None

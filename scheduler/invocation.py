@@ -77,7 +77,11 @@ class Invocation:
         """For everything that is not the result."""
         return Console(stderr=True, highlight=False, markup=False, emoji=False, quiet=self.quiet)
 
-    def print_json(self, document: Any) -> None:
+    def print_json(self, documents: Sequence[Any]) -> None:
+        """One document for one company, a list for several."""
+        self.print_document(documents[0] if len(documents) == 1 else list(documents))
+
+    def print_document(self, document: Any) -> None:
         """The one document of this run."""
         _answered.set(True)
         sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
@@ -94,9 +98,9 @@ class Invocation:
         if self.json:
             first = next((failure for failure in failures if failure is not None), None)
             if first is not None and not documents:
-                self.print_json(error_document(first, status))
+                self.print_document(error_document(first, status))
             else:
-                self.print_json(documents[0] if len(companies) == 1 else list(documents))
+                self.print_document(documents[0] if len(companies) == 1 else list(documents))
         raise typer.Exit(status)
 
 
@@ -175,7 +179,7 @@ def print_error(error: BoardlineError, company: str | None = None) -> None:
 def answer_error(error: Exception, status: int) -> None:
     """The error as the one document on stdout, where ``--json`` was asked for and nothing was printed yet."""
     if "--json" in sys.argv[1:] and not _answered.get():
-        Invocation(json=True).print_json(error_document(error, status))
+        Invocation(json=True).print_document(error_document(error, status))
 
 
 def error_document(error: Exception, status: int) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def command(
     for settings in companies:
         lines += _company(app, settings)
     if json:
-        run.print_json({"checks": [_as_json(line) for line in lines]})
+        run.print_document({"checks": [_as_json(line) for line in lines]})
     else:
         for line in lines:
             mark = "FAIL" if line.error else "note" if line.note else "ok  "

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
+import yaml
 
 from connectors import registry
 from connectors.errors import ConfigurationError
 from pipeline import reference
 from scheduler import config as configuration
 from scheduler.invocation import Invocation
+
+_LONGEST_CELL: Final = 120  # characters of a default beside its key
+_BELOW: Final = "see below"
 
 
 def _kpis() -> str:
@@ -55,29 +59,60 @@ def _config() -> str:
             f"## {name}",
             model.get("description", ""),
             "| key | value | default |\n|---|---|---|\n" + "\n".join(rows),
+            *(
+                f"Default of `{key}`:\n\n```yaml\n{_as_yaml(value['default'])}```"
+                for key, value in model["properties"].items()
+                if _default(value) == _BELOW
+            ),
         ]
+        if name == "CrmSettings":
+            parts += [part for crm in registry.names("connectors.sources") for part in _crm(crm)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _crm(name: str) -> Iterator[str]:
+    """What `crm.auth` and `crm.options` take for one CRM."""
+    source = registry.source(name)
+    yield f"### `auth` of {source.title}"
+    yield "| `flow` | key | what it is |\n|---|---|---|\n" + "\n".join(
+        f"| `{flow}` | `{key}` | {meaning} |"
+        for flow, keys in source.reference.flows.items()
+        for key, meaning in keys.items()
+    )
+    yield f"### `options` of {source.title}"
+    yield "| option | what it does | default |\n|---|---|---|\n" + "\n".join(
+        f"| `{option}` | {meaning} | {'none' if default == 'None' else f'`{default}`'} |"
+        for option, (meaning, default) in source.reference.options.items()
+    )
 
 
 def _kind(value: dict[str, Any]) -> str:
     if "$ref" in value:
-        return str(value["$ref"].rsplit("/", 1)[-1])
+        name = str(value["$ref"].rsplit("/", 1)[-1])
+        return f"[{name}](#{name.lower()})"
     if "anyOf" in value:
         return " or ".join(_kind(item) for item in value["anyOf"])
     if "enum" in value:
         return " · ".join(str(item) for item in value["enum"])
+    if value.get("type") == "array":
+        return f"list of {_kind(value.get('items', {}))}"
+    if value.get("type") == "object":
+        inner = value.get("additionalProperties")
+        return f"name: {_kind(inner)}" if isinstance(inner, dict) else "`key: value` lines"
     return str(value.get("type", value.get("const", "any")))
 
 
 def _default(value: dict[str, Any]) -> str:
-    text = (
-        orjson.dumps(value["default"]).decode()
-        if "default" in value
-        else "required"
-        if "$ref" not in value
-        else ""
-    )
-    return f"`{text}`" if text and len(text) < 120 else "see above" if text else ""
+    if "default" not in value:
+        return "required"
+    if "$ref" in value:
+        return "that part's own"
+    text = orjson.dumps(value["default"]).decode()
+    return f"`{text}`" if len(text) < _LONGEST_CELL else _BELOW
+
+
+def _as_yaml(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110)
 
 
 def _documentation(package: str, name: str) -> str:

@@ -51,7 +51,11 @@ def serve(
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Serve a generated company, or an export, until Ctrl-C. The address is printed on stdout."""
+    """Serve a generated company, or an export, until Ctrl-C. The address is printed on stdout.
+
+    Its clock moves forward, and the company with it, on
+    POST ADDRESS/__simulator__/clock {"now": "2026-07-01T00:00:00Z"}; GET ADDRESS/__simulator__/state tells it.
+    """
     run = Invocation.start(verbose=verbose, quiet=quiet, no_progress=True)
     clock = moment(now, ZoneInfo("UTC"), "--now", future=True) if now else datetime.now(UTC)
     plan = FaultPlan.parse(faults) if faults else None

@@ -86,9 +86,11 @@ def command(
         status = exit_status(failures)
         first = next((failure for failure in failures if failure is not None), None)
         if first is not None and not summaries:
-            run.print_json(error_document(first, status))
+            run.print_document(error_document(first, status))
         else:
-            run.print_json({"runs": [item for summary in summaries for item in summary.as_json()["runs"]]})
+            run.print_document(
+                {"runs": [item for summary in summaries for item in summary.as_json()["runs"]]}
+            )
     else:
         _print(run, summaries)
     raise typer.Exit(exit_status(failures))

@@ -105,10 +105,11 @@ def _rows(store: Store) -> Rows:
 
 
 def _live(rows: Rows, table: str) -> dict[tuple[Any, ...], Row]:
-    """Rows that are not deleted; of changes those of deals that are not."""
+    """Rows that are not deleted; of changes those that the CRM tells of deals that are not."""
     if table == "deal_changes":
         deals = {key[0] for key, row in rows["deals"].items() if row["deleted_at"] is None}
-        return {key: row for key, row in rows[table].items() if key[0] in deals}
+        told = {key: row for key, row in rows[table].items() if row["origin"] == "crm_history"}
+        return {key: row for key, row in told.items() if key[0] in deals}
     return {key: row for key, row in rows[table].items() if row["deleted_at"] is None}
 
 

@@ -123,6 +123,16 @@ def bad_targets(place: Site, folder: Path) -> Done:
     return boardline("kpis", "-c", path)
 
 
+def wrong_cron_field(place: Site, folder: Path) -> Done:
+    schedule = "schedule: {sync: 'cron: 99 * * * *'}\n    report:"
+    return boardline("check", "-c", changed(place, folder, "report:", schedule))
+
+
+def unsafe_company_name(place: Site, folder: Path) -> Done:
+    path = changed(place, folder, "  demo:", '  "../evil":')
+    return boardline("report", "--out", folder / "out", "-c", path)
+
+
 CASES: dict[Callable[[Site, Path], Done], tuple[int, list[str]]] = {
     no_config: (2, ["no configuration", "boardline init", "-c FILE"]),
     missing_file: (2, ["nowhere.yaml", "No such file", "boardline init"]),
@@ -145,6 +155,8 @@ CASES: dict[Callable[[Site, Path], Done], tuple[int, list[str]]] = {
     unknown_evidence: (2, ["'ar'", "arr"]),
     unknown_cut: (2, ["colour", "size"]),
     bad_targets: (2, ["goals.csv", "line 2", "lots"]),
+    wrong_cron_field: (2, ["config.yaml, line", "companies.demo.schedule.sync", "minute '99'", "0 to 59"]),
+    unsafe_company_name: (2, ["config.yaml, line", "'../evil' is no name", "letters, digits, spaces"]),
 }
 
 

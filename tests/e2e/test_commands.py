@@ -189,6 +189,16 @@ def test_the_written_reference_is_that_of_the_code() -> None:
     assert "companies" in schema["properties"]
 
 
+def test_the_reference_leaves_nothing_to_look_for() -> None:
+    page = FILES["config.md"]()
+    assert "see above" not in page
+    assert page.count("see below") == page.count("Default of `")
+    for key in ("client_credentials", "private_key_file", "oauth", "overlap_seconds", "search_lag_seconds"):
+        assert f"`{key}`" in page
+    shown = boardline("simulator", "serve", "--help").out
+    assert "/__simulator__/clock" in shown
+
+
 def test_simulator_serves_alone(tmp_path: Path) -> None:
     import subprocess
 

@@ -65,11 +65,13 @@ def test_after_a_month_only_what_changed_is_fetched_and_the_store_equals_a_fresh
 def forget_what_a_fresh_sync_cannot_see(kept: Path, fresh: Path) -> int:
     """Drop from ``kept`` the tombstones of records that left the CRM's recycle bin before the fresh sync.
 
-    The older store remembers them, as it should; a CRM shows a new reader only what its bin still holds. Returns how
-    many there were.
+    The older store remembers them, as it should; a CRM shows a new reader only what its bin still holds. Nor can a new
+    reader know what changed of fields without a history. Returns how many tombstones there were.
     """
     dropped = 0
     with sqlite3.connect(kept) as connection:
+        noticed = connection.execute("DELETE FROM deal_changes WHERE origin = 'comparison'").rowcount
+        assert noticed > 0
         for table in ("accounts", "contacts", "leads", "deals", "line_items", "meetings", "owners", "quotas"):
             known = {key[-1] for key in rows(fresh, table)}
             for key, row in rows(kept, table).items():

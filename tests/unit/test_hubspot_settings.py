@@ -10,7 +10,7 @@ import pytest
 from connectors.errors import ConfigurationError
 from connectors.source import SourceSettings
 from connectors.sources.hubspot import SOURCE
-from connectors.sources.hubspot.settings import check
+from connectors.sources.hubspot.settings import Options, check, reference
 
 TOKEN = {"flow": "token", "token": "pat-na1-secret"}
 
@@ -97,3 +97,7 @@ def test_opening_sends_nothing() -> None:
         "meetings",
     ]
     source.close()
+
+
+def test_the_reference_lists_every_option() -> None:
+    assert set(reference().options) == set(Options.__dataclass_fields__)

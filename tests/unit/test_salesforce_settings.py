@@ -11,7 +11,14 @@ from connectors.errors import ConfigurationError
 from connectors.source import SourceSettings
 from connectors.sources.salesforce import SOURCE
 from connectors.sources.salesforce.auth import mask
-from connectors.sources.salesforce.settings import read_auth, read_url
+from connectors.sources.salesforce.settings import (
+    _FLOWS,
+    Options,
+    read_auth,
+    read_options,
+    read_url,
+    reference,
+)
 
 CLIENT = {"flow": "client_credentials", "client_id": "3MVG9", "client_secret": "shh-very-secret"}
 
@@ -122,3 +129,26 @@ def test_echoed_secrets_are_masked() -> None:
     auth = read_auth(CLIENT)
     assert mask("invalid secret shh-very-secret", auth) == "invalid secret ***"
     assert "shh-very-secret" not in repr(auth)
+
+
+def test_the_reference_lists_every_key() -> None:
+    told = reference()
+    assert {flow: set(keys) for flow, keys in told.flows.items()} == {
+        flow: set(model.model_fields) - {"flow"} for flow, model in _FLOWS.items()
+    }
+    assert set(told.options) == set(Options.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"page_size": 10}, "crm.options.page_size: out of range; write 200 or more"),
+        ({"page_size": "many"}, "crm.options.page_size: this is no whole number"),
+        ({"api_version": "new"}, "crm.options.api_version: this is no API version; write it as 62.0"),
+        ({"audience": 3}, "crm.options.audience: this is no text; put it in quotes"),
+    ],
+)
+def test_options_are_refused_in_our_words(options: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_options(options)
+    assert expected in str(caught.value)

@@ -12,27 +12,25 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from connectors.errors import ConfigurationError
-from connectors.source import SourceSettings
+from connectors.source import Reference, SourceSettings
 from connectors.sources.hubspot.mapping import COLUMNS
 from connectors.sources.hubspot.paths import VERSIONS
 
 DEFAULT_URL: Final = "https://api.hubapi.com"
-FLOWS: Final[dict[str, tuple[str, ...]]] = {
-    "token": ("token",),
-    "oauth": ("client_id", "client_secret", "refresh_token"),
+FLOWS: Final[dict[str, dict[str, str]]] = {
+    "token": {"token": "of a service key or a private app"},
+    "oauth": {
+        "client_id": "of the public app",
+        "client_secret": "its secret",
+        "refresh_token": "from one authorisation by a person",
+    },
 }
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
 class Options:
-    """``crm.options`` of a HubSpot company, in seconds, hours and records.
-
-    ``api_version``: ``v3`` or a dated one. ``search_lag_seconds``: how far behind the present an increment
-    ends, because HubSpot's search index trails. ``overlap_seconds``: how far before the last end it starts.
-    ``relist_hours``: how often all ids are listed to find what was deleted for good. ``page_size``: records per
-    request at most. ``url_limit``: characters of a listing's URL, beyond which records are read in batches.
-    """
+    """``crm.options`` of a HubSpot company, in seconds, hours and records; ``reference`` says what each is for."""
 
     api_version: str = "v3"
     search_lag_seconds: float = 60.0
@@ -52,6 +50,24 @@ class Options:
     @property
     def relist(self) -> timedelta:
         return timedelta(hours=self.relist_hours)
+
+
+_OPTIONS: Final = {
+    "api_version": f"version of the API: {', '.join(VERSIONS)}",
+    "search_lag_seconds": "how far behind the present an increment ends, because HubSpot's search index trails",
+    "overlap_seconds": "how far before the last end it starts",
+    "relist_hours": "how often all ids are listed to find what was deleted for good",
+    "page_size": "records per request at most",
+    "url_limit": "characters of a listing's URL, beyond which records are read in batches",
+}
+
+
+def reference() -> Reference:
+    """Everything that ``crm.auth`` and ``crm.options`` take."""
+    return Reference(
+        flows=FLOWS,
+        options={name: (meaning, str(getattr(Options, name))) for name, meaning in _OPTIONS.items()},
+    )
 
 
 @dataclass(frozen=True)
@@ -93,7 +109,7 @@ def _credentials(where: str, auth: Mapping[str, str]) -> tuple[str, dict[str, st
     flow = auth.get("flow", "token")
     if flow not in FLOWS:
         raise ConfigurationError(f"{where}.auth.flow: HubSpot has no {flow!r}; {nearest(flow, FLOWS)}")
-    wanted = FLOWS[flow]
+    wanted = tuple(FLOWS[flow])
     for key in auth:
         if key not in (*wanted, "flow"):
             raise ConfigurationError(

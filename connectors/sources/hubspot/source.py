@@ -10,7 +10,7 @@ from typing import Final
 import polars as pl
 
 from connectors.errors import ConfigurationError
-from connectors.source import Capabilities, Cursor, Page, Source, SourceSettings, Stream
+from connectors.source import Capabilities, Cursor, Page, Reference, Source, SourceSettings, Stream
 from connectors.sources.hubspot import parse
 from connectors.sources.hubspot.directory import Directory
 from connectors.sources.hubspot.mapping import COLUMNS, ENTERED_LEAD, MERGED_IDS, OBJECTS, ObjectMap
@@ -21,7 +21,7 @@ from connectors.sources.hubspot.portal import Portal, granted
 from connectors.sources.hubspot.reader import Reader
 from connectors.sources.hubspot.rows import Rows
 from connectors.sources.hubspot.session import Session
-from connectors.sources.hubspot.settings import HubSpotSettings, check
+from connectors.sources.hubspot.settings import HubSpotSettings, check, reference
 
 _STAMPS: Final = ("created_at", "modified_at")
 _OBJECT_STREAMS: Final = {about.tables[0]: about for about in OBJECTS.values()}
@@ -94,6 +94,11 @@ class HubSpot:
 
     name = "hubspot"
     title = "HubSpot"
+
+    @property
+    def reference(self) -> Reference:
+        """What its settings take."""
+        return reference()
 
     def open(self, settings: SourceSettings) -> Source:
         return HubSpotSource(check(settings))

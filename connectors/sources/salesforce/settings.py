@@ -1,13 +1,4 @@
-"""What the configuration may say about a Salesforce org, checked before anything is sent.
-
-Sign-in flows (``crm.auth.flow``):
-
-- ``client_credentials``: client_id, client_secret
-- ``jwt``: username, client_id, private_key or private_key_file (RS256, PEM)
-- ``refresh_token``: client_id, client_secret, refresh_token
-- ``password``: username, password, security_token (SOAP; ends with the Summer '27 release)
-- ``session``: session_id (never renewed)
-"""
+"""What the configuration may say about a Salesforce org, checked before anything is sent; ``reference`` lists it."""
 
 from __future__ import annotations
 
@@ -21,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, model_validator
 
 from connectors.errors import ConfigurationError
+from connectors.source import Reference
 
 API_VERSION: Final = "62.0"
 _Text = Annotated[str, Field(min_length=1)]
@@ -94,19 +86,52 @@ _AUTH: Final[TypeAdapter[Auth]] = TypeAdapter(Annotated[Auth, Field(discriminato
 
 
 class Options(_Part):
-    """``crm.options``: rarely needed.
-
-    ``overlap_seconds``: how far an increment reaches back over the last one, for records whose transaction was
-    slow to commit. ``page_size``: records of one answer, to be lowered where wide records time out.
-    ``forecasting_type``: which quotas count, where the org keeps several kinds.
-    ``audience``: who the JWT is for, where crm.url is a proxy.
-    """
+    """``crm.options``: rarely needed; ``reference`` says what each is for."""
 
     api_version: Annotated[str, Field(pattern=r"^\d{2,3}\.0$")] = API_VERSION
     overlap_seconds: Annotated[int, Field(ge=0, le=86_400)] = 600
     page_size: Annotated[int, Field(ge=200, le=2_000)] = 2_000
     forecasting_type: str | None = None
     audience: str | None = None
+
+
+_CLIENT: Final = {"client_id": "consumer key of the connected app", "client_secret": "its consumer secret"}
+_MEANING: Final[dict[str, dict[str, str]]] = {
+    "client_credentials": _CLIENT,
+    "jwt": {
+        "username": "of the integration user",
+        "client_id": _CLIENT["client_id"],
+        "private_key": "PEM text of the RS256 key whose certificate the app holds, or:",
+        "private_key_file": "the file with it",
+    },
+    "refresh_token": {
+        **_CLIENT,
+        "client_secret": "its consumer secret; public clients have none",
+        "refresh_token": "from one authorisation by a person",
+    },
+    "password": {
+        "username": "of the integration user (SOAP; ends with the Summer '27 release)",
+        "password": "its password",
+        "security_token": "its security token; none from a trusted network",
+    },
+    "session": {"session_id": "a session ID; it is never renewed"},
+}
+_OPTIONS: Final = {
+    "api_version": "version of the REST API",
+    "overlap_seconds": "how far an increment reaches back over the last one, for transactions that are slow to commit",
+    "page_size": "records of one answer, to be lowered where wide records time out",
+    "forecasting_type": "which quotas count, where the org keeps several kinds",
+    "audience": "who the JWT is for, where `crm.url` is a proxy",
+}
+
+
+def reference() -> Reference:
+    """Everything that ``crm.auth`` and ``crm.options`` take."""
+    defaults = Options.model_fields
+    return Reference(
+        flows=_MEANING,
+        options={name: (meaning, str(defaults[name].default)) for name, meaning in _OPTIONS.items()},
+    )
 
 
 def read_auth(auth: Mapping[str, str]) -> Auth:
@@ -181,5 +206,22 @@ def _explain(error: ValidationError, where: str, known: list[str], suffix: str) 
         return f"{where}.{key} is unknown{suffix}{guess or '; known are ' + ', '.join(known)}"
     if first["type"] == "missing":
         return f"{where}.{key} is missing{suffix}"
-    message = first["msg"].removeprefix("Value error, ")
+    message = _worded(first["type"], first.get("ctx", {}), first["msg"])
     return f"{where}{'.' + key if key else ''}: {message}{suffix}"
+
+
+def _worded(kind: str, context: Mapping[str, Any], message: str) -> str:
+    """Pydantic's fault in our words."""
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "string_too_short":
+        return "it is empty; give it a value"
+    if kind == "string_pattern_mismatch":
+        return f"this is no API version; write it as {API_VERSION}, in quotes"
+    if kind == "greater_than_equal":
+        return f"out of range; write {context['ge']} or more"
+    if kind == "less_than_equal":
+        return f"out of range; write {context['le']} or less"
+    if kind.startswith("int"):
+        return "this is no whole number; write digits alone"
+    return "this is no text; put it in quotes" if kind.startswith(("string", "path")) else message

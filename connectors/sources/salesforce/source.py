@@ -11,7 +11,16 @@ from typing import Final
 import polars as pl
 
 from connectors.errors import CredentialError, SourceError, StreamUnavailable
-from connectors.source import Capabilities, Cursor, FieldState, Page, Source, SourceSettings, Stream
+from connectors.source import (
+    Capabilities,
+    Cursor,
+    FieldState,
+    Page,
+    Reference,
+    Source,
+    SourceSettings,
+    Stream,
+)
 from connectors.sources.salesforce import soql
 from connectors.sources.salesforce.catalogue import Catalogue, check_fields
 from connectors.sources.salesforce.client import SalesforceClient
@@ -41,7 +50,7 @@ from connectors.sources.salesforce.parse import Context, parse_column
 from connectors.sources.salesforce.records import RecordReader, begin, visible_until
 from connectors.sources.salesforce.reference import Stages, quotas_page, rates_page, read_stages, stages_page
 from connectors.sources.salesforce.session import SalesforceSession
-from connectors.sources.salesforce.settings import Options, read_auth, read_options, read_url
+from connectors.sources.salesforce.settings import Options, read_auth, read_options, read_url, reference
 
 _STREAMS: Final = (
     Stream("owners", ("owners",)),
@@ -193,6 +202,11 @@ class Salesforce:
 
     name: str = "salesforce"
     title: str = "Salesforce"
+
+    @property
+    def reference(self) -> Reference:
+        """What its settings take."""
+        return reference()
 
     def open(self, settings: SourceSettings) -> Source:
         """Check the settings and build the connection; nothing is sent yet."""
