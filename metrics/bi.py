@@ -60,10 +60,9 @@ def refresh(store: Store, company: Company, playbook: Playbook, now: datetime) -
 
 def _stands_for(company: Company, playbook: Playbook, today: date) -> str:
     """One text for everything beside the rows that the numbers depend on."""
-    definitions = company.model_dump(mode="json", include=set(Company.model_fields))
     files = [path for _, path in company.inputs if path is not None]
     inputs = [hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None for path in files]
-    parts = [definitions, playbook.model_dump(mode="json"), inputs, today, version("boardline")]
+    parts = [company.definitions(), playbook.model_dump(mode="json"), inputs, today, version("boardline")]
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()[:16]
 
 

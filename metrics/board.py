@@ -178,6 +178,7 @@ class Frozen:
     known_at: datetime
     currency: str
     playbook: str
+    definitions: str
     values: pl.DataFrame = field(repr=False)
     evidence: pl.DataFrame = field(repr=False)
 
@@ -203,8 +204,9 @@ class RecordChange:
 class Restatement:
     """A published number that is another one now, and the records that make the difference.
 
-    ``other_definition`` and ``other_currency``: the ones it was published under, where they changed. ``records``: the
-    largest of ``total``, in ``contribution_unit``.
+    ``other_definition``, ``other_currency``: the ones it was published under, where they changed; ``other_settings``:
+    the keys of the configuration that said something else then. ``records``: the largest of ``total``, in
+    ``contribution_unit``.
     """
 
     kpi: str
@@ -218,6 +220,7 @@ class Restatement:
     now: float | None
     reasons: tuple[str, ...] = ()
     other_definition: str | None = None
+    other_settings: tuple[str, ...] = ()
     other_currency: str | None = None
     contribution_unit: Unit = "count"
     records: tuple[RecordChange, ...] = ()

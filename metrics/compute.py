@@ -61,11 +61,28 @@ def compute(
         if cut is not None and cut not in kpi.cuts:
             continue
         doubts, unread = _doubts(facts, kpi), facts.info is not None and facts.info.incomplete
+        guessed = _not_reconstructed(facts, kpi)
         for row in kpi.compute(facts, cut).iter_rows(named=True):
             # "There are no deals" would be said of deals that nobody has read.
             told = {**row, "reason": UNREAD} if unread and row["value"] is None else row
-            values.append(_value(facts, kpi, told, cut, doubts.get(row["month"], ()), judge))
+            value = _value(facts, kpi, told, cut, doubts.get(row["month"], ()), judge)
+            values.append(replace(value, reasons=(*value.reasons, *guessed)) if guessed else value)
     return values
+
+
+def _not_reconstructed(facts: Facts, kpi: Kpi) -> tuple[str, ...]:
+    """What of a past moment is taken at today's value, because nobody has kept what it was (R1)."""
+    info = facts.info
+    if info is None:
+        return ()
+    columns = [
+        f"{table}.{column}"
+        for table, column in kpi.requires
+        if not info.reconstructed(table, column, facts.known_at)
+    ]
+    if not columns:
+        return ()
+    return (f"not reconstructed, today's values stand in: {', '.join(columns)} (see history_coverage)",)
 
 
 def _value(

@@ -17,6 +17,7 @@ from decimal import Decimal
 from importlib.metadata import version
 from typing import Any, Final
 
+import orjson
 import polars as pl
 
 from metrics import compute
@@ -56,6 +57,7 @@ def freeze(facts: Facts, month: str, judge: Judge, playbook: str) -> Frozen:
         known_at=facts.known_at,
         currency=facts.currency,
         playbook=playbook,
+        definitions=orjson.dumps(facts.company.definitions(), option=orjson.OPT_SORT_KEYS).decode(),
         values=pl.DataFrame([_row(value) for value in values], schema=SNAPSHOT_VALUES, orient="row"),
         evidence=pl.concat([pl.DataFrame(schema=SNAPSHOT_EVIDENCE), *evidence]),
     )
@@ -105,6 +107,7 @@ def save(tx: Transaction, frozen: Frozen, now: datetime) -> str:
             "taken_at": now,
             "currency": frozen.currency,
             "playbook": frozen.playbook,
+            "definitions": frozen.definitions,
             "program": version("boardline"),
         },
         frozen.values,
@@ -135,6 +138,10 @@ def restatements(
     return tuple(found)
 
 
+def _other_settings(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(key for key in sorted({*then, *now}) if then.get(key) != now.get(key))
+
+
 def _equal(before: str | None, after: float | None) -> bool:
     if before is None or after is None:
         return before is None and after is None
@@ -163,6 +170,7 @@ def _restated(
         now=value.value,
         reasons=value.reasons,
         other_definition=row["definition"] if row["definition"] != value.definition else None,
+        other_settings=_other_settings(one.definitions, facts.company.definitions()),
         other_currency=one.currency if one.currency != value.currency else None,
         contribution_unit=value.parts[0] or value.unit,
         records=tuple(records[:_SHOWN]),

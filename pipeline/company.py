@@ -182,6 +182,10 @@ class Company(Settings):
             raise ValueError("two bands have the same name; name each once")
         return bands
 
+    def definitions(self) -> dict[str, Any]:
+        """Everything that decides what the numbers mean, as plain data; how people are kept is no part of it."""
+        return self.model_dump(mode="json", include=set(Company.model_fields) - {"name", "privacy"})
+
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)

@@ -238,6 +238,7 @@ OF: Final[Mapping[str, Mapping[str, str]]] = {
         "taken_at": f"When the numbers were frozen | {_UTC}",
         "currency": "ISO 4217 code of all money in the snapshot",
         "playbook": "The playbook whose targets and thresholds were used",
+        "definitions": "What the configuration said of how numbers are made | JSON object",
         "program": "Boardline's version",
     },
     "snapshot_values": {

@@ -164,13 +164,12 @@ class Reader:
             complete_at=row["complete_at"],
         )
 
-    def _compared(self, company: str, source: str) -> dict[str, frozenset[str]]:
-        begun = self.coverage(company, source).filter(
-            pl.col("origin") == comparison.ORIGIN, pl.col("reliable_from").is_not_null()
-        )
-        return {
-            str(name): frozenset(fields) for name, fields in begun.group_by("table").agg("field").iter_rows()
-        }
+    def _compared(self, company: str, source: str) -> dict[str, dict[str, datetime]]:
+        begun: dict[str, dict[str, datetime]] = {}
+        for row in self.coverage(company, source).iter_rows(named=True):
+            if row["origin"] == comparison.ORIGIN and row["reliable_from"] is not None:
+                begun.setdefault(row["table"], {})[row["field"]] = row["reliable_from"]
+        return begun
 
     def findings(self, company: str, *, open_only: bool = True, source: str | None = None) -> pl.DataFrame:
         """What the rules found, in schema ``FINDINGS``, sorted by rule and record."""
@@ -260,6 +259,7 @@ class Reader:
             known_at=row["known_at"],
             posted_at=delivery.posted_at,
             currency=row["currency"],
+            definitions=orjson.loads(row["definitions"]),
             values=bulk.read(self.connection, table("snapshot_values"), SNAPSHOT_VALUES, key),
             evidence=bulk.read(self.connection, table("snapshot_evidence"), SNAPSHOT_EVIDENCE, key),
         )

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import polars as pl
 
 from connectors.source import FieldState
+from pipeline.asof import FIELDS
 
 RunStatus = Literal["running", "ok", "failed", "skipped", "stopped"]
 DeliveryStatus = Literal["pending", "posted", "unknown", "failed"]
@@ -21,8 +22,8 @@ class SourceInfo:
 
     ``links``: table -> URL with {id}. ``fields``: table -> column -> state. ``history``: deal fields whose past the
     CRM keeps. ``fingerprint`` stands for how the stored rows were read (``pipeline.mapping.marks``). ``compared``:
-    table -> fields whose changes we notice ourselves. ``computed_for`` stands for the rows and definitions that the
-    tables for BI tools were computed from; None: they are older than the rows.
+    table -> fields whose changes we notice ourselves -> since when. ``computed_for`` stands for the rows and
+    definitions that the tables for BI tools were computed from; None: they are older than the rows.
     """
 
     company: str
@@ -37,9 +38,18 @@ class SourceInfo:
     incomplete: bool = (
         False  # no pass has read every stream to its end yet: the store holds a part of the CRM
     )
-    compared: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    compared: Mapping[str, Mapping[str, datetime]] = field(default_factory=dict)
     computed_for: str | None = None
     complete_at: datetime | None = None  # when a pass last read every stream to its end
+
+    def reconstructed(self, table: str, column: str, at: datetime) -> bool:
+        """Whether the value of a column at a moment can be told; false where today's has to stand for it."""
+        if at >= self.refreshed_at or not self.measurable(table, column) or table not in FIELDS:
+            return True
+        if column not in FIELDS[table] or (table == "deals" and column in self.history):
+            return True
+        since = self.compared.get(table, {}).get(column)
+        return since is not None and since <= at
 
     def measurable(self, table: str, column: str) -> bool:
         """Whether a column can be judged: false where the CRM hides it or the company has no field for it."""
@@ -116,5 +126,6 @@ class Published:
     known_at: datetime
     posted_at: datetime
     currency: str
+    definitions: Mapping[str, Any]
     values: pl.DataFrame = field(repr=False)
     evidence: pl.DataFrame = field(repr=False)

@@ -99,6 +99,8 @@ def _causes(item: Restatement) -> Iterator[str]:
         yield f"It was reported in {item.other_currency}"
     if item.other_definition:
         yield f"It was defined as {plain(item.other_definition, 200)}"
+    if item.other_settings:
+        yield f"The configuration said otherwise of {', '.join(item.other_settings)}"
     if item.now is None and item.reasons:
         yield plain("; ".join(item.reasons), 300)
     if item.records:

@@ -50,6 +50,7 @@ class Snapshot(SQLModel, table=True):
     taken_at: SomeMoment
     currency: SomeText
     playbook: SomeText
+    definitions: SomeText  # JSON: what the company's configuration said of how numbers are made
     program: SomeText
 
 

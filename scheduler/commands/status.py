@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -64,8 +64,18 @@ def _status(app: App | None, company: CompanyConfig, now: datetime) -> dict[str,
         "overdue": due is not None and due < now and (last is None or last.status != "running"),
         "next_report": next_run(report, company.zone, now) if report else None,
         "streams": _streams(runs, last),
+        "history": _history(app, company),
         "deliveries": [_delivery(note) for note in (app.store.deliveries(company.name) if app else [])],
     }
+
+
+def _history(app: App | None, company: CompanyConfig) -> list[dict[str, Any]]:
+    """From when on the past of each field can be told."""
+    if app is None:
+        return []
+    with app.store.reading() as reader:
+        known = reader.coverage(company.name)
+    return known.select("table", "field", "origin", "reliable_from", "reason").to_dicts()
 
 
 def _pass(last: LastPass | None) -> dict[str, Any] | None:
@@ -140,11 +150,28 @@ def _print(run: Invocation, document: dict[str, Any]) -> None:
         )
     if document["streams"]:
         out.print(table)
+    for line in _pasts(document["history"]):
+        out.print(f"  {line}")
     for item in document["deliveries"]:
         where = item["location"] or item["error"] or ""
         out.print(f"  report {item['month']} to {item['destination']}: {item['status']} {where}")
         if item["remedy"]:
             out.print(f"    {item['meaning']}; {item['remedy']}")
+
+
+def _pasts(history: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """``the past of deals: from the CRM: amount, stage; since 2026-11-22 05:14Z: arr, owner_id``."""
+    for table in dict.fromkeys(item["table"] for item in history):
+        groups: dict[str, list[str]] = {}
+        for item in history:
+            if item["table"] == table and item["origin"] != "none":
+                since = item["reliable_from"]
+                told = f"since {_when(since)}" if since else "from the next complete sync on"
+                groups.setdefault("from the CRM" if item["origin"] == "crm_history" else told, []).append(
+                    item["field"]
+                )
+        if groups:
+            yield f"the past of {table}: " + "; ".join(f"{k}: {', '.join(v)}" for k, v in groups.items())
 
 
 _PASSES: Final = {

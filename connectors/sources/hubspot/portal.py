@@ -205,6 +205,10 @@ class Portal:
                 states[column] = FieldState("mapped", name)
             else:
                 states[column] = FieldState("hidden", name, self._absent(table, column, name))
+        for name, source in self._settings.source.custom.get(table, {}).items():
+            visible = source in known
+            remedy = None if visible else self._custom_absent(table, name, source)
+            states[f"custom.{name}"] = FieldState("mapped" if visible else "hidden", source, remedy)
         return states
 
     def _absent(self, table: str, column: str, name: str) -> str:
@@ -217,10 +221,11 @@ class Portal:
         known = self.properties(OBJECTS[TABLE_OBJECT[table]])
         custom = self._settings.source.custom.get(table, {})
         return [
-            self._absent(f"{table}", name, source).replace(f"fields.{table}.", f"fields.custom.{table}.")
-            for name, source in custom.items()
-            if source not in known
+            self._custom_absent(table, name, source) for name, source in custom.items() if source not in known
         ]
+
+    def _custom_absent(self, table: str, name: str, source: str) -> str:
+        return self._absent(table, name, source).replace(f"fields.{table}.", f"fields.custom.{table}.")
 
     def _notes(self) -> list[str]:
         account, source = self.account, self._settings.source

@@ -119,6 +119,7 @@ def upgrade() -> None:
         sa.Column("taken_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("playbook", sa.Text(), nullable=False),
+        sa.Column("definitions", sa.Text(), nullable=False),
         sa.Column("program", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("company", "month", "digest"),
     )
