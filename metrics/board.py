@@ -185,7 +185,8 @@ class Frozen:
     @property
     def digest(self) -> str:
         """Stands for all numbers and the records behind them, whenever they were computed."""
-        parts = [self.currency, self.playbook, self.values.rows(), self.evidence.rows()]
+        rows = [sorted(frame.rows(), key=repr) for frame in (self.values, self.evidence)]
+        parts = [self.currency, self.playbook, self.definitions, *rows]
         return hashlib.sha256(orjson.dumps(parts)).hexdigest()
 
 

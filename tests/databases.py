@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy.engine import make_url
 
 from pipeline.store import Store
 from tests import postgres_versions
@@ -67,11 +69,11 @@ def another_postgres_url(postgres_server: str) -> Iterator[str]:
 
 
 @contextmanager
-def new_database(postgres_server: str) -> Iterator[str]:
-    """A new, empty database on a server, dropped in the end."""
+def new_database(postgres_server: str, template: str = "template1") -> Iterator[str]:
+    """A new database on a server, empty or like the template; dropped in the end."""
     name = f"boardline_{next(_NUMBERS)}"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     yield postgres_server.replace("/postgres?", f"/{name}?")
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -86,8 +88,31 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
+@pytest.fixture(scope="session")
+def prepared_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite store of this program's schema, to be copied: a copy is there at once, a migration is not."""
+    path = tmp_path_factory.mktemp("prepared") / "store.db"
+    Store.open(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def prepared_database(postgres_server: str) -> Iterator[str]:
+    """The name of a database of this program's schema on the server, to be copied."""
+    with new_database(postgres_server) as url:
+        Store.open(url).close()
+        yield str(make_url(url).database)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty store, on each database in turn."""
-    with Store.open(store_url) as opened:
+    if request.param == "sqlite":
+        path = tmp_path / "boardline.db"
+        shutil.copy(request.getfixturevalue("prepared_file"), path)
+        with Store.open(f"sqlite:///{path}") as opened:
+            yield opened
+        return
+    server, template = (request.getfixturevalue(name) for name in ("postgres_server", "prepared_database"))
+    with new_database(server, template) as url, Store.open(url) as opened:
         yield opened

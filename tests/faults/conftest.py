@@ -13,9 +13,16 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.databases import postgres_server, postgres_url, store, store_url
+from tests.databases import (
+    postgres_server,
+    postgres_url,
+    prepared_database,
+    prepared_file,
+    store,
+    store_url,
+)
 
-__all__ = ["postgres_server", "postgres_url", "store", "store_url"]
+__all__ = ["postgres_server", "postgres_url", "prepared_database", "prepared_file", "store", "store_url"]
 
 _NUMBERS = itertools.count(1)
 
