@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 import psycopg
-from sqlalchemy import Connection, Table, exists, select, tuple_
+from sqlalchemy import Connection, Table, exists, or_, select
 
 _WORTH_TRYING = 500  # rows; fewer are merged as quickly
 _AT_ONCE = 25_000  # rows turned into tuples or text
@@ -56,8 +56,10 @@ def _looks_new(connection: Connection, table: Table, frame: pl.DataFrame, keys: 
     if frame.height < _WORTH_TRYING:
         return False
     sample = frame.select(keys).gather_every(frame.height // _ASKED_FOR)
-    there = select(exists().where(tuple_(*table.primary_key).in_(sample.rows())))
-    return connection.execute(there).scalar() is False
+    rows = sample.iter_rows(named=True)
+    # One look-up of a whole key each: for a list of keys the planner may read the table from end to end.
+    there = or_(*(exists().where(*(table.c[key] == row[key] for key in keys)) for row in rows))
+    return connection.execute(select(there)).scalar() is False
 
 
 def _copied_straight(connection: Connection, table: Table, frame: pl.DataFrame) -> bool:

@@ -1,8 +1,9 @@
 """One way of writing 100,000 deals with 1,000,000 changes, in a process of its own: what it takes, as JSON.
 
-``python -m tests.bench.store_writing WAY URL DEALS``. Ways: ``driver`` (executemany of tuples; COPY of ready text, into
-tables that ``Store.open`` made) and, through the store, ``whole``, ``pages``, ``again`` (pages of rows that are there
-already) and ``few`` (one row of a hundred has another value).
+``python -m tests.bench.store_writing WAY URL FOLDER``; the folder holds the rows of ``made`` as Arrow files. Ways:
+``driver`` (executemany of tuples; COPY of ready text, into tables that ``Store.open`` made) and, through the store,
+``whole``, ``pages``, ``again`` (pages of rows that are there already) and ``few`` (one row of a hundred has another
+value).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import orjson
 import polars as pl
@@ -183,9 +185,10 @@ def altered(frames: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     }
 
 
-def main(way: str, url: str, deals: int) -> dict[str, float]:
-    """Do it and say what it took: seconds, rows, changed, MiB before and at the peak."""
-    frames = made(deals)
+def main(way: str, url: str, folder: Path) -> dict[str, float]:
+    """Do it and say what it took: seconds, rows, changed, MiB with the rows in memory and at the peak."""
+    names = ("deals", "deal_changes")
+    frames = {name: pl.read_ipc((folder / f"{name}.arrow").read_bytes()) for name in names}
     if way == "few":
         frames = altered(frames)
     rows = sum(frame.height for frame in frames.values())
@@ -208,4 +211,4 @@ def main(way: str, url: str, deals: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(orjson.dumps(main(sys.argv[1], sys.argv[2], int(sys.argv[3]))).decode())
+    print(orjson.dumps(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))).decode())
