@@ -116,6 +116,7 @@ def test_rows_that_cannot_be_true_are_named(store: Store) -> None:
                 taken_at=NOW,
                 currency="USD",
                 playbook="p",
+                definitions="{}",
                 program="0",
             )
         )
