@@ -19,6 +19,7 @@ from connectors.schema import UTC, exponent
 from metrics import compute
 from metrics.bridge import MOVEMENTS
 from metrics.facts import Facts
+from metrics.inputs import settings_of
 from metrics.judge import Judge
 from metrics.kpi import CUTS, KpiValue, Unit
 from metrics.period import month_first, month_of, shift
@@ -60,9 +61,7 @@ def refresh(store: Store, company: Company, playbook: Playbook, now: datetime) -
 
 def _stands_for(company: Company, playbook: Playbook, today: date) -> str:
     """One text for everything beside the rows that the numbers depend on."""
-    files = [path for _, path in company.inputs if path is not None]
-    inputs = [hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None for path in files]
-    parts = [company.definitions(), playbook.model_dump(mode="json"), inputs, today, version("boardline")]
+    parts = [settings_of(company), playbook.model_dump(mode="json"), today, version("boardline")]
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()[:16]
 
 

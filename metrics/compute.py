@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final, cast
+from weakref import WeakKeyDictionary
 
 import polars as pl
 
@@ -28,6 +29,7 @@ UNREAD: Final = (
     "the CRM has not been read to its end yet: run `boardline sync --once` until it ends without an error"
 )
 
+_DOUBTS: Final[WeakKeyDictionary[Facts, dict[str, Mapping[str, tuple[str, ...]]]]] = WeakKeyDictionary()
 Judge = Callable[[KpiValue], tuple[Status, str | None]]
 
 # Required columns that are read from another column of the facts, where 0 is a value and not a blank (ruling 7).
@@ -137,8 +139,16 @@ def _number(value: float | None, unit: Unit | None) -> int | float | None:
     )
 
 
-def _doubts(facts: Facts, kpi: Kpi) -> dict[str, tuple[str, ...]]:
-    """Month -> why a value of this KPI cannot be trusted: its fields that are filled too rarely, or half a CRM."""
+def _doubts(facts: Facts, kpi: Kpi) -> Mapping[str, tuple[str, ...]]:
+    """Month -> why a value of this KPI cannot be trusted: the same whichever way it is cut."""
+    known = _DOUBTS.setdefault(facts, {})
+    if kpi.id not in known:
+        known[kpi.id] = _find_doubts(facts, kpi)
+    return known[kpi.id]
+
+
+def _find_doubts(facts: Facts, kpi: Kpi) -> dict[str, tuple[str, ...]]:
+    """Its fields that are filled too rarely, or half a CRM."""
     if facts.info is not None and facts.info.incomplete:
         return dict.fromkeys(facts.months, (INCOMPLETE,))
     columns = [column for table, column in kpi.requires if table == "deals"]

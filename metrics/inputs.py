@@ -14,13 +14,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -28,6 +29,7 @@ from connectors.errors import ConfigurationError
 from connectors.schema import exponent
 from metrics.period import Calendar, month_first, shift
 from metrics.words import CUTS
+from pipeline.company import Company
 
 _COLUMNS: Final = ("period", "segment", "metric", "value", "source", "as_of")
 _QUARTER: Final = re.compile(r"^(\d{4})-Q([1-4])$")
@@ -174,3 +176,13 @@ def _day(text: str, where: str, column: str) -> date:
         raise ConfigurationError(
             f"{where}: {column} {text!r} is not a date; write for example 2026-04-01"
         ) from problem
+
+
+def settings_of(company: Company) -> dict[str, Any]:
+    """All settings that decide what a company's numbers mean; of an input file a digest of what it holds."""
+    files = {name: path for name, path in company.inputs if path is not None}
+    held = {
+        name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
+        for name, path in files.items()
+    }
+    return company.definitions() | {f"inputs: {name}": digest for name, digest in held.items()}

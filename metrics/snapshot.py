@@ -23,6 +23,7 @@ import polars as pl
 from metrics import compute
 from metrics.board import Frozen, RecordChange, Restatement
 from metrics.facts import Facts
+from metrics.inputs import settings_of
 from metrics.judge import Judge
 from metrics.kpi import KpiValue
 from metrics.render.safe import record_url
@@ -57,7 +58,7 @@ def freeze(facts: Facts, month: str, judge: Judge, playbook: str) -> Frozen:
         known_at=facts.known_at,
         currency=facts.currency,
         playbook=playbook,
-        definitions=orjson.dumps(facts.company.definitions(), option=orjson.OPT_SORT_KEYS).decode(),
+        definitions=orjson.dumps(settings_of(facts.company), option=orjson.OPT_SORT_KEYS).decode(),
         values=pl.DataFrame([_row(value) for value in values], schema=SNAPSHOT_VALUES, orient="row"),
         evidence=pl.concat([pl.DataFrame(schema=SNAPSHOT_EVIDENCE), *evidence]),
     )
@@ -170,7 +171,7 @@ def _restated(
         now=value.value,
         reasons=value.reasons,
         other_definition=row["definition"] if row["definition"] != value.definition else None,
-        other_settings=_other_settings(one.definitions, facts.company.definitions()),
+        other_settings=_other_settings(one.definitions, settings_of(facts.company)),
         other_currency=one.currency if one.currency != value.currency else None,
         contribution_unit=value.parts[0] or value.unit,
         records=tuple(records[:_SHOWN]),

@@ -183,8 +183,8 @@ class Company(Settings):
         return bands
 
     def definitions(self) -> dict[str, Any]:
-        """Everything that decides what the numbers mean, as plain data; how people are kept is no part of it."""
-        return self.model_dump(mode="json", include=set(Company.model_fields) - {"name", "privacy"})
+        """What decides what the numbers mean, as plain data; input files (where they lie says nothing) are left out."""
+        return self.model_dump(mode="json", include=set(Company.model_fields) - {"name", "privacy", "inputs"})
 
     @property
     def zone(self) -> ZoneInfo:
