@@ -88,7 +88,7 @@ def kill_at(fresh: Fresh, folder: Path, every: int) -> None:
 
 
 def test_killed_here_and_there(fresh: Fresh, tmp_path: Path) -> None:
-    kill_at(fresh, tmp_path, every=41)
+    kill_at(fresh, tmp_path, every=71)
 
 
 @pytest.mark.slow

@@ -147,3 +147,34 @@ def test_of_two_that_block_each_other_one_tries_again(own_server: OwnServer) -> 
         assert any("two writers blocked each other" in str(entry.get("error")) for entry in logs)
         amounts = store.frame("acme", "deals", "fake")["amount"].unique().to_list()
         assert amounts in ([1], [2]), "both deals are of the same writer"
+
+
+def test_a_page_of_new_rows_meets_one_that_is_there(store: Store) -> None:
+    """A page that looks new is copied straight in; where that fails it is merged, and counted as ever."""
+    page = frame("deals", [{"external_id": f"d{n:04}", "amount": n} for n in range(1000)])
+    with store.transaction() as tx:
+        tx.upsert("deals", "acme", "fake", page[777].with_columns(amount=0), NOW)
+    for changed in (1000, 0):
+        with store.transaction() as tx:
+            assert tx.upsert("deals", "acme", "fake", page, LATER) == changed
+    assert store.frame("acme", "deals", "fake").equals(page)
+
+
+def test_two_pages_of_new_rows_meet(store: Store) -> None:
+    """Two writers find that none of their rows is there: the second waits for the first, and then merges."""
+    page = frame("deals", [{"external_id": f"d{n:04}", "amount": n} for n in range(1000)])
+    counts: list[int] = []
+
+    def second() -> None:
+        with store.transaction() as tx:
+            counts.append(tx.upsert("deals", "acme", "fake", page[500:].with_columns(amount=-1), LATER))
+
+    other = threading.Thread(target=second)
+    with store.transaction() as tx:
+        assert tx.upsert("deals", "acme", "fake", page, NOW) == 1000
+        other.start()
+        other.join(0.1)
+        assert other.is_alive(), "it waits"
+    other.join()
+    assert counts == [500]
+    assert store.frame("acme", "deals", "fake")["amount"].to_list() == [*range(500), *[-1] * 500]
