@@ -218,7 +218,7 @@ lives = st.lists(st.tuples(events, st.booleans()), min_size=1, max_size=12)
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@settings(relaxed, max_examples=12)
+@settings(relaxed, max_examples=8)
 @given(lives)
 def test_what_a_sync_saw_is_what_the_store_tells_of_that_moment(
     store: Store, life: list[tuple[Event, bool]]

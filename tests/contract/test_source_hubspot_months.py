@@ -29,7 +29,8 @@ Row = dict[str, Any]
 Rows = dict[str, dict[tuple[Any, ...], Row]]
 
 
-@pytest.mark.parametrize("seed", [2, 4])  # leads whose deal came later; a lead whose deal was deleted
+# Leads whose deal came later; a lead whose deal was deleted.
+@pytest.mark.parametrize("seed", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_three_months_of_increments_end_where_a_full_sync_does(tmp_path: Path, seed: int) -> None:
     world = World(Parameters("hr_tech", date(2026, 6, 1), seed=seed, accounts=120, deals=1_000, months=24))
     with (

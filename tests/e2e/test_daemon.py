@@ -94,7 +94,7 @@ def test_sigterm_in_the_middle_of_a_page_then_resume(served: Site) -> None:
 NEVER = "cron: 0 8 29 2 *"  # no report falls due while a test runs
 
 
-@pytest.mark.parametrize("left", ["pending", "failed"])
+@pytest.mark.parametrize("left", ["pending", pytest.param("failed", marks=pytest.mark.slow)])
 def test_a_report_that_was_begun_is_finished_after_a_restart(served: Site, left: str) -> None:
     """As a kill between the note and the delivery leaves it, two months back; the schedule would not come to it."""
     config = served.configure(served.folder, schedule={"sync": "every 1 hour", "board_report": NEVER})
