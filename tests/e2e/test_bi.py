@@ -17,7 +17,10 @@ from sqlalchemy.engine import make_url
 
 from pipeline import views
 from pipeline.store import Store
+from tests.databases import new_database
 from tests.e2e.process import boardline, site
+
+pytestmark = pytest.mark.xdist_group("bi")  # its stores are made once
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bi.md").read_text()
 QUESTIONS = [block.replace("'acme'", "'demo'") for block in re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)]
@@ -68,16 +71,18 @@ def plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else round(float(value), 2) + 0.0
 
 
-@pytest.fixture
-def both(tmp_path: Path, postgres_url: str) -> tuple[Path, str]:
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Iterator[tuple[Path, str]]:
     """One generated company, synced into both databases; the PostgreSQL one can be read by bi_reader alone."""
-    with site("salesforce", tmp_path / "sqlite") as place:
-        other = place.configure(tmp_path / "postgres", postgres_url)
-        for config in (place.config, other):
-            done = boardline("sync", "--once", "-c", config)
-            assert done.status == 0, done.err
-    grant(postgres_url)
-    return tmp_path / "sqlite" / "boardline.db", postgres_url
+    folder = tmp_path_factory.mktemp("bi")
+    with new_database(postgres_server) as url:
+        with site("salesforce", folder / "sqlite") as place:
+            other = place.configure(folder / "postgres", url)
+            for config in (place.config, other):
+                done = boardline("sync", "--once", "-c", config)
+                assert done.status == 0, done.err
+        grant(url)
+        yield folder / "sqlite" / "boardline.db", url
 
 
 def test_the_five_questions_are_answered_alike_on_both_databases(both: tuple[Path, str]) -> None:

@@ -20,6 +20,8 @@ from tests.oracle.record import Truth, shift
 from tests.oracle.revenue import Revenue
 from tests.oracle.sales import Sales
 
+pytestmark = pytest.mark.xdist_group("numbers")  # its stores are made once
+
 MONTHS = tuple(f"{2023 + n // 12}-{n % 12 + 1:02d}" for n in range(6, 42))  # 36 months up to June 2026
 BRIDGE = (
     "new_logo",
@@ -48,7 +50,7 @@ class Synced:
         return self.values[kpi, month].value
 
 
-@pytest.fixture(scope="module", params=["salesforce", "hubspot"])
+@pytest.fixture(scope="module", params=["salesforce", pytest.param("hubspot", marks=pytest.mark.slow)])
 def synced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synced]:
     folder = tmp_path_factory.mktemp(request.param)
     with site(request.param, folder, accounts=300, deals=3000, months=36) as place:

@@ -69,7 +69,7 @@ def months_go_by(place: Site, configs: tuple[Path, Path]) -> None:
                 assert [run for run in done.json()["runs"] if run["changed"]] == []
 
 
-@pytest.mark.parametrize("crm", ["salesforce", "hubspot"])
+@pytest.mark.parametrize("crm", ["salesforce", pytest.param("hubspot", marks=pytest.mark.slow)])
 def test_both_databases_hold_the_same(crm: str, tmp_path: Path, postgres_url: str) -> None:
     with site(crm, tmp_path / "sqlite") as place:
         other = place.configure(tmp_path / "postgres", postgres_url)
@@ -84,7 +84,8 @@ def test_both_databases_hold_the_same(crm: str, tmp_path: Path, postgres_url: st
         for name in METADATA.tables:
             one, two = rows(left, name), rows(right, name)
             assert one == two, name
-            assert one or name in EMPTY, f"{name} is empty: nothing was compared"
+            expected = EMPTY | ({"quotas"} if crm == "hubspot" else set())  # HubSpot: targets from a file
+            assert one or name in expected, f"{name} is empty: nothing was compared"
     answers = [
         boardline("kpis", "--json", "--month", "2026-05", "--as-of", AS_OF, "-c", config).json()
         for config in (place.config, other)

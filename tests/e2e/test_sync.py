@@ -143,6 +143,7 @@ def committed(database: Path) -> int:
     return int(sum(counts))
 
 
+@pytest.mark.slow
 def test_an_increment_killed_ends_like_one_never_killed(served: Site) -> None:
     first = served.run("sync", "--once")
     assert first.status == 0, first.err

@@ -75,7 +75,7 @@ FAULTS = {
     "an unknown privacy mode": (
         "    report:",
         "    privacy: {contacts: hash}\n    report:",
-        ["line 10", "'full', 'hashed' or 'none'"],
+        ["line 10", "one of full, hashed, none"],
     ),
     "an unknown privacy key": (
         "    report:",
