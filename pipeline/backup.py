@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import polars as pl
 from sqlalchemy import Connection, MetaData, Table, text
+from sqlalchemy.engine import URL
 
 from connectors.errors import ConfigurationError
 from pipeline import database, migrate, slices
@@ -202,10 +203,11 @@ def damage(connection: Connection) -> str | None:
 @contextmanager
 def reading_file(path: Path) -> Iterator[Connection]:
     """A connection to an SQLite file that cannot change it; errors name the file."""
-    engine = database.connect_reading(path)
+    url = URL.create("sqlite", database=str(path))
+    engine = database.connect(url, mode="mode=ro")
     try:
         with (
-            database.translated(database.parse(f"sqlite:///{path}")),
+            database.translated(url),
             engine.connect() as connection,
             connection.begin(),
         ):

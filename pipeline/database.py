@@ -18,7 +18,6 @@ import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from connectors.errors import BoardlineError, ConfigurationError
 from pipeline.failures import StoreBusyError, StoreError, StoreUnreachableError, in_words
@@ -83,20 +82,6 @@ def connect(url: URL, *, mode: str | None = None) -> Engine:
         )
     except (ArgumentError, NoSuchModuleError) as error:
         raise ConfigurationError(f"store.url cannot be used: {error}") from error
-
-
-def connect_reading(path: Path) -> Engine:
-    """An engine on an SQLite file that cannot change it, not even its journal's kind."""
-    address = f"{path.resolve().as_uri()}?mode=ro"
-
-    def opened() -> sqlite3.Connection:
-        connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
-        connection.isolation_level = None
-        return connection
-
-    engine = create_engine("sqlite://", creator=opened, poolclass=NullPool)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
 
 
 def reading_mode(url: URL, *, unwritable: bool = False) -> str | None:
