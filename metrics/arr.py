@@ -30,6 +30,7 @@ import polars as pl
 
 from connectors.errors import ConfigurationError
 from metrics.currency import Rates
+from metrics.period import Calendar
 from pipeline.company import Company
 
 REPLACED_WITHIN_DAYS: Final = 3
@@ -282,3 +283,42 @@ def _unresolved(ledger: pl.DataFrame, waiting: pl.Series, grace_days: int, known
         unresolved=stays,
         end=pl.when(stays).then(pl.lit(known_day + timedelta(days=1))).otherwise("end"),
     )
+
+
+def unmeasurable(
+    deals: pl.DataFrame,
+    contracts: pl.DataFrame,
+    problems: pl.DataFrame,
+    periods: pl.DataFrame,
+    calendar: Calendar,
+) -> pl.DataFrame:
+    """The months whose recurring revenue the CRM cannot know, where 0 would be a lie: month, why.
+
+    That is: it holds no deals, deals were won but none of them makes a contract, no deal holds an ARR or a term to make
+    one from, or the month lies before everything it holds.
+    """
+    why, months = _cannot_know(deals, contracts, problems), periods["month"].to_list()
+    if why is None:
+        known = [
+            deals.select(calendar.local_day(pl.col("created_at")).min()).item(),
+            contracts.select(pl.col("start").min()).item(),
+        ]
+        first: date = min((day for day in known if day is not None), default=date.min)
+        why = f"the CRM holds nothing from before {first:%Y-%m-%d}"
+        months = periods.filter(pl.col("day") < first)["month"].to_list()
+    return pl.DataFrame(
+        {"month": months, "why": [why] * len(months)}, schema={"month": pl.String, "why": pl.String}
+    )
+
+
+def _cannot_know(deals: pl.DataFrame, contracts: pl.DataFrame, problems: pl.DataFrame) -> str | None:
+    if deals.is_empty():
+        return "the CRM holds no deals"
+    if contracts.is_empty() and not problems.is_empty():
+        main = (
+            problems.group_by("problem").len().sort("len", "problem", descending=[True, False])["problem"][0]
+        )
+        return f"none of {problems.height} won deals makes a contract (most often: {main})"
+    if not deals["arr"].is_not_null().any() and not (deals["term_months"] > 0).any():
+        return "no deal holds an ARR or a term"
+    return None

@@ -7,7 +7,6 @@ older than the last sync. Numbers that were handed over to a board are elsewhere
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from importlib.metadata import version
 from typing import Any, Final
@@ -67,8 +66,7 @@ def _stands_for(company: Company, playbook: Playbook, today: date) -> str:
 
 def kpis(facts: Facts, judge: Judge) -> pl.DataFrame:
     """Every KPI for the whole company and by every cut: see ``pipeline.tables.bi.KpiMonth``."""
-    cuts: Iterable[str | None] = (None, *CUTS)
-    rows = [_kpi(value) for cut in cuts for value in compute.compute(facts, cut=cut, judge=judge)]
+    rows = [_kpi(value) for value in compute.compute(facts, cuts=(None, *CUTS), judge=judge)]
     return pl.DataFrame(
         rows,
         schema={
@@ -122,8 +120,7 @@ def _kpi(value: KpiValue) -> tuple[Any, ...]:
 
 def _major(value: float | None, unit: Unit | None, currency: str) -> float | None:
     """As it is printed: money in major units, rounded to the minor one."""
-    printed = compute.printed(value, unit, currency)
-    return None if printed is None else float(printed)
+    return round(value) / 10 ** exponent(currency) if value is not None and unit == "currency" else value
 
 
 def movements(facts: Facts) -> pl.DataFrame:

@@ -7,8 +7,7 @@ KPI's limit), then what ``judge`` says, else ``no_target``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final, cast
@@ -30,7 +29,8 @@ UNREAD: Final = (
 )
 
 _DOUBTS: Final[WeakKeyDictionary[Facts, dict[str, Mapping[str, tuple[str, ...]]]]] = WeakKeyDictionary()
-Judge = Callable[[KpiValue], tuple[Status, str | None]]
+_MEASURED: Final[WeakKeyDictionary[Facts, dict[tuple[str, str | None], pl.DataFrame]]] = WeakKeyDictionary()
+Judge = Callable[[str, float | None], tuple[Status, str | None]]
 
 # Required columns that are read from another column of the facts, where 0 is a value and not a blank (ruling 7).
 _DERIVED: Final = {"arr": "arr_value"}
@@ -42,34 +42,77 @@ def registered() -> dict[str, Kpi]:
 
 
 def compute(
-    facts: Facts, kpis: Iterable[str] | None = None, cut: str | None = None, judge: Judge | None = None
+    facts: Facts,
+    kpis: Iterable[str] | None = None,
+    cuts: Sequence[str | None] = (None,),
+    judge: Judge | None = None,
 ) -> list[KpiValue]:
-    """The values of ``kpis`` (default: all) for every month of ``facts``, in the order of KPI, month and segment.
+    """The values of ``kpis`` (default: all) for every month of ``facts``, in the order of cut, KPI, month and segment.
 
-    Without ``cut`` one value per month for the whole company; with one (size | industry | motion | product | owner |
-    pipeline) one per segment instead, and none for KPIs that cannot be cut that way. ``judge`` gives status and
-    target of a value that is otherwise sound. Raises ``ConfigurationError`` for an unknown KPI or cut.
+    The cut None gives one value per month for the whole company; any other (size | industry | motion | product |
+    owner | pipeline) one per segment, and none for KPIs that cannot be cut that way. ``judge`` gives status and target
+    of a value that is otherwise sound. Raises ``ConfigurationError`` for an unknown KPI or cut.
     """
     known = registered()
     wanted = list(known) if kpis is None else list(kpis)
     for name in wanted:
         if name not in known:
             raise ConfigurationError(f"there is no KPI {name!r}; known are {', '.join(known)}")
-    if cut is not None and cut not in CUTS:
-        raise ConfigurationError(f"numbers cannot be cut by {cut!r}; possible are {', '.join(CUTS)}")
-    values: list[KpiValue] = []
-    for name in wanted:
-        kpi = known[name]
-        if cut is not None and cut not in kpi.cuts:
-            continue
-        doubts, unread = _doubts(facts, kpi), facts.info is not None and facts.info.incomplete
-        guessed = _not_reconstructed(facts, kpi)
-        for row in kpi.compute(facts, cut).iter_rows(named=True):
-            # "There are no deals" would be said of deals that nobody has read.
-            told = {**row, "reason": UNREAD} if unread and row["value"] is None else row
-            value = _value(facts, kpi, told, cut, doubts.get(row["month"], ()), judge)
-            values.append(replace(value, reasons=(*value.reasons, *guessed)) if guessed else value)
-    return values
+    for cut in cuts:
+        if cut is not None and cut not in CUTS:
+            raise ConfigurationError(f"numbers cannot be cut by {cut!r}; possible are {', '.join(CUTS)}")
+    return [
+        value
+        for cut in cuts
+        for name in wanted
+        if cut is None or cut in known[name].cuts
+        for value in _values(facts, known[name], cut, judge)
+    ]
+
+
+def _measured(facts: Facts, kpi: Kpi, cut: str | None) -> pl.DataFrame:
+    """The KPI's rows of ``MEASURE``; what was computed once is kept with the facts.
+
+    One plan at a time: they share no steps, and planning them together takes twice as long as running them.
+    """
+    known = _MEASURED.setdefault(facts, {})
+    if (kpi.id, cut) not in known:
+        known[kpi.id, cut] = kpi.compute(facts, cut).collect()
+    return known[kpi.id, cut]
+
+
+def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Iterator[KpiValue]:
+    doubts, unread = _doubts(facts, kpi), facts.info is not None and facts.info.incomplete
+    guessed = _not_reconstructed(facts, kpi)
+    periods = {month: facts.calendar.label(month, kpi.period) for month in facts.months}
+    top, bottom = kpi.parts
+    for month, segment, value, numerator, denominator, n, told in _measured(facts, kpi, cut).iter_rows():
+        # "There are no deals" would be said of deals that nobody has read.
+        reason = UNREAD if unread and value is None else told
+        status, reasons = _status(kpi, value, n, reason, doubts.get(month, ()))
+        number, target = _number(value, kpi.unit), None
+        if judge is not None:
+            judged, target = judge(kpi.id, number)
+            status = judged if status == "no_target" else status
+        yield KpiValue(
+            id=kpi.id,
+            title=kpi.title,
+            period=periods[month],
+            month=month,
+            value=number,
+            unit=kpi.unit,
+            numerator=_number(numerator, top),
+            denominator=_number(denominator, bottom),
+            n=n,
+            segment={} if cut is None else {cut: segment},
+            status=status,
+            target=target,
+            reasons=(*reasons, *guessed),
+            definition=kpi.definition,
+            known_at=facts.known_at,
+            currency=facts.currency,
+            parts=kpi.parts,
+        )
 
 
 def _not_reconstructed(facts: Facts, kpi: Kpi) -> tuple[str, ...]:
@@ -87,48 +130,15 @@ def _not_reconstructed(facts: Facts, kpi: Kpi) -> tuple[str, ...]:
     return (f"not reconstructed, today's values stand in: {', '.join(columns)} (see history_coverage)",)
 
 
-def _value(
-    facts: Facts,
-    kpi: Kpi,
-    row: Mapping[str, Any],
-    cut: str | None,
-    doubts: tuple[str, ...],
-    judge: Judge | None,
-) -> KpiValue:
-    status, reasons = _status(kpi, row, doubts)
-    top, bottom = kpi.parts
-    value = KpiValue(
-        id=kpi.id,
-        title=kpi.title,
-        period=facts.calendar.label(row["month"], kpi.period),
-        month=row["month"],
-        value=_number(row["value"], kpi.unit),
-        unit=kpi.unit,
-        numerator=_number(row["numerator"], top),
-        denominator=_number(row["denominator"], bottom),
-        n=row["n"],
-        segment={} if cut is None else {cut: row["segment"]},
-        status=status,
-        target=None,
-        reasons=reasons,
-        definition=kpi.definition,
-        known_at=facts.known_at,
-        currency=facts.currency,
-        parts=kpi.parts,
-    )
-    if judge is None:
-        return value
-    judged, target = judge(value)
-    return replace(value, status=judged if status == "no_target" else status, target=target)
-
-
-def _status(kpi: Kpi, row: Mapping[str, Any], doubts: tuple[str, ...]) -> tuple[Status, tuple[str, ...]]:
-    if row["value"] is None:
-        return "not_computable", (row["reason"] or "undefined",)
-    notes = (row["reason"],) if row["reason"] else ()
+def _status(
+    kpi: Kpi, value: float | None, n: int | None, reason: str | None, doubts: tuple[str, ...]
+) -> tuple[Status, tuple[str, ...]]:
+    if value is None:
+        return "not_computable", (reason or "undefined",)
+    notes = (reason,) if reason else ()
     few: tuple[str, ...] = ()
-    if kpi.low_sample is not None and row["n"] is not None and row["n"] < kpi.low_sample:
-        few = (f"low sample: {row['n']}, fewer than {kpi.low_sample}",)
+    if kpi.low_sample is not None and n is not None and n < kpi.low_sample:
+        few = (f"low sample: {n}, fewer than {kpi.low_sample}",)
     status: Status = "unreliable" if doubts else "low_sample" if few else "no_target"
     return status, (*doubts, *few, *notes)
 

@@ -13,7 +13,7 @@ from metrics.kpi import EVIDENCE, MEASURE
 from metrics.words import UNKNOWN
 
 
-def filled_cells(facts: Facts, cut: str | None) -> pl.DataFrame:
+def filled_cells(facts: Facts, cut: str | None) -> pl.LazyFrame:
     """Filled required cells of open deals over all of them; n: required cells. Cut by owner only."""
     rows: list[dict[str, object]] = []
     if cut is None:
@@ -26,17 +26,17 @@ def filled_cells(facts: Facts, cut: str | None) -> pl.DataFrame:
             rows += [_row(month, group.group, group.filled, group.required, None) for group in scored.groups]
             if UNKNOWN not in {group.group for group in scored.groups}:
                 rows.append(_row(month, UNKNOWN, 0, 0, "no open deals"))
-    return measures.measure(pl.DataFrame(rows, schema=MEASURE))
+    return measures.measure(pl.LazyFrame(rows, schema=MEASURE))
 
 
-def scores(facts: Facts) -> pl.DataFrame:
+def scores(facts: Facts) -> pl.LazyFrame:
     """Cleanliness, 0 to 100; numerator and denominator are left out, the score has four."""
     rows = [
         {"month": month, "segment": None, "value": score.score, "numerator": None, "denominator": None, "n": None,
          "reason": score.reason}
         for month, score in facts.cleanliness.items()
     ]  # fmt: skip
-    return measures.measure(pl.DataFrame(rows, schema=MEASURE))
+    return measures.measure(pl.LazyFrame(rows, schema=MEASURE))
 
 
 def fields_behind(facts: Facts, month: str) -> pl.DataFrame:

@@ -172,7 +172,8 @@ class Facts:
             )
             .select("customer", "motion", "pipeline")
         )
-        return sales.named(tops.join(first, on="customer", how="left"), self.owner_names, self.pipelines)
+        described = tops.join(first, on="customer", how="left").lazy()
+        return sales.named(described, self.owner_names, self.pipelines).collect()
 
     @cached_property
     def owner_names(self) -> pl.DataFrame:
@@ -203,6 +204,11 @@ class Facts:
     def contracts(self) -> pl.DataFrame:
         """The subscription ledger: see ``metrics.arr.contracts``."""
         return arr.contracts(self.deals, self.rates, self.company, self.calendar.known_day)
+
+    @cached_property
+    def unmeasurable(self) -> pl.DataFrame:
+        """Months whose recurring revenue the CRM cannot know: see ``metrics.arr.unmeasurable``."""
+        return arr.unmeasurable(self.deals, self.contracts, self.problems, self.periods, self.calendar)
 
     @cached_property
     def arr_rows(self) -> pl.DataFrame:
@@ -236,6 +242,12 @@ class Facts:
         return sales.snapshots(
             self.raw_deals, self.deals, self.changes, self.stages, self.periods, self.rates
         )
+
+    @cached_property
+    def quotas(self) -> pl.DataFrame:
+        """What each quarter should bring: see ``metrics.sales.quotas``."""
+        crm = self.live("quotas").with_columns(pl.col("currency").fill_null(self.home_currency))
+        return sales.quotas(crm, self.targets.quotas(), self.owner_names, self.calendar, self.rates)
 
     @cached_property
     def moments(self) -> Mapping[str, datetime]:

@@ -69,7 +69,7 @@ class Kpi:
     period: Literal["month", "quarter", "trailing_year"]
     definition: str
     requires: tuple[tuple[str, str], ...]
-    compute: Callable[[Facts, str | None], pl.DataFrame] = field(repr=False)
+    compute: Callable[[Facts, str | None], pl.LazyFrame] = field(repr=False)
     evidence: Callable[[Facts, str], pl.DataFrame] = field(repr=False)
     low_sample: int | None = None
     parts: tuple[Unit | None, Unit | None] = ("count", "count")

@@ -2,6 +2,8 @@
 
 An absent or zero denominator is null with a reason, never 0 (definition book, R2). A cut lists every segment that
 occurs in any of the months, and always the bucket ``unknown``, so that the parts reconcile to the total (R15).
+
+Everything here is lazy: a step costs more than its rows, so a KPI is one plan, run by ``metrics.compute``.
 """
 
 from __future__ import annotations
@@ -14,27 +16,29 @@ from metrics.words import UNKNOWN
 _UNCUT = pl.lit(None, dtype=pl.String)
 
 
-def grid(months: pl.DataFrame, rows: pl.DataFrame, cut: str | None) -> pl.DataFrame:
+def grid(months: pl.LazyFrame, rows: pl.LazyFrame, cut: str | None) -> pl.LazyFrame:
     """month, segment: every row that a measure must have."""
     if cut is None:
         return months.select("month", segment=_UNCUT)
     named = rows.select(segment=pl.col(cut).fill_null(UNKNOWN))
-    segments = pl.concat([named, pl.DataFrame({"segment": [UNKNOWN]})]).unique().sort("segment")
+    segments = pl.concat([named, pl.LazyFrame({"segment": [UNKNOWN]})]).unique().sort("segment")
     return months.select("month").join(segments, how="cross").sort("month", "segment")
 
 
-def summed(months: pl.DataFrame, rows: pl.DataFrame, cut: str | None, **sums: pl.Expr) -> pl.DataFrame:
+def summed(
+    months: pl.DataFrame, rows: pl.DataFrame | pl.LazyFrame, cut: str | None, **sums: pl.Expr
+) -> pl.LazyFrame:
     """month, segment and one column per expression, aggregated; 0 where a month or segment has no rows."""
     segment = _UNCUT if cut is None else pl.col(cut).fill_null(UNKNOWN)
-    totals = rows.with_columns(segment=segment).group_by("month", "segment").agg(**sums)
+    totals = rows.lazy().with_columns(segment=segment).group_by("month", "segment").agg(**sums)
     return (
-        grid(months, rows, cut)
+        grid(months.lazy(), rows.lazy(), cut)
         .join(totals, on=["month", "segment"], how="left", nulls_equal=True, maintain_order="left")
         .with_columns(pl.col(name).fill_null(0) for name in sums)
     )
 
 
-def amounts(totals: pl.DataFrame, value: str, n: str) -> pl.DataFrame:
+def amounts(totals: pl.LazyFrame, value: str, n: str) -> pl.LazyFrame:
     """Sums as a measure: value and numerator are the sum; no denominator."""
     return measure(
         totals.with_columns(
@@ -47,7 +51,7 @@ def amounts(totals: pl.DataFrame, value: str, n: str) -> pl.DataFrame:
     )
 
 
-def ratios(totals: pl.DataFrame, numerator: str, denominator: str, n: str, reason: str) -> pl.DataFrame:
+def ratios(totals: pl.LazyFrame, numerator: str, denominator: str, n: str, reason: str) -> pl.LazyFrame:
     """Quotients as a measure; null with ``reason`` where the denominator is not above 0."""
     top, bottom = pl.col(numerator).cast(pl.Float64), pl.col(denominator).cast(pl.Float64)
     defined = bottom > 0
@@ -62,7 +66,7 @@ def ratios(totals: pl.DataFrame, numerator: str, denominator: str, n: str, reaso
     )
 
 
-def undefined(frame: pl.DataFrame, when: pl.Expr, reason: pl.Expr) -> pl.DataFrame:
+def undefined(frame: pl.LazyFrame, when: pl.Expr, reason: pl.Expr) -> pl.LazyFrame:
     """The measure with the value taken away and a reason given where ``when`` holds."""
     return frame.with_columns(
         value=pl.when(when).then(None).otherwise("value"),
@@ -70,18 +74,18 @@ def undefined(frame: pl.DataFrame, when: pl.Expr, reason: pl.Expr) -> pl.DataFra
     )
 
 
-def noted(frame: pl.DataFrame, notes: pl.DataFrame) -> pl.DataFrame:
+def noted(frame: pl.LazyFrame, notes: pl.LazyFrame) -> pl.LazyFrame:
     """The measure with a note (month, note) as the reason of values that are defined and have none."""
     joined = frame.join(notes, on="month", how="left", maintain_order="left")
     return joined.with_columns(reason=pl.coalesce("reason", "note")).drop("note")
 
 
-def nothing() -> pl.DataFrame:
+def nothing() -> pl.LazyFrame:
     """No rows: this KPI cannot be cut that way."""
-    return pl.DataFrame(schema=MEASURE)
+    return pl.LazyFrame(schema=MEASURE)
 
 
-def measure(frame: pl.DataFrame) -> pl.DataFrame:
+def measure(frame: pl.LazyFrame) -> pl.LazyFrame:
     """The columns of ``MEASURE`` in their types and order, sorted by month and segment."""
     return frame.select(pl.col(name).cast(dtype) for name, dtype in MEASURE.items()).sort(
         "month", "segment", nulls_last=False

@@ -14,25 +14,25 @@ FEW_DEALS: Final = 10
 CUTS: Final = ("size", "industry", "motion", "owner", "pipeline")
 
 
-def win_rate(facts: Facts, cut: str | None) -> pl.DataFrame:
+def win_rate(facts: Facts, cut: str | None) -> pl.LazyFrame:
     """Won over won and lost, by count."""
     if cut == "product":
         return measures.nothing()
     totals = _totals(
-        facts, facts.closed, cut, won=pl.col("won").sum().cast(pl.Int64), n=pl.len().cast(pl.Int64)
+        facts, facts.closed.lazy(), cut, won=pl.col("won").sum().cast(pl.Int64), n=pl.len().cast(pl.Int64)
     )
     rates = measures.ratios(totals, "won", "n", "n", "no qualified new-business deal closed in the quarter")
     return measures.noted(rates, _unlogged(facts))
 
 
-def win_rate_value(facts: Facts, cut: str | None) -> pl.DataFrame:
+def win_rate_value(facts: Facts, cut: str | None) -> pl.LazyFrame:
     """Won over won and lost, by ARR; a deal without ARR counts 0."""
     if cut == "product":
         return measures.nothing()
     value = pl.col("value").fill_null(0)
     totals = _totals(
         facts,
-        facts.closed,
+        facts.closed.lazy(),
         cut,
         won=value.filter("won").sum(),
         decided=value.sum(),
@@ -44,11 +44,11 @@ def win_rate_value(facts: Facts, cut: str | None) -> pl.DataFrame:
     return measures.noted(rates, _unlogged(facts))
 
 
-def deal_size(facts: Facts, cut: str | None) -> pl.DataFrame:
+def deal_size(facts: Facts, cut: str | None) -> pl.LazyFrame:
     """Mean ARR of the deals won, in minor units and not rounded; wins without a value stay out."""
     if cut == "product":
         return measures.nothing()
-    totals = _totals(facts, _sized(facts), cut, value=pl.col("value").sum(), n=pl.len().cast(pl.Int64))
+    totals = _totals(facts, _sized(facts).lazy(), cut, value=pl.col("value").sum(), n=pl.len().cast(pl.Int64))
     return measures.ratios(
         totals, "value", "n", "n", "no new-business deal with a value was won in the quarter"
     )
@@ -81,9 +81,9 @@ def sized_behind(facts: Facts, month: str) -> pl.DataFrame:
     return _opened(_sized(facts).filter(pl.col("month") == month), pl.col("value"), note)
 
 
-def _unlogged(facts: Facts) -> pl.DataFrame:
+def _unlogged(facts: Facts) -> pl.LazyFrame:
     """month, note: lost deals of which nobody can tell how far they had come."""
-    lost = facts.closed.filter(pl.col("unlogged") & ~pl.col("won")).group_by("month").agg(n=pl.len())
+    lost = facts.closed.lazy().filter(pl.col("unlogged") & ~pl.col("won")).group_by("month").agg(n=pl.len())
     return lost.select("month", note=pl.format("{} lost deals without stage history count as qualified", "n"))
 
 
@@ -91,7 +91,7 @@ def _sized(facts: Facts) -> pl.DataFrame:
     return facts.closed.filter(pl.col("won") & (pl.col("value") != 0).fill_null(False))
 
 
-def _totals(facts: Facts, rows: pl.DataFrame, cut: str | None, **sums: pl.Expr) -> pl.DataFrame:
+def _totals(facts: Facts, rows: pl.LazyFrame, cut: str | None, **sums: pl.Expr) -> pl.LazyFrame:
     named = rows if cut is None else sales.named(rows, facts.owner_names, facts.pipelines)
     return measures.summed(facts.periods, named, cut, **sums)
 

@@ -105,6 +105,9 @@ class Line(_Part):
     rules: tuple[Rule, ...] = ()
 
 
+_SILENT: Final = Line()
+
+
 class Playbook(_Part):
     """One market's headline KPIs, in their order, and its lines."""
 
@@ -131,7 +134,7 @@ class Playbook(_Part):
 
     def line(self, kpi: str) -> Line:
         """What is said of a KPI; nothing, where the playbook is silent."""
-        return self.kpis.get(kpi, Line())
+        return self.kpis.get(kpi, _SILENT)
 
     def edges(self, kpi: str) -> tuple[float, ...]:
         """Every threshold of a KPI, ascending."""

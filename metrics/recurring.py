@@ -6,7 +6,6 @@ retention, which compares customers, has no cut by product.
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Final
 
 import polars as pl
@@ -28,11 +27,11 @@ FEW_CUSTOMERS: Final = 10
 CUSTOMER_CUTS: Final = tuple(cut for cut in CUTS if cut != "product")
 
 
-def stock(facts: Facts, cut: str | None, contracted: bool = False) -> pl.DataFrame:
+def stock(facts: Facts, cut: str | None, contracted: bool = False) -> pl.LazyFrame:
     """ARR at D, or CARR; n: customers with ARR above zero."""
-    rows = facts.positions.filter(point="now")
+    rows = facts.positions.lazy().filter(point="now")
     if contracted:
-        rows = pl.concat([rows, facts.pending], how="diagonal")
+        rows = pl.concat([rows, facts.pending.lazy()], how="diagonal")
     by_customer = (
         _cut(facts, rows, cut)
         .group_by("month", "customer", *([cut] if cut else []))
@@ -48,20 +47,22 @@ def stock(facts: Facts, cut: str | None, contracted: bool = False) -> pl.DataFra
     return _measurable(facts, measures.amounts(totals, "value", "n"))
 
 
-def movement(facts: Facts, name: str, cut: str | None) -> pl.DataFrame:
+def movement(facts: Facts, name: str, cut: str | None) -> pl.LazyFrame:
     """One movement of the bridge; n: customers it touched."""
     touched = pl.col("customer").filter(pl.col(name) != 0).n_unique().cast(pl.Int64)
     totals = measures.summed(
-        facts.periods, _cut(facts, facts.movements, cut), cut, value=pl.col(name).sum(), n=touched
+        facts.periods, _cut(facts, facts.movements.lazy(), cut), cut, value=pl.col(name).sum(), n=touched
     )
     return _measurable(facts, measures.amounts(totals, "value", "n"))
 
 
-def growth(facts: Facts, point: str, cut: str | None) -> pl.DataFrame:
+def growth(facts: Facts, point: str, cut: str | None) -> pl.LazyFrame:
     """(now - then) / then at the rate of D; n: customers with ARR then."""
     keys = ["month", "customer", *([cut] if cut else [])]
     by_customer = (
-        _cut(facts, facts.movements, cut).group_by(keys).agg(pl.col("now").sum(), then=pl.col(point).sum())
+        _cut(facts, facts.movements.lazy(), cut)
+        .group_by(keys)
+        .agg(pl.col("now").sum(), then=pl.col(point).sum())
     )
     totals = measures.summed(
         facts.periods,
@@ -80,8 +81,14 @@ def cohort(facts: Facts) -> pl.DataFrame:
 
     Columns: month, customer, then, retained (ARR at D), kept (the lesser of the two), lost (1 where none is left).
     """
-    per_customer = facts.movements.group_by("month", "customer").agg(
-        pl.col("now").sum(), then=pl.col("year").sum()
+    return _cohort(facts).collect()
+
+
+def _cohort(facts: Facts) -> pl.LazyFrame:
+    per_customer = (
+        facts.movements.lazy()
+        .group_by("month", "customer")
+        .agg(pl.col("now").sum(), then=pl.col("year").sum())
     )
     return per_customer.filter(pl.col("then") > 0).select(
         "month",
@@ -93,13 +100,13 @@ def cohort(facts: Facts) -> pl.DataFrame:
     )
 
 
-def retention(facts: Facts, part: str, cut: str | None) -> pl.DataFrame:
+def retention(facts: Facts, part: str, cut: str | None) -> pl.LazyFrame:
     """``part`` (retained | kept) of the cohort over its ARR a year before; n: customers of the cohort."""
     if cut == "product":
         return measures.nothing()
     totals = measures.summed(
         facts.periods,
-        _cut(facts, cohort(facts), cut),
+        _cut(facts, _cohort(facts), cut),
         cut,
         part=pl.col(part).sum(),
         then=pl.col("then").sum(),
@@ -110,13 +117,13 @@ def retention(facts: Facts, part: str, cut: str | None) -> pl.DataFrame:
     )
 
 
-def logo_churn(facts: Facts, cut: str | None) -> pl.DataFrame:
+def logo_churn(facts: Facts, cut: str | None) -> pl.LazyFrame:
     """Customers of the cohort without ARR at D over all of it."""
     if cut == "product":
         return measures.nothing()
     totals = measures.summed(
         facts.periods,
-        _cut(facts, cohort(facts), cut),
+        _cut(facts, _cohort(facts), cut),
         cut,
         lost=pl.col("lost").sum(),
         n=pl.len().cast(pl.Int64),
@@ -192,37 +199,15 @@ def _accounts(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
     return measures.opened(named.with_columns(object=pl.lit("accounts"), external_id="customer"))
 
 
-def _cut(facts: Facts, rows: pl.DataFrame, cut: str | None) -> pl.DataFrame:
+def _cut(facts: Facts, rows: pl.LazyFrame, cut: str | None) -> pl.LazyFrame:
     if cut is None:
         return rows
     if cut == "product":
         return rows.with_columns(product="product_name")
-    return rows.join(facts.customers.select("customer", cut), on="customer", how="left")
+    return rows.join(facts.customers.lazy().select("customer", cut), on="customer", how="left")
 
 
-def _measurable(facts: Facts, measure: pl.DataFrame) -> pl.DataFrame:
-    """Undefined where the CRM cannot know: 0 would be a lie.
-
-    That is: it holds no deals, deals were won but none of them makes a contract, no deal holds an ARR or a term to make
-    one from, or the month lies before everything it holds.
-    """
-    problems, deals = facts.problems, facts.deals
-    if deals.is_empty():
-        return measures.undefined(measure, pl.lit(True), pl.lit("the CRM holds no deals"))
-    if facts.contracts.is_empty() and not problems.is_empty():
-        main = (
-            problems.group_by("problem").len().sort("len", "problem", descending=[True, False])["problem"][0]
-        )
-        reason = f"none of {problems.height} won deals makes a contract (most often: {main})"
-        return measures.undefined(measure, pl.lit(True), pl.lit(reason))
-    if not deals["arr"].is_not_null().any() and not (deals["term_months"] > 0).any():
-        return measures.undefined(measure, pl.lit(True), pl.lit("no deal holds an ARR or a term"))
-    known = [
-        deals.select(facts.calendar.local_day(pl.col("created_at")).min()).item(),
-        facts.contracts.select(pl.col("start").min()).item(),
-    ]
-    first: date = min((day for day in known if day is not None), default=date.min)
-    early = facts.periods.filter(pl.col("day") < first)["month"].to_list()
-    return measures.undefined(
-        measure, pl.col("month").is_in(early), pl.lit(f"the CRM holds nothing from before {first:%Y-%m-%d}")
-    )
+def _measurable(facts: Facts, measure: pl.LazyFrame) -> pl.LazyFrame:
+    """Undefined where the CRM cannot know."""
+    joined = measure.join(facts.unmeasurable.lazy(), on="month", how="left", maintain_order="left")
+    return measures.undefined(joined, pl.col("why").is_not_null(), pl.col("why")).drop("why")

@@ -197,7 +197,7 @@ def _bridge(label: str, rows: pl.DataFrame) -> Bridge:
 
 def _win_rates(facts: Facts, month: str, judge: Judge) -> tuple[KpiValue, ...]:
     """By size segment, the largest sample first; the bucket ``unknown`` is always among them."""
-    values = compute.compute(facts, ["win_rate"], cut="size", judge=judge)
+    values = compute.compute(facts, ["win_rate"], ("size",), judge=judge)
     rates = [value for value in values if value.month == month]
     return tuple(sorted(rates, key=lambda value: (-(value.n or 0), *value.segment.values())))
 

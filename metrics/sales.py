@@ -1,6 +1,6 @@
 """New-business outcomes and the in-quarter pipeline, month by month.
 
-Source: definition book, section 3 and 4, rulings 2, 3, 5, 6, 18 to 21, 26.
+Source: definition book, section 3 and 4, rulings 2, 3, 5, 6, 18 to 21, 26, 27.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from metrics import deals as deal_facts
 from metrics import timeline
 from metrics.currency import Rates
 from metrics.period import Calendar
+from metrics.words import UNKNOWN
 
 PIPELINE_TYPES = ("new", "expansion")
 
 
-def named(frame: pl.DataFrame, owners: pl.DataFrame, pipelines: pl.DataFrame) -> pl.DataFrame:
+def named(frame: pl.LazyFrame, owners: pl.DataFrame, pipelines: pl.DataFrame) -> pl.LazyFrame:
     """``frame`` with owner_id and pipeline replaced by ``owner`` and ``pipeline`` as they are printed."""
     return (
-        frame.join(owners, on="owner_id", how="left")
-        .join(pipelines, on="pipeline", how="left")
+        frame.join(owners.lazy(), on="owner_id", how="left")
+        .join(pipelines.lazy(), on="pipeline", how="left")
         .with_columns(owner=pl.coalesce("owner", "owner_id"), pipeline=pl.coalesce("label", "pipeline"))
         .drop("label")
     )
@@ -98,3 +99,39 @@ def snapshots(
         )
         .sort("month", "external_id")
     )  # fmt: skip
+
+
+def quotas(
+    crm: pl.DataFrame, filed: pl.DataFrame, owners: pl.DataFrame, calendar: Calendar, rates: Rates
+) -> pl.DataFrame:
+    """Quotas in the report's currency: quarter_first, cut, segment (null: the whole company), value (minor units; null
+    where one of them is in a currency without rate, for part of a quota is none).
+
+    Those of the CRM (``crm``: its live rows, currency filled) where a quarter has any, else those of the targets file
+    (``filed``: see ``Targets.quotas``); each row at the rate of the quarter's first day. The CRM's are given by owner
+    as well; the file's by whatever segment it names. The whole company's quota of the file is its row without
+    segment, never the sum of segments.
+    """
+    none = pl.lit(None, dtype=pl.String)
+    dated = crm.with_columns(quarter_first=calendar.quarter_first(pl.col("start_date")))
+    valued = rates.convert(dated, "amount", "quarter_first", "value").join(owners, on="owner_id", how="left")
+    whole = valued.group_by("quarter_first").agg(_whole_sum()).with_columns(cut=none, segment=none)
+    owned = (
+        valued.with_columns(segment=pl.coalesce("owner", "owner_id", pl.lit(UNKNOWN)))
+        .group_by("quarter_first", "segment")
+        .agg(_whole_sum())
+        .with_columns(cut=pl.lit("owner"))
+    )
+    given = (
+        rates.convert(filed, "amount", "quarter_first", "value")
+        .join(whole.select("quarter_first"), on="quarter_first", how="anti")
+        .group_by("quarter_first", "cut", "segment")
+        .agg(_whole_sum())
+    )
+    columns = ("quarter_first", "cut", "segment", "value")
+    return pl.concat([whole.select(columns), owned.select(columns), given.select(columns)])
+
+
+def _whole_sum() -> pl.Expr:
+    value = pl.col("value")
+    return pl.when(value.is_null().any()).then(None).otherwise(value.sum()).alias("value")

@@ -67,7 +67,7 @@ def freeze(facts: Facts, month: str, judge: Judge, playbook: str) -> Frozen:
 def _values(facts: Facts, judge: Judge | None = None) -> Iterator[KpiValue]:
     yield from compute.compute(facts, judge=judge)
     for kpi, cut in PRINTED_CUTS.items():
-        yield from compute.compute(facts, [kpi], cut=cut, judge=judge)
+        yield from compute.compute(facts, [kpi], (cut,), judge)
 
 
 def _row(value: KpiValue) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from metrics.facts import Facts
 from metrics.kpi import Kpi
 
 
-def compute(facts: Facts, cut: str | None) -> pl.DataFrame:
+def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return recurring.stock(facts, cut)
 
 

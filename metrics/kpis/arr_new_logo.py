@@ -17,7 +17,7 @@ from metrics.kpi import Kpi
 MOVEMENT = "new_logo"
 
 
-def compute(facts: Facts, cut: str | None) -> pl.DataFrame:
+def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return recurring.movement(facts, MOVEMENT, cut)
 
 

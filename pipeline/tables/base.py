@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlmodel import SQLModel
+from sqlmodel._compat import SQLModelConfig
 
 from pipeline.columns import Key, Moment, Reference
 
@@ -10,6 +11,7 @@ from pipeline.columns import Key, Moment, Reference
 class Row(SQLModel):
     """What leads every row: whose it is, and which CRM said it."""
 
+    model_config = SQLModelConfig(defer_build=True)
     company: Key
     crm: Key
 

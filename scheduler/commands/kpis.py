@@ -86,7 +86,7 @@ def _one(
         if not run.json:
             _print_evidence(run, document)
         return document
-    values = metrics.compute(facts, ORDER, by, judge=Judge(load_playbook(company.playbook)))
+    values = metrics.compute(facts, ORDER, (by,), Judge(load_playbook(company.playbook)))
     if not run.json:
         _print(run, company, known_at, values)
     return metrics.as_json(values, company.name, known_at, facts.currency)

@@ -21,7 +21,7 @@ from pipeline.sync import sync_company
 from scheduler.app import App
 from tests.e2e.process import NOW, site
 
-pytestmark = [pytest.mark.bench, pytest.mark.xdist_group("bench"), pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(1200)]
 
 MONTHS = tuple(f"{2023 + n // 12}-{n % 12 + 1:02d}" for n in range(6, 42))  # 36 months up to June 2026
 ROUNDS = 2  # each side is measured so often, in turns; its best time counts

@@ -31,7 +31,7 @@ from tests.databases import postgres_server
 from tests.rows import frame
 
 __all__ = ["postgres_server"]
-pytestmark = [pytest.mark.bench, pytest.mark.xdist_group("bench"), pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 
 DEALS = int(os.environ.get("BOARDLINE_BENCH_DEALS", "100000"))
 ROUNDS = 2

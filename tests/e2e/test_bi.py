@@ -20,8 +20,6 @@ from pipeline.store import Store
 from tests.databases import new_database
 from tests.e2e.process import boardline, site
 
-pytestmark = pytest.mark.xdist_group("bi")  # its stores are made once
-
 PAGE = (Path(__file__).parents[2] / "docs" / "bi.md").read_text()
 QUESTIONS = [block.replace("'acme'", "'demo'") for block in re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)]
 GRANTS = re.findall(r"```sql grants\n(.*?)```", PAGE, re.DOTALL)

@@ -14,8 +14,6 @@ import yaml
 from scheduler.commands.docs import FILES
 from tests.e2e.process import Site, boardline, site
 
-pytestmark = pytest.mark.xdist_group("commands")  # its stores are made once
-
 DOCS = Path(__file__).parents[2] / "docs"
 
 

@@ -18,8 +18,6 @@ from pipeline.store import Store
 from tests.e2e.process import Site, boardline, site
 from tests.e2e.tables import differences
 
-pytestmark = pytest.mark.xdist_group("db_commands")  # its stores are made once
-
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:

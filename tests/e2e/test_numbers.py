@@ -20,8 +20,6 @@ from tests.oracle.record import Truth, shift
 from tests.oracle.revenue import Revenue
 from tests.oracle.sales import Sales
 
-pytestmark = pytest.mark.xdist_group("numbers")  # its stores are made once
-
 MONTHS = tuple(f"{2023 + n // 12}-{n % 12 + 1:02d}" for n in range(6, 42))  # 36 months up to June 2026
 BRIDGE = (
     "new_logo",

@@ -11,8 +11,6 @@ from connectors.simulator.hubspot.ids import record_key
 from connectors.simulator.salesforce import ids as salesforce_ids
 from tests.e2e.process import NOW, Site, site
 
-pytestmark = pytest.mark.xdist_group("parity")  # its stores are made once
-
 MONTHS = ("2024-12", "2025-05", "2025-12", "2026-03", "2026-06")
 AS_OF = f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
 

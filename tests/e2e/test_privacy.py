@@ -18,8 +18,6 @@ import yaml
 
 from tests.e2e.process import BOARDLINE, Done, Site, boardline, clean_environment, site
 
-pytestmark = pytest.mark.xdist_group("privacy")  # its stores are made once
-
 KEY = "a-key-that-nobody-may-read-4711"
 
 

@@ -12,8 +12,6 @@ import pytest
 
 from tests.e2e.process import Site, clean_environment, site
 
-pytestmark = pytest.mark.xdist_group("read_only")  # its stores are made once
-
 NOBODY = 65534
 RUN = f"""
 import contextlib, io, os, shutil, sys, tempfile

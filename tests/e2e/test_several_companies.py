@@ -15,8 +15,6 @@ from metrics.compute import registered
 from scheduler.cli import app
 from tests.e2e.process import Site, boardline, site
 
-pytestmark = pytest.mark.xdist_group("several_companies")  # its stores are made once
-
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:

@@ -53,7 +53,7 @@ def holds(facts: Facts) -> None:
             assert 0 <= (values["logo_churn", month].value or 0) <= 1
     for cut in ("size", "motion", "owner", "product"):
         parts: dict[tuple[str, str], float] = {}
-        for value in compute(facts, ["arr", "carr", "nrr", "grr"], cut=cut):
+        for value in compute(facts, ["arr", "carr", "nrr", "grr"], cuts=(cut,)):
             parts[value.id, value.month] = parts.get((value.id, value.month), 0) + (value.numerator or 0)
         assert parts == {key: values[key].numerator or 0 for key in parts}
 

@@ -122,7 +122,7 @@ def test_the_file_stands_in_where_the_crm_has_no_quota(tmp_path: Path) -> None:
     path.write_text(HEAD + "2026-Q2,,quota,400,plan,\n2026-Q2,size=SMB,quota,100,plan,\n", encoding="utf-8")
     facts = books().facts("2026-05", now=at("2026-05-31"), inputs={"targets": path})
     assert only(compute(facts, ["pipeline_coverage"])).value == 2.0
-    parts = compute(facts, ["pipeline_coverage"], cut="size")
+    parts = compute(facts, ["pipeline_coverage"], cuts=("size",))
     assert only(parts, segment={"size": "SMB"}).value == 2.0
     enterprise = only(parts, segment={"size": "Enterprise"})
     assert (enterprise.value, enterprise.numerator) == (None, 60_000)
@@ -137,7 +137,7 @@ def test_quotas_of_the_crm_come_first_and_are_given_by_owner(tmp_path: Path) -> 
     found.quota("2026-05-01", 100, owner="2")
     facts = found.facts("2026-05", now=at("2026-05-31"), inputs={"targets": path})
     assert only(compute(facts, ["pipeline_coverage"])).value == 2.0
-    parts = compute(facts, ["pipeline_coverage"], cut="owner")
+    parts = compute(facts, ["pipeline_coverage"], cuts=("owner",))
     assert {value.segment["owner"]: value.value for value in parts} == {
         "Ann": 2.0,
         "Bo": 2.0,

@@ -117,5 +117,5 @@ def test_case(case: Case) -> None:
     for month, columns in case.get("bridge", {}).items():
         assert {name: table[month][name] for name in columns} == columns
     for cut, kpis in case.get("segments", {}).items():
-        parts = {(value.id, value.segment[cut]): value.value for value in compute(facts, kpis, cut)}
+        parts = {(value.id, value.segment[cut]): value.value for value in compute(facts, kpis, (cut,))}
         assert parts == {(kpi, name): wanted for kpi, found in kpis.items() for name, wanted in found.items()}

@@ -10,7 +10,6 @@ from connectors.errors import ConfigurationError
 from metrics import playbook
 from metrics.judge import Judge
 from metrics.kpi import Status
-from tests.unit.board_sample import value
 
 
 @pytest.mark.parametrize(
@@ -55,12 +54,12 @@ from tests.unit.board_sample import value
 def test_lines_are_strict_and_stay_in_their_market(
     book: str, kpi: str, number: float, status: Status
 ) -> None:
-    judged, _ = Judge(playbook.load(book))(value(kpi, value=number, unit="ratio"))
+    judged, _ = Judge(playbook.load(book))(kpi, number)
     assert judged == status
 
 
 def test_an_undefined_number_is_not_judged() -> None:
-    assert Judge(playbook.load("hr_tech"))(value("nrr", value=None))[0] == "not_computable"
+    assert Judge(playbook.load("hr_tech"))("nrr", None)[0] == "not_computable"
 
 
 @pytest.mark.parametrize("name", playbook.shipped())
@@ -92,7 +91,7 @@ def test_an_own_playbook_extends_a_shipped_one(tmp_path: Path) -> None:
     assert (book.name, book.title, book.headline) == ("ours", "HR tech", ("arr", "nrr"))
     assert book.edges("nrr") == (1.08,)
     assert book.edges("grr") == (0.8,)
-    assert Judge(book)(value("nrr", value=1.08)) == ("off_target", "above 108%")
+    assert Judge(book)("nrr", 1.08) == ("off_target", "above 108%")
 
 
 def test_playbooks_beside_each_other(tmp_path: Path) -> None:

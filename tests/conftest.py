@@ -1,0 +1,10 @@
+"""What holds for every test."""
+
+from __future__ import annotations
+
+import os
+
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # the workers and the processes that they start share the cores already
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
