@@ -18,6 +18,7 @@ from connectors.simulator.company import Company, Parameters
 from connectors.simulator.server import Simulator
 from scheduler import demo_config
 from scheduler.simulation import open_crm
+from tests.e2e import launch
 
 BOARDLINE = str(Path(sys.executable).with_name("boardline"))
 NOW = datetime(2026, 7, 1, 4, 0, tzinfo=UTC)  # midnight in New York
@@ -40,16 +41,8 @@ def boardline(
     *arguments: str | Path, environment: dict[str, str] | None = None, cwd: Path | None = None
 ) -> Done:
     """Run a command to its end, without a terminal and with only the given secrets."""
-    finished = subprocess.run(
-        [BOARDLINE, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        stdin=subprocess.DEVNULL,
-        env={**clean_environment(), **(environment or {})},
-        cwd=cwd,
-    )
-    return Done(finished.returncode, finished.stdout, finished.stderr)
+    ended = launch.command([*map(str, arguments)], {**clean_environment(), **(environment or {})}, cwd, 240)
+    return Done(ended.status, ended.out, ended.err)
 
 
 def clean_environment() -> dict[str, str]:

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from connectors.schema import TABLES
-from tests.e2e.process import Site, boardline, site, start
+from tests.e2e import launch
+from tests.e2e.process import Site, boardline, clean_environment, site, start
 from tests.e2e.tables import differences, rows, snapshot
 
 LATER = datetime(2026, 8, 1, 4, 0, tzinfo=UTC)
@@ -99,15 +100,17 @@ def whole_sync(served: Site) -> int:
 def kill_after(served: Site, requests: int, pause: float) -> bool:
     """Start a sync and kill it a moment after it has sent so many requests; False when it ended before."""
     goal = served.simulator.requests.total + requests
-    process = start("sync", "-c", served.config, "--once", err=served.folder / "killed.log")
-    while process.poll() is None and served.simulator.requests.total < goal:
+    log = served.folder / "killed.log"
+    arguments = ("sync", "-c", str(served.config), "--once")
+    process = launch.begin(arguments, clean_environment(), served.folder, log, log)
+    while process.exitcode is None and served.simulator.requests.total < goal:
         time.sleep(0.001)
     time.sleep(pause)
-    if process.poll() is not None:
+    if process.exitcode is not None:
         return False
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    return True
+    process.kill()
+    process.join()
+    return process.exitcode == -signal.SIGKILL
 
 
 def test_a_sync_killed_at_many_moments_ends_like_one_never_killed(served: Site) -> None:
