@@ -6,14 +6,13 @@ Every number in it is a ``KpiValue`` or a sum handed over by the metrics core. `
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-import orjson
 import polars as pl
 
 from metrics.kpi import KpiValue, Unit
+from pipeline import snapshots
 from pipeline.scores import FieldScore
 
 
@@ -184,10 +183,8 @@ class Frozen:
 
     @property
     def digest(self) -> str:
-        """Stands for all numbers and the records behind them, whenever they were computed."""
-        rows = [sorted(frame.rows(), key=repr) for frame in (self.values, self.evidence)]
-        parts = [self.currency, self.playbook, self.definitions, *rows]
-        return hashlib.sha256(orjson.dumps(parts)).hexdigest()
+        """Stands for all of it: see ``pipeline.snapshots.digest``."""
+        return snapshots.digest(self.currency, self.playbook, self.definitions, self.values, self.evidence)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
-from pipeline import backup, invariants, migrate, views
+from pipeline import backup, invariants, migrate, snapshots, views
 from pipeline.reader import Reader
 from pipeline.store import Store
 from pipeline.tables import METADATA
@@ -93,6 +93,9 @@ def _content(reader: Reader, found: Inspection) -> None:
         found.rows[name] = {str(company): int(rows) for company, rows in connection.execute(text(query))}
     for what, remedy in invariants.broken(connection):
         found.faults.append(Fault(what, remedy))
+    for company, month, one in snapshots.altered(reader):
+        what = f"{company}: the published numbers of {month} ({one[:12]}) were altered after they were frozen"
+        found.faults.append(Fault(what, "restore the last backup that passes this check"))
     found.notes += invariants.worth_knowing(connection)
 
 

@@ -23,12 +23,14 @@ def digest(
 
 
 def altered(reader: Reader) -> Iterator[tuple[str, str, str]]:
-    """The snapshots that no longer hold what their digest says: company, month, digest."""
+    """The snapshots that no longer hold what their digest says: company, month, digest. Those without any number at all
+    are left to ``pipeline.invariants``."""
     snapshots = table("snapshots")
     ordered = select(snapshots).order_by(snapshots.c.company, snapshots.c.month, snapshots.c.digest)
     for row in reader.connection.execute(ordered).mappings().all():
         key = {name: row[name] for name in ("company", "month", "digest")}
         values = bulk.read(reader.connection, table("snapshot_values"), SNAPSHOT_VALUES, key)
         evidence = bulk.read(reader.connection, table("snapshot_evidence"), SNAPSHOT_EVIDENCE, key)
-        if digest(row["currency"], row["playbook"], row["definitions"], values, evidence) != row["digest"]:
+        held = digest(row["currency"], row["playbook"], row["definitions"], values, evidence)
+        if held != row["digest"] and not values.is_empty():
             yield row["company"], row["month"], row["digest"]

@@ -17,6 +17,7 @@ from metrics.render import render_forms
 from metrics.report import report_of
 from pipeline.company import Company
 from pipeline.failures import StoreError
+from pipeline.inspection import inspect_store
 from pipeline.store import Store
 from tests.unit.books import Books, at
 from tests.unit.test_deliver import Board
@@ -71,6 +72,28 @@ def test_every_number_is_kept_exactly_with_the_records_behind_it(store: Store) -
     behind = kept.evidence.filter(kpi="arr_new_logo").select("external_id", "contribution").rows()
     assert behind == [("globex", str(60_000_00))] or behind == [("second", str(60_000_00))]
     assert kept.values.filter(cut="size")["segment"].to_list() != []
+
+
+def test_a_published_number_that_someone_altered_is_found(store: Store) -> None:
+    assert post(store, report(store, books())) == "posted"
+    assert not [fault for fault in inspect_store(store).faults if "published" in fault.what]
+    on = " ON snapshot_values" if store.engine.dialect.name == "postgresql" else ""
+    with store.transaction() as tx:
+        guard = "snapshot_values_frozen"
+        made = tx.connection.execute(text(_GUARD[store.engine.dialect.name]), {"name": guard}).scalar_one()
+        tx.connection.execute(text(f"DROP TRIGGER {guard}{on}"))
+        tx.connection.execute(text("UPDATE snapshot_values SET value = '1' WHERE kpi = 'arr' AND cut = ''"))
+        tx.connection.execute(text(made.replace(":", "\\:")))
+    (fault,) = inspect_store(store).faults
+    assert fault.what.startswith("test: the published numbers of 2026-05 (")
+    assert fault.what.endswith(") were altered after they were frozen")
+    assert "backup" in fault.remedy
+
+
+_GUARD = {
+    "sqlite": "SELECT sql FROM sqlite_master WHERE name = :name",
+    "postgresql": "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = :name",
+}
 
 
 def test_the_same_numbers_again_are_no_restatement(store: Store) -> None:
