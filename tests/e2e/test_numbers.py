@@ -48,7 +48,7 @@ class Synced:
         return self.values[kpi, month].value
 
 
-@pytest.fixture(scope="module", params=["salesforce", pytest.param("hubspot", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["salesforce", "hubspot"])
 def synced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synced]:
     folder = tmp_path_factory.mktemp(request.param)
     with site(request.param, folder, accounts=300, deals=3000, months=36) as place:

@@ -21,7 +21,7 @@ from tests.e2e.process import BOARDLINE, Done, Site, boardline, clean_environmen
 KEY = "a-key-that-nobody-may-read-4711"
 
 
-@pytest.fixture(scope="module", params=["salesforce", pytest.param("hubspot", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["salesforce", "hubspot"])
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with site(request.param, tmp_path_factory.mktemp("site"), accounts=15, deals=60, months=8) as place:
         done = place.run("sync", "--once")
