@@ -6,10 +6,10 @@ subscription ledger and its monthly movements. Everything is lazy and cached; ev
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import polars as pl
 
@@ -32,6 +32,8 @@ from pipeline.quality import (
 )
 from pipeline.records import SourceInfo
 from pipeline.tables import SCHEMAS
+
+T = TypeVar("T")
 
 FALLBACK_CURRENCY: Final = "USD"  # of a company that has never been synced and names none
 
@@ -73,6 +75,7 @@ class Facts:
         self.home_currency = info.home_currency if info else company.currency or FALLBACK_CURRENCY
         self.currency = company.currency or self.home_currency
         self._frames = asof.known_then(frames, self.calendar.known_at)
+        self._kept: dict[Callable[..., Any], Any] = {}
         arr.check_settings(company)
 
     @classmethod
@@ -84,6 +87,12 @@ class Facts:
         """
         frames = {table: store.frame(company.name, table) for table in SCHEMAS}
         return cls(company, months, as_of, frames, store.source_info(company.name))
+
+    def once(self, step: Callable[[Facts], T]) -> T:
+        """``step(self)``, computed once and kept: how a group of KPIs shares facts that only it needs."""
+        if step not in self._kept:
+            self._kept[step] = step(self)
+        return cast(T, self._kept[step])
 
     @property
     def known_at(self) -> datetime:

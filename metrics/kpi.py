@@ -52,7 +52,8 @@ EVIDENCE: Final = pl.Schema(
 class Kpi:
     """One KPI.
 
-    ``period``: what the value of month M covers: the month, its fiscal quarter to date, or twelve months.
+    ``period``: what the value of month M covers: the month, its fiscal quarter to date, that quarter and the three
+    before it, or twelve months.
     ``requires``: (table, column) pairs that must be filled for the number to be trusted.
     ``definition``: id and version of the formula, printed beside each number.
     ``low_sample``: below this n the value is marked; None when counting makes no sense.
@@ -66,7 +67,7 @@ class Kpi:
     title: str
     unit: Unit
     higher_is_better: bool | None
-    period: Literal["month", "quarter", "trailing_year"]
+    period: Literal["month", "quarter", "trailing_quarters", "trailing_year"]
     definition: str
     requires: tuple[tuple[str, str], ...]
     compute: Callable[[Facts, str | None], pl.LazyFrame] = field(repr=False)

@@ -119,9 +119,12 @@ class Calendar:
         return day.dt.month_start().dt.offset_by(pl.format("-{}mo", into))
 
     def label(self, month: str, kind: str) -> str:
-        """What a value of this month covers: ``2026-05``, ``2026-Q2`` or ``2025-06..2026-05``."""
+        """What a value of this month covers: ``2026-05``, ``2026-Q2``, ``2025-Q3..2026-Q2`` or ``2025-06..2026-05``."""
         if kind == "quarter":
             return self.quarter(month_first(month)).label
+        if kind == "trailing_quarters":
+            first = self.quarter(month_first(shift(month, -9)))
+            return f"{first.label}..{self.quarter(month_first(month)).label}"
         if kind == "trailing_year":
             return f"{shift(month, -11)}..{month}"
         return month
@@ -130,8 +133,8 @@ class Calendar:
         """One row per month, ascending: every day that the KPIs of the month are read at.
 
         Columns: month, day (D), prev_day (last day of the month before), year_day (last day of the month a
-        year before), quarter, quarter_first, quarter_last, snapshot_day, snapshot_at (its last instant),
-        snapshot_known (whether that day had ended at ``known_at``).
+        year before), quarter, quarter_first, quarter_last, trailing_first (first day of the trailing four quarters),
+        snapshot_day, snapshot_at (its last instant), snapshot_known (whether that day had ended at ``known_at``).
         """
         rows = []
         for month in sorted(set(months)):
@@ -146,6 +149,7 @@ class Calendar:
                     "quarter": quarter.label,
                     "quarter_first": quarter.first,
                     "quarter_last": quarter.last,
+                    "trailing_first": month_first(shift(month_of(quarter.first), -9)),
                     "snapshot_day": quarter.snapshot_day,
                     "snapshot_at": self.end_of(quarter.snapshot_day) - timedelta(microseconds=1),
                     "snapshot_known": self.end_of(quarter.snapshot_day) <= self.known_at,
@@ -166,6 +170,7 @@ _COLUMNS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "quarter": pl.String,
     "quarter_first": pl.Date,
     "quarter_last": pl.Date,
+    "trailing_first": pl.Date,
     "snapshot_day": pl.Date,
     "snapshot_at": pl.Datetime("us", "UTC"),
     "snapshot_known": pl.Boolean,

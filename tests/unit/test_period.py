@@ -101,6 +101,7 @@ def test_labels_say_what_a_value_covers() -> None:
     assert now.label("2026-04", "month") == "2026-04"
     assert now.label("2026-04", "quarter") == "2027-Q1"
     assert now.label("2026-04", "trailing_year") == "2025-05..2026-04"
+    assert now.label("2026-04", "trailing_quarters") == "2026-Q2..2027-Q1"
 
 
 def test_periods_of_a_month() -> None:
