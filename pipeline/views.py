@@ -4,8 +4,8 @@ Views hold no data, so they are not migrated: every upgrade of the schema drops 
 and columns are stable. What a view says is what Boardline's own reports say (a test compares them).
 
 - ``current_sources``: the CRM each company was last synced from. Grain: one company.
-- ``deals_as_of``: every deal as it stood at the end of a day, in the sales process as it was laid out then; a deal that was
-  deleted or in the bin that day is not in it. Grain: company, day and deal. Ask for one day:
+- ``deals_as_of``: every deal as it stood at the end of a day, in the sales process as it was laid out then; a deal
+  that was deleted or in the bin that day is not in it. Grain: company, day and deal. Ask for one day:
   ``SELECT * FROM deals_as_of WHERE company = 'acme' AND day = '2026-06-30'``.
 - ``pipeline_today``: the deals that were open when we last looked. Grain: one open deal.
 """
