@@ -359,4 +359,4 @@ class Facts:
 
     @property
     def _accounts_of_inputs(self) -> Accounts:
-        return Accounts(self.live("accounts").select("external_id", "name", "domain"), self.accounts)
+        return Accounts(self.live("accounts"), self.accounts)

@@ -60,7 +60,7 @@ class Known:
             return None
         named = [" = ".join(names) for names in written["customer_key"].head(_NAMED)]
         more = [f"{written.height - _NAMED} more"] if written.height > _NAMED else []
-        return f"written in several ways, and added up: {', '.join([*named, *more])}"
+        return f"one account, written in several ways, whose figures add up: {', '.join([*named, *more])}"
 
 
 def load(name: str, path: Path, reading: Reading, known: accounts.Accounts | None = None) -> Known:
