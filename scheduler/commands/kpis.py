@@ -92,8 +92,8 @@ def _one(
         log.warning("a faulty input file: numbers that need it are not computable", fault=str(fault))
     values = metrics.compute(facts, ORDER, (by,), Judge(load_playbook(company.playbook)))
     if not run.json:
-        _print(run, company, known_at, values)
-    return metrics.as_json(values, company.name, known_at, facts.currency)
+        _print(run, company, facts.known_at, values)
+    return metrics.as_json(values, company.name, facts.known_at, facts.currency)
 
 
 def _print(run: Invocation, company: CompanyConfig, known_at: datetime, values: list[KpiValue]) -> None:
