@@ -15,6 +15,7 @@ from pipeline.company import Company as Definitions
 from pipeline.store import Store
 from scheduler import config as configuration
 from tests.e2e.process import NOW, site
+from tests.oracle.acquisition import CHANNELS, Acquisition
 from tests.oracle.quality import cleanliness, completeness
 from tests.oracle.record import Truth, shift
 from tests.oracle.revenue import Revenue
@@ -119,6 +120,29 @@ def test_ratios_of_every_month(synced: Synced, truth: Truth) -> None:
     assert wrong == []
 
 
+def test_acquisition_of_every_month(synced: Synced, truth: Truth) -> None:
+    acquisition = Acquisition(truth)
+    wrong = []
+    for month in MONTHS:
+        cohorts = {
+            "lead_to_opportunity": acquisition.lead_to_opportunity(month),
+            "mql_to_sql": acquisition.mql_to_sql(month),
+        }
+        money = {
+            f"{channel}_sourced_{what}": compute_it(channel, month)
+            for channel in CHANNELS
+            for what, compute_it in (("pipeline", acquisition.pipeline), ("revenue", acquisition.revenue))
+        }
+        for kpi, (part, whole) in {**cohorts, **money}.items():
+            got = synced.values[kpi, month]
+            want = part if kpi in money else part / whole if whole else None
+            if (got.value, got.numerator, got.denominator) != (want, part, whole):
+                wrong.append((month, kpi, got, want))
+    assert wrong == []
+    for kpi in (*cohorts, *money):
+        assert len({synced.value(kpi, month) for month in MONTHS}) > len(MONTHS) // 3, f"{kpi} says little"
+
+
 def test_data_quality_of_every_month(synced: Synced, truth: Truth) -> None:
     wrong = []
     for month in MONTHS:
@@ -153,3 +177,24 @@ def test_the_past_as_it_was_known_then(synced: Synced, months_ago: int) -> None:
         assert got["pipeline_coverage"].value is None
     else:
         assert (got["pipeline_coverage"].numerator, got["pipeline_coverage"].denominator) == coverage
+
+
+@pytest.mark.parametrize("months_ago", [14, 20])
+def test_lead_cohorts_as_they_were_known_then(synced: Synced, truth: Truth, months_ago: int) -> None:
+    """At a day's end. Of leads that were deleted since, so long ago, no CRM shows a new reader anything."""
+    known_at = NOW - timedelta(days=30 * months_ago, seconds=1)
+    then = Truth(synced.world, known_at)
+    month = shift(f"{then.today:%Y-%m}", -1)
+    there = {lead.key for lead in truth.live("lead")}
+    then.records["lead"] = {key: lead for key, lead in then.records["lead"].items() if key in there}
+    acquisition = Acquisition(then)
+    expected = {
+        "lead_to_opportunity": acquisition.lead_to_opportunity(month),
+        "mql_to_sql": acquisition.mql_to_sql(month),
+    }
+    facts = Facts.load(synced.store, synced.definitions, (month,), known_at)
+    values = compute(facts, kpis=tuple(expected))
+    assert {value.id: (value.numerator, value.denominator) for value in values} == expected
+    assert all(reached and reached < n for reached, n in expected.values())
+    immature = {value.id for value in values if any("immature" in reason for reason in value.reasons)}
+    assert immature == set(expected)

@@ -53,6 +53,7 @@ def books_of(case: Case) -> Books:
     for start, amount, *currency in case.get("quotas", ()):
         books.quota(start, amount, *currency)
     _sales(books, case)
+    _leads(books, case)
     return books
 
 
@@ -89,6 +90,14 @@ def _sales(books: Books, case: Case) -> None:
         books.change(deal, field, day, old, new)
 
 
+def _leads(books: Books, case: Case) -> None:
+    for count, created, dates in case.get("leads_alike", ()):
+        for _ in range(count):
+            books.lead(f"lead {len(books.rows['leads'])}", created, **dates)
+    for key, created, source, *more in case.get("leads", ()):
+        books.lead(key, created, source, **(more[0] if more else {}))
+
+
 def _in_cents(values: dict[str, Any]) -> dict[str, Any]:
     known = dict(values)
     if isinstance(known.get("amount"), int) and known["amount"] < 1000:
@@ -106,11 +115,22 @@ def facts_of(case: Case) -> Facts:
 @pytest.mark.parametrize("case", cases())
 def test_case(case: Case) -> None:
     facts = facts_of(case)
-    values = {(value.id, value.month): value.value for value in compute(facts)}
+    found = {(value.id, value.month): value for value in compute(facts)}
+    values = {key: value.value for key, value in found.items()}
     for kpi, by_month in case["expect"].items():
         for month, wanted in by_month.items():
             got = values[kpi, month]
             assert got == (wanted if wanted is None else pytest.approx(wanted, abs=1e-12)), (kpi, month)
+    for kpi, by_month in case.get("parts", {}).items():  # numerator, denominator, n
+        for month, wanted in by_month.items():
+            value = found[kpi, month]
+            assert [value.numerator, value.denominator, value.n] == wanted, (kpi, month)
+    for kpi, by_month in case.get(
+        "reasons", {}
+    ).items():  # what one of the reasons says, or that there is none
+        for month, wanted in by_month.items():
+            told = "; ".join(found[kpi, month].reasons)
+            assert told == "" if wanted is None else wanted in told, (kpi, month, told)
     for kpi, wanted in case.get("totals", {}).items():
         assert sum(values[kpi, month] or 0 for month in facts.months) == wanted, kpi
     table = {row["month"]: row for row in bridge(facts).iter_rows(named=True)}
