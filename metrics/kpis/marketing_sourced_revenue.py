@@ -1,8 +1,8 @@
 """Marketing-sourced revenue: what marketing brought in of the business won in the quarter.
 
 Formula: amount of the new and expansion deals won in the fiscal quarter of the month, from its first day to D, that
-marketing sourced: by close date (a pilot by its conversion date), with the outcomes known now, at the rate of that date;
-a blank amount counts 0.
+marketing sourced: by close date (a pilot by its conversion date), with the outcomes known now, at the rate of that
+date; a blank amount counts 0.
 The value is the money; the denominator is that of all such deals, and the reason tells the share. n: deals sourced.
 A deal's source is its lead source as it stood first, later edits are counted in a note; it is marketing when
 ``channels: marketing:`` (default: inbound) names the source or the motion it stands for. Without any source the
