@@ -76,6 +76,14 @@ def undefined(frame: pl.LazyFrame, when: pl.Expr, reason: pl.Expr) -> pl.LazyFra
     )
 
 
+def unknown(frame: pl.LazyFrame, faults: pl.LazyFrame) -> pl.LazyFrame:
+    """The measure without value and numerator in the months of ``faults`` (month, why), with that reason."""
+    joined = frame.join(faults, on="month", how="left", maintain_order="left")
+    faulty = pl.col("why").is_not_null()
+    numerator = pl.when(~faulty).then("numerator")
+    return undefined(joined, faulty, pl.col("why")).with_columns(numerator=numerator).drop("why")
+
+
 def noted(frame: pl.LazyFrame, notes: pl.LazyFrame) -> pl.LazyFrame:
     """The measure with a note (month, note) as the reason of values that are defined and have none."""
     joined = frame.join(notes, on="month", how="left", maintain_order="left")

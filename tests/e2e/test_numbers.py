@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +18,9 @@ from pipeline.company import Company as Definitions
 from pipeline.store import Store
 from scheduler import config as configuration
 from tests.e2e.process import NOW, site
-from tests.oracle.acquisition import CHANNELS, Acquisition
+from tests.oracle.acquisition import CHANNELS, Acquisition, Paid
 from tests.oracle.quality import cleanliness, completeness
-from tests.oracle.record import Truth, shift
+from tests.oracle.record import Truth, quarter_start, shift
 from tests.oracle.revenue import Revenue
 from tests.oracle.sales import Sales
 
@@ -141,6 +144,63 @@ def test_acquisition_of_every_month(synced: Synced, truth: Truth) -> None:
     assert wrong == []
     for kpi in (*cohorts, *money):
         assert len({synced.value(kpi, month) for month in MONTHS}) > len(MONTHS) // 3, f"{kpi} says little"
+
+
+def paid_every_month() -> list[Paid]:
+    """Spend of every channel, and of none, in three currencies; nothing of it is the same twice."""
+    months = [shift(MONTHS[0], n) for n in range(-12, len(MONTHS))]
+    channels = ("inbound", "outbound", "partner", "self-serve", None)
+    return [
+        Paid(
+            month, channel, kind, 1_000_003 + 7_919 * (n * 5 + c * 2 + k), ("USD", "EUR", "GBP")[(n + c) % 3]
+        )
+        for n, month in enumerate(months)
+        for c, channel in enumerate(channels)
+        for k, kind in enumerate(("people", "program"))
+    ]
+
+
+def test_what_leads_and_customers_cost_in_every_month(synced: Synced, truth: Truth, tmp_path: Path) -> None:
+    rows = paid_every_month()
+    quarters = sorted({quarter_start(row.month) for row in rows})
+    margins = {first: Fraction(60 + n, 100) for n, first in enumerate(quarters)}
+    lines = [
+        f"{r.month},{r.channel or ''},{r.kind},{Decimal(r.amount).scaleb(-2)},{r.currency}" for r in rows
+    ]
+    spend, margin = tmp_path / "spend.csv", tmp_path / "margin.csv"
+    spend.write_text("\n".join(["month,channel,kind,amount,currency", *lines]), encoding="utf-8")
+    lines = [f"{first},subscription,{int(pct * 100)}%" for first, pct in margins.items()]
+    margin.write_text("\n".join(["quarter,stream,pct", *lines]), encoding="utf-8")
+    inputs = synced.definitions.inputs.model_copy(update={"spend": spend, "margin": margin})
+    company = synced.definitions.model_copy(update={"inputs": inputs})
+    facts = Facts.load(synced.store, company, MONTHS, NOW)
+    kpis = ("cost_per_lead", "cac_payback_months")
+    got = {
+        (value.id, value.month, value.segment.get("motion")): value
+        for value in compute(facts, kpis, (None, "motion"))
+    }
+    acquisition, revenue = Acquisition(truth), Revenue(truth)
+    wrong, seen = [], 0
+    for month in MONTHS:
+        wanted: dict[str, Mapping[str | None, tuple[int, int | Fraction]]] = {
+            "cost_per_lead": acquisition.cost_per_lead(rows, month)
+        }
+        if month >= shift(MONTHS[0], 9):  # before that the four quarters begin before the CRM's memory
+            wanted["cac_payback_months"] = acquisition.payback(rows, margins, month, revenue)
+        for kpi, channels in wanted.items():
+            for channel, (top, bottom) in channels.items():
+                value = got[kpi, month, channel]
+                want = top / bottom if bottom else None
+                seen += want is not None
+                if (value.value is None) != (want is None) or (
+                    want is not None and value.value != pytest.approx(float(want), rel=1e-9)
+                ):
+                    wrong.append((kpi, month, channel, value.value, want, value.reasons))
+    assert wrong == []
+    assert seen > 4 * len(MONTHS)
+    early = got["cac_payback_months", MONTHS[0], None]
+    assert early.value is None
+    assert "the CRM holds nothing from before" in early.reasons[0]
 
 
 def test_data_quality_of_every_month(synced: Synced, truth: Truth) -> None:

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
+from fractions import Fraction
 
 from connectors.simulator.names import SOURCES
-from tests.oracle.record import Record, Truth, day, quarter_start
+from tests.oracle.record import Record, Truth, day, last_day, quarter_start, shift
+from tests.oracle.revenue import Revenue, rows_of
 
 CHANNELS = {"marketing": "inbound", "partner": "partner"}
+
+
+@dataclass
+class Paid:
+    """One row of a spend file; amount in minor units."""
+
+    month: str
+    channel: str | None
+    kind: str
+    amount: int
+    currency: str
 
 
 class Acquisition:
@@ -76,10 +91,82 @@ class Acquisition:
         return sourced, total
 
     @staticmethod
-    def motion(deal: Record) -> str | None:
-        """The motion that the deal's lead source stands for, else the one it states."""
-        source = deal["lead_source"]
+    def motion(record: Record) -> str | None:
+        """The motion that the source of a deal or a lead stands for, else the one it states."""
+        source = record["lead_source"] or record["source"]
         if source is None:
-            motion: str | None = deal["motion"]
+            motion: str | None = record["motion"]
             return motion
         return next((motion for motion, words in SOURCES.items() if source in words), None)
+
+    # --- what it cost ---------------------------------------------------------------------------------
+
+    def spend(self, rows: Sequence[Paid], months: Sequence[str]) -> dict[str | None, int]:
+        """Channel -> money spent in these months, each row at its month-end's rate."""
+        sums: dict[str | None, int] = {}
+        for row in rows:
+            if row.month in months:
+                value = self.truth.home(row.amount, row.currency, self.truth.day_of(row.month))
+                sums[row.channel] = sums.get(row.channel, 0) + value
+        return sums
+
+    def cost_per_lead(self, rows: Sequence[Paid], month: str) -> dict[str | None, tuple[int, int]]:
+        """Channel -> (programme spend, leads created); None: the whole company."""
+        spent = self.spend([row for row in rows if row.kind == "program"], [month])
+        first, last = date.fromisoformat(f"{month}-01"), self.truth.day_of(month)
+        leads: dict[str | None, int] = {}
+        for lead in self.truth.live("lead"):
+            if first <= self.truth.local_day(lead.created) <= last:
+                motion = self.motion(lead)
+                leads[motion] = leads.get(motion, 0) + 1
+        channels = {
+            channel: (spent.get(channel, 0), leads.get(channel, 0)) for channel in {*spent, *leads} - {None}
+        }
+        return {**channels, None: (sum(spent.values()), sum(leads.values()))}
+
+    def payback(
+        self, rows: Sequence[Paid], margins: Mapping[date, Fraction], month: str, revenue: Revenue
+    ) -> dict[str | None, tuple[int, Fraction]]:
+        """Channel -> (spend one quarter earlier, a month's gross margin of new-logo ARR); None: the whole company."""
+        quarter = f"{quarter_start(month):%Y-%m}"
+        since = shift(quarter, -9)
+        before = [shift(since, -3 + n) for n in range(12)]
+        spent = self.spend(rows, before)
+        gained: dict[str | None, Fraction] = {}
+        arrived = since
+        while arrived <= month:
+            margin = margins[quarter_start(arrived)]
+            for motion, arr in self._new_logos(arrived, revenue):
+                gained[motion] = gained.get(motion, Fraction(0)) + Fraction(arr, 12) * margin
+            arrived = shift(arrived, 1)
+        channels = {
+            channel: (spent.get(channel, 0), gained.get(channel, Fraction(0)))
+            for channel in {*spent, *gained} - {None}
+        }
+        return {**channels, None: (sum(spent.values()), sum(gained.values(), Fraction(0)))}
+
+    def _new_logos(self, month: str, revenue: Revenue) -> list[tuple[str | None, int]]:
+        """(motion, ARR) of the customers that had none on any day up to the month before's end."""
+        on, before = self.truth.day_of(month), last_day(shift(month, -1))
+        opening = revenue.by_customer(before, on)
+        return [
+            (self._motion_of(customer), arr)
+            for customer, arr in revenue.by_customer(on, on).items()
+            if not opening.get(customer) and not revenue.ever(customer, before)
+        ]
+
+    def _motion_of(self, customer: int) -> str | None:
+        """That of the customer's first new-business contract (ruling 16)."""
+        contracts = []
+        for deal in self.deals:
+            outcome, on = self.truth.outcome(deal)
+            if self.truth.type_of(deal) != "new" or outcome != "won" or on is None:
+                continue
+            if self.truth.customer(deal["account"]) == customer and rows_of(self.truth, deal) is not None:
+                start = day(deal["start_date"]) if deal["start_date"] else on
+                contracts.append((start, on, deal.key, deal))
+        if not contracts:
+            return None
+        first = min(contracts, key=lambda contract: contract[:3])[3]
+        stated: str | None = first["motion"]
+        return stated or self.motion(first)

@@ -107,14 +107,19 @@ def _in_cents(values: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
-def facts_of(case: Case) -> Facts:
+def facts_of(case: Case, folder: Path) -> Facts:
     now = datetime.fromisoformat(case.get("now", "2026-12-31")).replace(hour=12, tzinfo=UTC)
-    return books_of(case).facts(*case["months"], now=now, **case.get("settings", {}))
+    settings = dict(case.get("settings", {}))
+    if "files" in case:  # the lines of input files by their kind
+        settings["inputs"] = {kind: folder / f"{kind}.csv" for kind in case["files"]}
+        for kind, text in case["files"].items():
+            settings["inputs"][kind].write_text(text, encoding="utf-8")
+    return books_of(case).facts(*case["months"], now=now, **settings)
 
 
 @pytest.mark.parametrize("case", cases())
-def test_case(case: Case) -> None:
-    facts = facts_of(case)
+def test_case(case: Case, tmp_path: Path) -> None:
+    facts = facts_of(case, tmp_path)
     found = {(value.id, value.month): value for value in compute(facts)}
     values = {key: value.value for key, value in found.items()}
     for kpi, by_month in case["expect"].items():
@@ -139,3 +144,11 @@ def test_case(case: Case) -> None:
     for cut, kpis in case.get("segments", {}).items():
         parts = {(value.id, value.segment[cut]): value.value for value in compute(facts, kpis, (cut,))}
         assert parts == {(kpi, name): wanted for kpi, found in kpis.items() for name, wanted in found.items()}
+    for cut, kpis in case.get("segment_reasons", {}).items():
+        for value in compute(facts, kpis, (cut,)):
+            wanted = kpis[value.id].get(value.segment[cut])
+            assert wanted is None or wanted in "; ".join(value.reasons), (
+                value.id,
+                value.segment,
+                value.reasons,
+            )
