@@ -11,6 +11,7 @@ import yaml
 
 from metrics.compute import bridge, compute
 from metrics.facts import Facts
+from metrics.kpi import KpiValue
 from tests.unit.books import Books, at
 
 CASES = Path(__file__).parents[1] / "cases" / "kpis"
@@ -120,35 +121,36 @@ def facts_of(case: Case, folder: Path) -> Facts:
 @pytest.mark.parametrize("case", cases())
 def test_case(case: Case, tmp_path: Path) -> None:
     facts = facts_of(case, tmp_path)
-    found = {(value.id, value.month): value for value in compute(facts)}
-    values = {key: value.value for key, value in found.items()}
-    for kpi, by_month in case["expect"].items():
-        for month, wanted in by_month.items():
-            got = values[kpi, month]
-            assert got == (wanted if wanted is None else pytest.approx(wanted, abs=1e-12)), (kpi, month)
-    for kpi, by_month in case.get("parts", {}).items():  # numerator, denominator, n
-        for month, wanted in by_month.items():
-            value = found[kpi, month]
-            assert [value.numerator, value.denominator, value.n] == wanted, (kpi, month)
-    for kpi, by_month in case.get(
-        "reasons", {}
-    ).items():  # what one of the reasons says, or that there is none
-        for month, wanted in by_month.items():
-            told = "; ".join(found[kpi, month].reasons)
-            assert told == "" if wanted is None else wanted in told, (kpi, month, told)
-    for kpi, wanted in case.get("totals", {}).items():
-        assert sum(values[kpi, month] or 0 for month in facts.months) == wanted, kpi
+    named = {kpi for part in ("expect", "parts", "reasons", "totals") for kpi in case.get(part, {})}
+    _totals(case, facts, {(value.id, value.month): value for value in compute(facts, sorted(named))})
     table = {row["month"]: row for row in bridge(facts).iter_rows(named=True)}
     for month, columns in case.get("bridge", {}).items():
         assert {name: table[month][name] for name in columns} == columns
     for cut, kpis in case.get("segments", {}).items():
         parts = {(value.id, value.segment[cut]): value.value for value in compute(facts, kpis, (cut,))}
-        assert parts == {(kpi, name): wanted for kpi, found in kpis.items() for name, wanted in found.items()}
+        want = {(kpi, name): wanted for kpi, found in kpis.items() for name, wanted in found.items()}
+        assert parts == pytest.approx(want, abs=1e-12)
     for cut, kpis in case.get("segment_reasons", {}).items():
-        for value in compute(facts, kpis, (cut,)):
-            wanted = kpis[value.id].get(value.segment[cut])
-            assert wanted is None or wanted in "; ".join(value.reasons), (
-                value.id,
-                value.segment,
-                value.reasons,
-            )
+        told = {(value.id, value.segment[cut]): value.reasons for value in compute(facts, kpis, (cut,))}
+        for kpi, reasons in kpis.items():
+            for segment, wanted in reasons.items():
+                assert wanted in "; ".join(told[kpi, segment]), (kpi, segment, told)
+
+
+def _totals(case: Case, facts: Facts, found: dict[tuple[str, str], KpiValue]) -> None:
+    """The values of the whole company; ``parts``: numerator, denominator, n; a reason of null: there is none."""
+    for kpi, by_month in case["expect"].items():
+        for month, wanted in by_month.items():
+            got = found[kpi, month].value
+            assert got == (wanted if wanted is None else pytest.approx(wanted, abs=1e-12)), (kpi, month)
+    for kpi, by_month in case.get("parts", {}).items():
+        for month, wanted in by_month.items():
+            value = found[kpi, month]
+            parts = [value.numerator, value.denominator, value.n]
+            assert parts == pytest.approx(wanted, abs=1e-12), (kpi, month)
+    for kpi, by_month in case.get("reasons", {}).items():
+        for month, wanted in by_month.items():
+            told = "; ".join(found[kpi, month].reasons)
+            assert told == "" if wanted is None else wanted in told, (kpi, month, told)
+    for kpi, wanted in case.get("totals", {}).items():
+        assert sum(found[kpi, month].value or 0 for month in facts.months) == wanted, kpi
