@@ -7,7 +7,8 @@
 - amount: major units of the currency; a credit is negative
 - currency: ISO code; the report's currency where it is empty
 
-Key: month, channel, kind and currency, so amounts in several currencies add up.
+Key: month, channel, kind and currency, so amounts in several currencies add up. A month with rows is complete: what has
+no row in it cost nothing. A month without rows is missing, and numbers that need it say so.
 """
 
 from __future__ import annotations
