@@ -14,6 +14,7 @@ Source: definition book, section 6, rulings 1, 16. The exact reading:
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final
 
 import polars as pl
@@ -162,14 +163,14 @@ def _tickets(facts: Facts, days: pl.DataFrame) -> pl.DataFrame:
     """customer, at, tickets: of customers that have open ones that count."""
     settings = facts.company.health
     severe = pl.col("severity").is_in([word.strip().lower() for word in settings.severe]).fill_null(False)
-    old = (pl.col("at") - pl.col("opened")).dt.total_days() > settings.old_ticket_days
-    is_open = (pl.col("opened") <= pl.col("at")) & (
-        pl.col("closed").is_null() | (pl.col("closed") > pl.col("at"))
+    aged = pl.col("opened") + pl.duration(days=settings.old_ticket_days + 1)
+    counted = _of_customers(facts, "tickets").select(
+        "customer",
+        since=pl.when(severe).then("opened").otherwise(aged),
+        until=pl.col("closed").fill_null(date.max),
     )
     return (
-        _of_customers(facts, "tickets")
-        .join(days, how="cross")
-        .filter(is_open & (severe | old))
+        _on(days, counted)
         .group_by("customer", "at")
         .agg(tickets=(100.0 - _PER_TICKET * pl.len().cast(pl.Float64)).clip(lower_bound=0.0))
     )
@@ -187,17 +188,32 @@ def _without_tickets(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
 
 def _nps(facts: Facts, days: pl.DataFrame) -> pl.DataFrame:
     """customer, at, nps."""
-    age = (pl.col("at") - pl.col("date")).dt.total_days()
-    latest = pl.col("date") == pl.col("date").max().over("account_id", "at")
-    return (
+    surveys = (
         _of_customers(facts, "nps")
-        .join(days, how="cross")
-        .filter(age.is_between(0, _NPS_DAYS))
-        .filter(latest)
-        .group_by("customer", "account_id", "at")
+        .group_by("customer", "account_id", since="date")
         .agg(pl.col("score").mean())
-        .group_by("customer", "at")
-        .agg(nps=(pl.col("score").mean() + 100) / 2)
+        .sort("since")
+        .with_columns(
+            until=pl.min_horizontal(
+                pl.col("since") + pl.duration(days=_NPS_DAYS + 1),
+                pl.col("since").shift(-1).over("account_id"),
+            )
+        )
+    )
+    return _on(days, surveys).group_by("customer", "at").agg(nps=(pl.col("score").mean() + 100) / 2)
+
+
+def _on(days: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """One row per row and day ``at`` with since <= at < until: only what counts on a day is ever written out."""
+    ordered = days.select("at").sort("at").with_row_index("_at")
+    first = pl.lit(ordered["at"]).search_sorted(pl.col("since"), side="left").cast(pl.Int64)
+    after = pl.lit(ordered["at"]).search_sorted(pl.col("until"), side="left").cast(pl.Int64)
+    return (
+        rows.with_columns(_at=pl.int_ranges(first, pl.max_horizontal(first, after)))
+        .filter(pl.col("_at").list.len() > 0)
+        .explode("_at")
+        .join(ordered.with_columns(pl.col("_at").cast(pl.Int64)), on="_at")
+        .drop("_at")
     )
 
 
