@@ -115,6 +115,17 @@ class Books:
             {"currency": currency, "start_date": date.fromisoformat(start), "rate": Decimal(rate)}
         )
 
+    def lead(self, key: str, created: str, source: str | None = None, **values: Any) -> str:
+        """A lead; its dates as text."""
+        row: Row = {"external_id": key, "company": f"{key} Inc.", "created_at": at(created), "source": source}
+        for name, value in values.items():
+            dated = name in ("mql_at", "sql_at", "converted_at")
+            row[name] = (
+                date.fromisoformat(value) if dated and value else at(value) if name == "deleted_at" else value
+            )
+        self.rows["leads"].append(row)
+        return key
+
     def quota(self, start: str, amount: int, currency: str = "USD", owner: str | None = None) -> None:
         """A quota in whole units."""
         quotas = self.rows["quotas"]
