@@ -79,7 +79,8 @@ def _stage_entries(facts: Facts) -> pl.DataFrame:
     if wanted:
         here = stage.is_in(wanted) | label.is_in(wanted)
     else:
-        here = (pl.col("outcome") == "open") & pl.coalesce("label", "stage").str.contains(_NAMES)
+        # Before the qualified stage a trial is a way to sign up, not a test of the product by a buyer.
+        here = pl.col("qualified") & pl.coalesce("label", "stage").str.contains(_NAMES)
     return (
         facts.once(stages.entries)
         .filter(here.fill_null(value=False))

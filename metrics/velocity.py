@@ -206,9 +206,3 @@ def deals_behind(facts: Facts, month: str) -> pl.DataFrame:
         .with_columns(object=pl.lit("deals"), note=pl.format("{}: {}", "cell", "note"))
     )
     return measures.opened(notes.collect())
-
-
-def stands_on(facts: Facts) -> pl.DataFrame:
-    """The opportunities and the deals closed: month, external_id."""
-    frames = (facts.once(opportunities), facts.once(cycles.closed))
-    return pl.concat([frame.select("month", "external_id") for frame in frames]).unique()

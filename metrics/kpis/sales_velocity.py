@@ -41,5 +41,5 @@ KPI = Kpi(
     evidence=evidence,
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
-    stands_on=velocity.stands_on,
+    stands_on=outcomes.wins,
 )
