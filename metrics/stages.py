@@ -218,11 +218,12 @@ def stage_days(facts: Facts, cut: str | None) -> pl.LazyFrame:
     note = measures.notes(
         none,
         pl.format(
-            "bottleneck {} (p75 {}; {} of the {} that left it went on)",
+            "bottleneck {} (p75 {}; {})",
             "stage_label",
             in_days(pl.col("p75")),
-            "went_on",
-            "left",
+            pl.when(pl.col("left") > 0)
+            .then(pl.format("{} of the {} that left it went on", "went_on", "left"))
+            .otherwise(pl.lit("none has left it")),
         ),
         pl.format("target {}", in_days(pl.col("target"))),
         pl.format("medians: {}", "medians"),

@@ -102,7 +102,8 @@ class SalesSettings(Settings):
     and pilots. ``cycle_start``: what a cycle runs from; a deal without a first meeting runs from the qualified stage.
     ``velocity_opportunities``: those that got to the qualified stage in the quarter, or those open at its start.
     ``poc_stages``: the stages in which a pilot runs; none: those from the qualified stage on that are named pilot, POC,
-    trial, or proof of concept or value. ``poc_limit_days``: how long a pilot may take; null: 30 with the playbook hr_tech, else 45.
+    trial, or proof of concept or value. ``poc_limit_days``: how long a pilot may take; null: 30 with the playbook
+    hr_tech, else 45.
     """
 
     include_expansion: bool = False

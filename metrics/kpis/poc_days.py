@@ -2,10 +2,11 @@
 
 Formula: median of (decision - start) over the pilots (POC, trial) of new-business deals decided in the fiscal quarter
 of the month, from its first day to D; whole days between local dates. Start: first entry into a pilot stage
-(`sales.poc_stages`; by default the stages from the qualified one on that are named so), else the pilot's start date. Decision: the conversion date
-(the day the deal was won where it has none), or the day the deal was lost, or the pilot's end date once that is past
-without conversion, whichever came first. The note has the mean, the share beyond the limit (`sales.poc_limit_days`: 30
-days with the playbook hr_tech, else 45) and the age of the pilots still running. n: pilots measured.
+(`sales.poc_stages`; by default the stages from the qualified one on that are named so), else the pilot's start date.
+Decision: the conversion date (the day the deal was won where it has none), or the day the deal was lost, or the pilot's
+end date once that is past without conversion, whichever came first. The note has the mean, the share beyond the limit
+(`sales.poc_limit_days`: 30 days with the playbook hr_tech, else 45) and the age of the pilots still running. n: pilots
+measured.
 Exclusions: pilots without a known start, and those decided before they began (both counted); other types.
 Unit: days. Source: definition book, section 3, R8, rulings 2, 3, 4, 21.
 """

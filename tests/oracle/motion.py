@@ -40,7 +40,8 @@ class Deal:
 
     def cycle(self, start: date | None) -> int | None:
         """Days to the decision; None where ruling 22 leaves it out."""
-        assert self.decided is not None and start is not None
+        assert self.decided is not None
+        assert start is not None
         if (self.decided - self.created).days <= 1 or self.decided < start:
             return None
         return (self.decided - start).days
@@ -85,7 +86,16 @@ class Motion:
         mapped = record["first_meeting"]
         met = day(mapped) if mapped else min(held, default=None)
         return Deal(
-            record, self._size(record), self._motion(record), created, qualified, outcome, decided, arr, met, path
+            record,
+            self._size(record),
+            self._motion(record),
+            created,
+            qualified,
+            outcome,
+            decided,
+            arr,
+            met,
+            path,
         )
 
     def _size(self, record: Record) -> str:
@@ -151,7 +161,9 @@ class Motion:
             cell = [deal for deal in self.deals if (deal.size, deal.motion) == (size, motion)]
             entered = sum(deal.qualified is not None and first <= deal.qualified <= last for deal in cell)
             closed = [
-                deal for deal in self._decided(first, last, ("won", "lost")) if any(deal is one for one in cell)
+                deal
+                for deal in self._decided(first, last, ("won", "lost"))
+                if any(deal is one for one in cell)
             ]
             won = [deal for deal in closed if deal.outcome == "won"]
             values = [deal.arr for deal in won if deal.arr]
