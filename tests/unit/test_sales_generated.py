@@ -100,11 +100,12 @@ def test_the_levers_add_up_to_the_change(vertical: str) -> None:
     values = {value.month: value.value for value in compute(facts, ["sales_velocity"])}
     seen = 0
     for now, before in zip(MONTHS[3:], MONTHS, strict=False):
-        if values[now] is None or values[before] is None:
+        after, was = values[now], values[before]
+        if after is None or was is None:
             continue
         table = velocity.levers(facts, now, before)
         assert table["lever"].to_list() == [*velocity.LEVERS, "cells"]
-        assert table["change"].sum() == pytest.approx(values[now] - values[before], rel=1e-9, abs=1e-3)
+        assert table["change"].sum() == pytest.approx(after - was, rel=1e-9, abs=1e-3)
         assert table["share"].sum() == pytest.approx(1)
         seen += 1
     assert seen > 5
