@@ -84,7 +84,7 @@ def passages(facts: Facts) -> pl.DataFrame:
             before=(own.cum_sum() - own).over(of_stage),
             again_at=pl.col("entered_at").shift(-1).over(of_stage),
         )
-        .join(forward, on=[*of_stage, "entered_at"], how="left")
+        .join(forward, on=[*of_stage, "entered_at"], how="left", nulls_equal=True)
         .rename({"pipeline": "stage_pipeline", "label": "stage_label"})
     )
     traits = facts.deals.lazy().select(of_deal, *TRAITS)
@@ -282,7 +282,7 @@ def bottleneck_behind(facts: Facts, month: str) -> pl.DataFrame:
         facts.once(passages)
         .lazy()
         .filter(pl.col("month") == month)
-        .join(worst, on=["month", *_STAGE[:2]], how="semi")
+        .join(worst, on=["month", *_STAGE[:2]], how="semi", nulls_equal=True)
         .collect()
     )
     gone = pl.when("went_on").then(pl.lit("went on")).otherwise(pl.lit("did not go on"))
