@@ -14,7 +14,8 @@ from typing import Final
 
 import polars as pl
 
-from connectors.schema import TABLES
+from connectors.schema import TABLES, UTC
+from pipeline import asof
 from pipeline.company import Company
 from pipeline.emptiness import filled
 from pipeline.records import SourceInfo
@@ -125,7 +126,15 @@ def opened_at(
     frames: Frames, company: Company, moments: Sequence[datetime], known_at: datetime
 ) -> pl.DataFrame:
     """The deals open at each of the moments: see ``pipeline.states.open_over``."""
-    return open_over(frames["deals"], frames["deal_changes"], frames["stages"], company, moments, known_at)
+    return open_over(
+        frames["deals"],
+        frames["deal_changes"],
+        frames["stages"],
+        frames["stage_changes"],
+        company,
+        moments,
+        known_at,
+    )
 
 
 def completeness_over(
@@ -209,7 +218,12 @@ def faults(
 ) -> pl.DataFrame:
     """What every rule finds, in schema ``pipeline.rule.JUDGED``: deals as of ``as_of``, the rest as at ``known_at``."""
     known = known_at or as_of
-    then = {**frames, "deals": deals_at(frames["deals"], frames["deal_changes"], as_of, known)}
+    layout = asof.layouts(frames["stages"], frames["stage_changes"], pl.Series([as_of], dtype=UTC))
+    then = {
+        **frames,
+        "deals": deals_at(frames["deals"], frames["deal_changes"], as_of, known),
+        "stages": layout.drop("at", strict=False),
+    }
     of_deals = [rule for rule in rules().values() if rule.object == "deals"]
     others = standing_faults(frames, company, info, known) if standing is None else standing
     return pl.concat([judge(of_deals, then, company, info, as_of), others])
