@@ -67,9 +67,10 @@ class Rates:
         mine = used.drop_nulls().unique().sort().to_list()
         if not mine or set(mine) & set(self.currencies):
             return None
+        lacking = self.report if self.report != self.home else " or ".join(mine)
         return (
-            f"the CRM has no exchange rate for {self.report}, and its deals are in {', '.join(mine)}; name one of "
-            f"these or {self.home}, or enter the rates of {self.report} in the CRM"
+            f"the CRM has no exchange rate for {lacking}, and its deals are in {', '.join(mine)}, so nothing can be said in "
+            f"{self.report}; name a currency that the CRM converts into, or enter the rates in the CRM"
         )
 
     def convert(

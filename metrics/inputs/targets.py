@@ -3,7 +3,8 @@
 - period: a fiscal quarter `2026-Q2` (the fiscal year is the calendar year it ends in), a month `2026-04` or a day
   `2026-04-01`; a month or a day counts in the quarter it lies in, and quotas of one quarter add up
 - segment: empty for the whole company, else `cut=name`, for example `size=Enterprise`
-- metric: what the value is a target of; `quota` is the quota, in major units of the currency
+- metric: what the value is a target of; `quota` is the quota, in major units of the currency; `stage_days:` and a
+  stage, by its name or its label, is how many days a deal should spend in it
 - value: a decimal number
 - currency: ISO code; the report's currency where it is empty
 

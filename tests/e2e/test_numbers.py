@@ -19,6 +19,7 @@ from pipeline.store import Store
 from scheduler import config as configuration
 from tests.e2e.process import NOW, site
 from tests.oracle.acquisition import CHANNELS, Acquisition, Paid
+from tests.oracle.motion import Motion
 from tests.oracle.quality import cleanliness, completeness
 from tests.oracle.record import Truth, quarter_start, shift
 from tests.oracle.revenue import Revenue
@@ -203,6 +204,23 @@ def test_what_leads_and_customers_cost_in_every_month(synced: Synced, truth: Tru
     assert "the CRM holds nothing from before" in early.reasons[0]
 
 
+def test_the_sales_motion_of_every_month(synced: Synced, truth: Truth) -> None:
+    """Cohorts, cycles, velocity, stages and pilots: stage history, meetings and pilot dates of both CRMs."""
+    motion = Motion(truth)
+    wrong, known = [], set()
+    for month in MONTHS:
+        for kpi, want in motion.values(month).items():
+            got = synced.value(kpi, month)
+            if (got is None) != (want is None) or (
+                got is not None and got != pytest.approx(want, abs=1e-9, rel=1e-9)
+            ):
+                wrong.append((month, kpi, got, want, synced.values[kpi, month].reasons))
+            if want is not None:
+                known.add(kpi)
+    assert wrong == []
+    assert known == set(motion.values(MONTHS[-1])), "a number that is never there proves nothing"
+
+
 def test_data_quality_of_every_month(synced: Synced, truth: Truth) -> None:
     wrong = []
     for month in MONTHS:
@@ -229,10 +247,12 @@ def test_the_past_as_it_was_known_then(synced: Synced, months_ago: int) -> None:
     month = min(month, f"{then.today:%Y-%m}")
     sales = Sales(then)
     facts = Facts.load(synced.store, synced.definitions, (month,), known_at)
-    got = {value.id: value for value in compute(facts, kpis=("win_rate", "pipeline_coverage"))}
+    kpis = ("win_rate", "pipeline_coverage", "cycle_days_median")
+    got = {value.id: value for value in compute(facts, kpis=kpis)}
     won, closed = sales.win_rate(month)
     coverage = sales.coverage(month)
     assert (got["win_rate"].numerator, got["win_rate"].denominator) == (won, closed)
+    assert got["cycle_days_median"].value == Motion(then).values(month)["cycle_days_median"]
     if coverage is None:
         assert got["pipeline_coverage"].value is None
     else:

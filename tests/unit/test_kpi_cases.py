@@ -72,7 +72,10 @@ def _sales(books: Books, case: Case) -> None:
             values = {"close_date": "2026-02-10", "segment": size, "arr": arr * 100, "term_months": 12}
             history = (("2026-01-05", "Discovery"), ("2026-02-10", outcome))
             books.deal(f"{outcome} {size} {number}", history=history, **values | (more[0] if more else {}))
-    for key, stage, close, arr, history, *more in case.get("deals", ()):
+    copies = [
+        (f"{key} {number}", *rest) for count, key, *rest in case.get("copies", ()) for number in range(count)
+    ]
+    for key, stage, close, arr, history, *more in [*case.get("deals", ()), *copies]:
         extra = _in_cents(more[0] if more else {})
         values = {
             "close_date": close,
@@ -87,6 +90,10 @@ def _sales(books: Books, case: Case) -> None:
         created = extra.pop("created", "2026-01-03")
         cents = None if amount is None else amount * 100
         books.deal(key, created, **{"stage": "Discovery", "amount": cents, "close_date": close} | extra)
+    for deal, day, completed, *contact in case.get("meetings", ()):
+        books.meeting(deal, day, completed, *contact)
+    for contact, deal in case.get("became", ()):
+        books.lead(f"lead of {deal}", "2020-01-02", converted_contact_id=contact, converted_deal_id=deal)
     for deal, field, day, old, new in case.get("changes", ()):
         books.change(deal, field, day, old, new)
 
@@ -142,7 +149,10 @@ def _totals(case: Case, facts: Facts, found: dict[tuple[str, str], KpiValue]) ->
     for kpi, by_month in case["expect"].items():
         for month, wanted in by_month.items():
             got = found[kpi, month].value
-            assert got == (wanted if wanted is None else pytest.approx(wanted, abs=1e-12)), (kpi, month)
+            assert got == (wanted if wanted is None else pytest.approx(wanted, rel=1e-12, abs=1e-12)), (
+                kpi,
+                month,
+            )
     for kpi, by_month in case.get("parts", {}).items():
         for month, wanted in by_month.items():
             value = found[kpi, month]
