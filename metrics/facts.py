@@ -246,13 +246,6 @@ class Facts:
         return sales.closed(self.deals, self.periods, self.calendar, self.rates)
 
     @cached_property
-    def snapshots(self) -> pl.DataFrame:
-        """Open in-quarter pipeline on day 21: see ``metrics.sales.snapshots``."""
-        return sales.snapshots(
-            self.raw_deals, self.deals, self.changes, self.stages, self.periods, self.rates
-        )
-
-    @cached_property
     def quotas(self) -> pl.DataFrame:
         """What each quarter should bring: see ``metrics.sales.quotas``."""
         crm = self.live("quotas").with_columns(pl.col("currency").fill_null(self.home_currency))

@@ -74,10 +74,25 @@ def undefined(frame: pl.LazyFrame, when: pl.Expr, reason: pl.Expr) -> pl.LazyFra
     )
 
 
+def notes(*parts: pl.Expr) -> pl.Expr:
+    """Several notes as one, in their order; null parts are left out, and without any there is none."""
+    text = pl.concat_str(parts, separator="; ", ignore_nulls=True)
+    return pl.when(text != "").then(text)
+
+
 def noted(frame: pl.LazyFrame, notes: pl.LazyFrame) -> pl.LazyFrame:
     """The measure with a note (month, note) as the reason of values that are defined and have none."""
     joined = frame.join(notes, on="month", how="left", maintain_order="left")
     return joined.with_columns(reason=pl.coalesce("reason", "note")).drop("note")
+
+
+def whole(exact: pl.Expr, over: str = "month") -> pl.Expr:
+    """Exact amounts (decimals) in minor units, rounded so that those of a month add up to its rounded total (R15).
+
+    Each is the step that the rounded running sum takes with it, so it is less than one unit from its exact amount.
+    """
+    total = exact.fill_null(0).cum_sum().round(0, mode="half_to_even").cast(pl.Int64)
+    return (total - total.shift(1, fill_value=0)).over(over)
 
 
 def nothing() -> pl.LazyFrame:

@@ -31,6 +31,20 @@ def steps(changes: pl.DataFrame, field: str) -> pl.DataFrame:
     )
 
 
+def in_force(
+    rows: pl.DataFrame, points: pl.Series, since: str = "since", until: str = "until"
+) -> pl.DataFrame:
+    """One row per row and point at which it holds (since <= point < until; no end: for ever), in the column ``at``."""
+    instants = points.unique().sort()
+    ordered = pl.lit(instants)
+    first = ordered.search_sorted(pl.col(since), side="left").cast(pl.Int64)
+    end = ordered.search_sorted(pl.col(until), side="left").cast(pl.Int64)
+    after = pl.when(pl.col(until).is_null()).then(instants.len()).otherwise(end)
+    held = rows.with_columns(_at=pl.int_ranges(first, pl.max_horizontal(first, after)))
+    index = pl.DataFrame({"at": instants, "_at": pl.int_range(instants.len(), dtype=pl.Int64, eager=True)})
+    return held.filter(pl.col("_at").list.len() > 0).explode("_at").join(index, on="_at").drop("_at")
+
+
 def states(
     deals: pl.DataFrame, changes: pl.DataFrame, moments: pl.DataFrame, fields: tuple[str, ...]
 ) -> pl.DataFrame:
