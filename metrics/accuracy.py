@@ -248,7 +248,10 @@ def _whole_company(facts: Facts) -> pl.DataFrame:
     )
     quarters = facts.periods.select("month", "quarter_first").join(points, on="quarter_first", how="left")
     together = pl.format(
-        "last {} quarters: mean {}, bias {}", "quarters", in_percent(pl.col("mean")), _leaning(pl.col("bias"))
+        "last four quarters ({} with a forecast): mean {}, bias {}",
+        "quarters",
+        in_percent(pl.col("mean")),
+        _leaning(pl.col("bias")),
     )
     joined = quarters.join(trailing(facts), on="month", how="left")
     return joined.select("month", more=measures.notes(pl.col("points"), together))

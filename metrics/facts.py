@@ -141,7 +141,7 @@ class Facts:
 
     @cached_property
     def raw_deals(self) -> pl.DataFrame:
-        """Deals that exist at ``known_at``, with the CRM's current values: what ``timeline.states`` starts from."""
+        """Deals that exist at ``known_at``, with the CRM's current values: what their past is undone from."""
         return deal_facts.known(self.raw("deals"), self.calendar, self.home_currency)
 
     @cached_property

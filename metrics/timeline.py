@@ -1,4 +1,4 @@
-"""The state of deals at many moments at once, and their way through the sales process.
+"""What holds at many moments at once, and the way of deals through the sales process.
 
 How the value of a field at a moment is found is told in ``pipeline.asof``.
 """
@@ -43,20 +43,6 @@ def in_force(
     held = rows.with_columns(_at=pl.int_ranges(first, pl.max_horizontal(first, after)))
     index = pl.DataFrame({"at": instants, "_at": pl.int_range(instants.len(), dtype=pl.Int64, eager=True)})
     return held.filter(pl.col("_at").list.len() > 0).explode("_at").join(index, on="_at").drop("_at")
-
-
-def states(
-    deals: pl.DataFrame, changes: pl.DataFrame, moments: pl.DataFrame, fields: tuple[str, ...]
-) -> pl.DataFrame:
-    """Deals as they stood at each moment.
-
-    ``deals``: canonical rows with the CRM's current values. ``moments``: a frame with the column ``at`` (UTC
-    instants) and whatever else identifies them. Returns one row per moment and deal that
-    was created by then, or nobody knows when.
-    """
-    there = pl.col("created_at").is_null() | (pl.col("created_at") <= pl.col("at"))
-    rows = moments.join(deals, how="cross").filter(there)
-    return asof.set_back(rows, changes, fields)
 
 
 def stage_entries(deals: pl.DataFrame, changes: pl.DataFrame, stages: pl.DataFrame) -> pl.DataFrame:

@@ -9,12 +9,14 @@ import pytest
 
 from connectors.simulator.company import Company
 from metrics.compute import compute
+from metrics.coverage import to_go
 from metrics.facts import Facts
 from metrics.kpi import KpiValue
 from pipeline.company import Company as Definitions
 from pipeline.store import Store
 from scheduler import config as configuration
 from tests.e2e.process import NOW, site
+from tests.oracle.forecast import Forecasts
 from tests.oracle.quality import cleanliness, completeness
 from tests.oracle.record import Truth, shift
 from tests.oracle.revenue import Revenue
@@ -119,6 +121,34 @@ def test_ratios_of_every_month(synced: Synced, truth: Truth) -> None:
     assert wrong == []
 
 
+def test_forecasts_of_every_month(synced: Synced, truth: Truth) -> None:
+    forecasts, sales = Forecasts(truth), Sales(truth)
+    wrong = []
+    for month in MONTHS:
+        weighted, coverage, judged = forecasts.weighted(month), sales.coverage(month), forecasts.error(month)
+        quota = coverage[1] if coverage else 0
+        expected = {
+            "forecast_in_quarter": forecasts.in_quarter(month)[0],
+            "pipeline_coverage_weighted": weighted / quota if weighted is not None and quota else None,
+            "forecast_accuracy_error": _error(judged),
+        }
+        for kpi, want in expected.items():
+            got = synced.value(kpi, month)
+            if (got is None) != (want is None) or (got is not None and got != pytest.approx(want, rel=1e-12)):
+                wrong.append((month, kpi, got, want, synced.values[kpi, month].reasons))
+    assert wrong == []
+    landings = to_go(synced.facts).select("month", "landing_p1", "landing_p2").rows()
+    assert landings == [(month, *reversed(forecasts.in_quarter(month))) for month in MONTHS]
+    assert any(by_crm != by_history for _, by_crm, by_history in landings), "own history was never used"
+
+
+def _error(judged: tuple[int, int] | None) -> float | None:
+    if judged is None or judged == (0, 0):
+        return None
+    said, won = judged
+    return abs(said - won) / won if won else 1.0
+
+
 def test_data_quality_of_every_month(synced: Synced, truth: Truth) -> None:
     wrong = []
     for month in MONTHS:
@@ -145,7 +175,8 @@ def test_the_past_as_it_was_known_then(synced: Synced, months_ago: int) -> None:
     month = min(month, f"{then.today:%Y-%m}")
     sales = Sales(then)
     facts = Facts.load(synced.store, synced.definitions, (month,), known_at)
-    got = {value.id: value for value in compute(facts, kpis=("win_rate", "pipeline_coverage"))}
+    kpis = ("win_rate", "pipeline_coverage", "pipeline_coverage_weighted", "forecast_in_quarter")
+    got = {value.id: value for value in compute(facts, kpis)}
     won, closed = sales.win_rate(month)
     coverage = sales.coverage(month)
     assert (got["win_rate"].numerator, got["win_rate"].denominator) == (won, closed)
@@ -153,3 +184,6 @@ def test_the_past_as_it_was_known_then(synced: Synced, months_ago: int) -> None:
         assert got["pipeline_coverage"].value is None
     else:
         assert (got["pipeline_coverage"].numerator, got["pipeline_coverage"].denominator) == coverage
+    forecasts = Forecasts(then)
+    assert got["forecast_in_quarter"].value == forecasts.in_quarter(month)[0]
+    assert got["pipeline_coverage_weighted"].numerator == forecasts.weighted(month)

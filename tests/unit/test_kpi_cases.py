@@ -11,7 +11,7 @@ import yaml
 
 from metrics.compute import bridge, compute
 from metrics.facts import Facts
-from tests.unit.books import Books, at
+from tests.unit.books import Books, at, days_later
 
 CASES = Path(__file__).parents[1] / "cases" / "kpis"
 Case = dict[str, Any]
@@ -87,6 +87,21 @@ def _sales(books: Books, case: Case) -> None:
         books.deal(key, created, **{"stage": "Discovery", "amount": cents, "close_date": close} | extra)
     for deal, field, day, old, new in case.get("changes", ()):
         books.change(deal, field, day, old, new)
+    for row in books.rows["stages"]:
+        row["probability"] = case.get("probabilities", {}).get(row["stage"], row["probability"])
+    _past(books, case)
+
+
+def _past(books: Books, case: Case) -> None:
+    """Deals of earlier quarters: in a stage from the quarter's first day on, won or lost 50 days later."""
+    for stage, amount, quarters, *more in case.get("past", ()):
+        for first, (count, won) in quarters.items():
+            ends = days_later(first, 50)
+            for number in range(count):
+                history = ((first, stage), (ends, "Won" if number < won else "Lost"))
+                values = {"amount": amount * 100, "close_date": ends} | (more[0] if more else {})
+                key = f"{stage} {values.get('segment')} {first} {number}"
+                books.deal(key, first, history=history, **values)
 
 
 def _in_cents(values: dict[str, Any]) -> dict[str, Any]:
@@ -111,6 +126,11 @@ def test_case(case: Case) -> None:
         for month, wanted in by_month.items():
             got = values[kpi, month]
             assert got == (wanted if wanted is None else pytest.approx(wanted, abs=1e-12)), (kpi, month)
+    told = {(value.id, value.month): "; ".join(value.reasons) for value in compute(facts)}
+    for kpi, notes in case.get("notes", {}).items():
+        for month, texts in notes.items():
+            for text in texts:
+                assert text in told[kpi, month]
     for kpi, wanted in case.get("totals", {}).items():
         assert sum(values[kpi, month] or 0 for month in facts.months) == wanted, kpi
     table = {row["month"]: row for row in bridge(facts).iter_rows(named=True)}
