@@ -15,23 +15,20 @@ import polars as pl
 from metrics import measures, odds, sales, standing
 from metrics.currency import in_words
 from metrics.facts import Facts
+from metrics.inputs import InputFault
 from metrics.period import Quarter
 from metrics.words import when_any
 
 CUTS: Final = ("size", "industry", "motion", "owner", "pipeline")
 WEEK: Final = 7
-# What a CRO may call, and the roll-up it is compared with; a call is what the quarter will bring, wins included.
-CALLED: Final = {"commit": "commit", "best_case": "best_case", "pipeline": "pipeline", "total": "landing_p2"}
-CALLS: Final = pl.Schema(
-    {
-        "quarter_first": pl.Date,
-        "day": pl.Date,
-        "category": pl.String,
-        "amount": pl.Int64,
-        "currency": pl.String,
-        "line": pl.Int64,
-    }
-)
+# What a CRO calls, and the roll-up it is compared with. A call is what the quarter will bring, wins included.
+CALLED: Final = {
+    "closed": "won",
+    "commit": "commit",
+    "best_case": "best_case",
+    "pipeline": "pipeline",
+    "total": "landing_p2",
+}
 _KEY: Final = ("quarter_first", "at")
 _DEAL: Final = (
     *("external_id", "name", "deal_type", "stage", "close_date", "value", "size", "industry", "motion"),
@@ -106,22 +103,23 @@ def measure(facts: Facts, cut: str | None) -> pl.LazyFrame:
         value=True
     )
     dated = totals(facts, cut).join(
-        facts.periods.lazy().select("month", "day", "quarter"), on="month", maintain_order="left"
+        facts.periods.lazy().select("month", "day"), on="month", maintain_order="left"
     )
+    calls = _calls_told(facts) if cut is None else facts.periods.select("month", calls=_NONE)
     reason = pl.format("the CRM holds no new-business or expansion deal created by {}", "day")
     money = pl.col("landing_p2").cast(pl.Float64)
     return measures.measure(
-        dated.with_columns(
+        dated.join(calls.lazy(), on="month", how="left").with_columns(
             value=pl.when(begun).then(money),
             numerator=pl.when(begun).then(money),
             denominator=pl.lit(None, dtype=pl.Float64),
             n=pl.when(begun).then("deals"),
-            reason=pl.when(begun).then(_beside(facts, whole=cut is None)).otherwise(reason),
+            reason=pl.when(begun).then(_beside(facts)).otherwise(reason),
         )
     )
 
 
-def _beside(facts: Facts, *, whole: bool) -> pl.Expr:
+def _beside(facts: Facts) -> pl.Expr:
     """What is printed beside the forecast."""
     say = facts.currency
     stand_in = pl.format("{} of {} open deals weighed by p1 for want of own history", "by_p1", "open_deals")
@@ -135,6 +133,7 @@ def _beside(facts: Facts, *, whole: bool) -> pl.Expr:
             in_words(pl.col("commit"), say),
             in_words(pl.col("best_case"), say),
         ),
+        pl.col("calls"),
         when_any(pl.col("by_p1"), stand_in),
         when_any(pl.col("unconverted"), swap),
     )  # fmt: skip
@@ -212,13 +211,12 @@ def _rounded(exact: str) -> pl.Expr:
     return pl.col(exact).fill_null(0).round(0, mode="half_to_even").cast(pl.Int64)
 
 
-def roll_up(facts: Facts, calls: pl.DataFrame) -> pl.DataFrame:
-    """The sellers' categories rolled up at D of each month, beside what the CRO called.
+def roll_up(facts: Facts) -> pl.DataFrame:
+    """The sellers' categories rolled up at D of each month, beside what the CRO called (the input file ``calls``).
 
-    ``calls``: see ``CALLS``, amounts in minor units of their currency, all calls ever typed; the latest of a category
-    up to D counts, at the rate of its day. Columns: month, category, rolled (minor units, wins included: commit;
-    commit and best case; pipeline: all that is open; total: the forecast by own history; null for another category),
-    called, called_on (null: no call).
+    The latest call of a category up to D counts, at the rate of its day. Columns: month, category, rolled (minor units,
+    wins included: commit; best_case: commit and best case; pipeline: all that is open; total: the forecast by own
+    history; closed: the wins; null for another category), called, called_on (null: no call). Raises ``InputFault``.
     """
     ours = totals(facts, None).with_columns(pipeline=pl.col("won") + pl.col("open")).collect()
     rolled = pl.concat(
@@ -227,8 +225,15 @@ def roll_up(facts: Facts, calls: pl.DataFrame) -> pl.DataFrame:
             for category, column in CALLED.items()
         ]
     )
-    valued = facts.rates.convert(calls, "amount", "day", "called")
-    made = (
+    return rolled.join(_called(facts), on=["month", "category"], how="full", coalesce=True).sort(
+        "month", "category"
+    )
+
+
+def _called(facts: Facts) -> pl.DataFrame:
+    """month, category, called, called_on: the calls that hold at D."""
+    valued = facts.rates.convert(facts.input("calls"), "amount", "day", "called")
+    return (
         facts.periods.select("month", "quarter_first", last="day")
         .join(valued, on="quarter_first")
         .filter(pl.col("day") <= pl.col("last"))
@@ -236,4 +241,13 @@ def roll_up(facts: Facts, calls: pl.DataFrame) -> pl.DataFrame:
         .unique(["month", "category"], keep="last", maintain_order=True)
         .select("month", "category", "called", called_on="day")
     )
-    return rolled.join(made, on=["month", "category"], how="full", coalesce=True).sort("month", "category")
+
+
+def _calls_told(facts: Facts) -> pl.DataFrame:
+    """month, calls: the calls in words. A faulty file is said beside the forecast, which does not need it."""
+    try:
+        made = _called(facts).filter(pl.col("called").is_not_null()).sort("month", "category")
+    except InputFault as fault:
+        return facts.periods.select("month", calls=pl.lit(f"no calls: {fault.told}"))
+    call = pl.format("{} {} on {}", "category", in_words(pl.col("called"), facts.currency), "called_on")
+    return made.group_by("month", maintain_order=True).agg(calls=pl.format("called: {}", call.str.join(", ")))

@@ -30,8 +30,11 @@ class Open:
 class Forecasts:
     """The in-quarter pipeline and what comes of it."""
 
-    def __init__(self, truth: Truth) -> None:
+    def __init__(self, truth: Truth, *, keeps_retired: bool = True) -> None:
+        """``keeps_retired``: whether the CRM still shows the stages that were taken out of the layout; else nobody can
+        know their probability (ruling 28)."""
         self.truth = truth
+        self.shown = {name for name, stage in truth.stages.items() if stage.active or keeps_retired}
         self.deals = [d for d in truth.live("deal") if truth.type_of(d) in ("new", "expansion")]
         self.first_day = min(truth.local_day(deal.created) for deal in truth.live("deal"))
         self.snapshots: dict[date, list[Open]] = {}
@@ -70,8 +73,7 @@ class Forecasts:
             then = deal.at(self.instant(on))
             if not then["close_date"] or not on <= day(then["close_date"]) < end:
                 continue
-            known = then["stage"] in self.truth.stages
-            p1 = Fraction(str(then["probability"])) if known else Fraction(0)
+            p1 = Fraction(str(then["probability"])) if then["stage"] in self.shown else Fraction(0)
             value = self.truth.home(then["amount"] or 0, deal["currency"], on)
             found.append(Open(deal, then["stage"], value, p1, self.size_of(deal)))
         return found
