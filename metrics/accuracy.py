@@ -227,9 +227,7 @@ def _beside(facts: Facts) -> pl.Expr:
         in_words(pl.col("forecast"), facts.currency),
         in_words(pl.col("actual"), facts.currency),
     )
-    early = pl.when("preliminary").then(
-        pl.lit(f"preliminary until the {SETTLED}th working day after the quarter is over")
-    )
+    early = pl.when("preliminary").then(pl.lit(f"preliminary until working day {SETTLED} after the quarter"))
     signed = pl.format("signed {} of the forecast", _leaning(_signed()))
     return measures.notes(early, both, signed, pl.col("more"))
 

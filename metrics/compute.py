@@ -22,7 +22,6 @@ from metrics import bridge as arr_bridge
 from metrics.facts import Facts
 from metrics.inputs import InputFault
 from metrics.kpi import CUTS, EVIDENCE, MEASURE, Kpi, KpiValue, Status, Unit
-from metrics.sales import PIPELINE_TYPES
 from metrics.words import UNKNOWN
 from pipeline.emptiness import filled
 
@@ -300,16 +299,6 @@ def left_out(facts: Facts) -> pl.DataFrame:
     open_ones = facts.deals.filter(
         (pl.col("outcome") == "open") & ~pl.col("currency").is_in(facts.rates.currencies)
     ).with_columns(kpis=pl.lit("pipeline"), reason=pl.lit("currency without an exchange rate"))
-    overdue = facts.deals.filter(
-        (pl.col("outcome") == "open")
-        & pl.col("deal_type").is_in(PIPELINE_TYPES)
-        & (pl.col("close_date") < facts.calendar.known_day)
-    ).with_columns(
-        pl.lit(None, pl.Int64).alias("arr_value"),  # what is missing there is the amount
-        pl.lit(None, pl.Int64).alias("arr"),
-        kpis=pl.lit("pipeline coverage, forecast"),
-        reason=pl.lit("close date has passed"),
-    )
     columns = (
         "external_id",
         "name",
@@ -323,7 +312,7 @@ def left_out(facts: Facts) -> pl.DataFrame:
         "outcome_day",
     )
     rows = pl.concat(
-        [frame.select(columns) for frame in (recurring, lost, pilots, zero, open_ones, overdue)]
+        [frame.select(columns) for frame in (recurring, lost, pilots, zero, open_ones)]
     ).with_columns(
         amount=pl.coalesce("arr_value", "arr", "amount"),
         _on=pl.col("outcome_day").fill_null(facts.calendar.known_day),

@@ -293,19 +293,32 @@ def stands_on(facts: Facts) -> pl.DataFrame:
 
 
 def deals_behind(facts: Facts, month: str) -> pl.DataFrame:
-    """Evidence: the deals of the snapshot with their state on that day."""
+    """Evidence: the deals of the snapshot with their state on that day, and the overdue ones left out of it."""
     rows = snapshot(facts).filter(pl.col("month") == month)
     note = pl.format("{}, closing {}", pl.col("stage").fill_null("no stage"), "close_date")
-    return measures.opened(rows.with_columns(object=pl.lit("deals"), contribution="value", note=note))
+    return _opened(facts, month, rows.with_columns(contribution="value", note=note))
 
 
 def weighed_behind(facts: Facts, month: str) -> pl.DataFrame:
-    """Evidence: the deals of the snapshot at what p1 expects of them; they add up to the numerator."""
+    """Evidence: the same deals at what p1 expects of them; they add up to the numerator."""
     rows = snapshot(facts).filter(pl.col("month") == month)
-    return measures.opened(
-        rows.with_columns(
-            object=pl.lit("deals"),
-            contribution=measures.whole(pl.col("expected_p1")),
-            note=forecast.weight_note("expected_p1", None, facts),
-        )
+    weighed = rows.with_columns(
+        contribution=measures.whole(pl.col("expected_p1")),
+        note=forecast.weight_note("expected_p1", None, facts),
     )
+    return _opened(facts, month, weighed)
+
+
+def _opened(facts: Facts, month: str, rows: pl.DataFrame) -> pl.DataFrame:
+    late = overdue(facts).filter(pl.col("month") == month, pl.col("read") == "snapshot")
+    columns = ("external_id", "name", "contribution", "note")
+    left_out = late.with_columns(
+        contribution=pl.lit(0, pl.Int64),
+        note=pl.format(
+            "left out: overdue since {}, {}",
+            "close_date",
+            in_words(pl.col("value"), facts.currency).fill_null("no rate"),
+        ),
+    )
+    both = pl.concat([rows.select(columns), left_out.select(columns)])
+    return measures.opened(both.with_columns(object=pl.lit("deals")))
