@@ -167,12 +167,12 @@ def test_headline_names_what_is_there(made: BoardReport) -> None:
 
 
 def test_no_quota_is_a_caveat(made: BoardReport) -> None:
-    unfed = "Not computable: CAC payback"
-    assert [item.title for item in made.caveats] == ["No quotas", unfed]
+    unfed, still_open = "Not computable: CAC payback", "Not computable: Forecast error"
+    assert [item.title for item in made.caveats] == ["No quotas", unfed, still_open]
     assert made.caveats[1].text.startswith("Needs spend: name a file under inputs: spend:")
     quoted = firm()
     quoted.quota("2026-10-01", 1_000_000)
-    assert [item.title for item in reported(quoted).caveats] == [unfed]
+    assert [item.title for item in reported(quoted).caveats] == [unfed, still_open]
 
 
 def test_an_export_without_terms_and_history_says_so() -> None:
