@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 import polars as pl
 
-from metrics import arr, bridge, lines, sales, timeline
+from metrics import arr, bridge, lines, opening, sales, timeline
 from metrics import customers as hierarchy
 from metrics import deals as deal_facts
 from metrics.currency import Rates
@@ -207,22 +207,44 @@ class Facts:
     @cached_property
     def problems(self) -> pl.DataFrame:
         """Won deals that make no contract, with the column ``problem`` saying why (see ``metrics.arr.candidates``)."""
-        return arr.candidates(self.deals, self.rates.currencies).filter(pl.col("problem").is_not_null())
+        found = arr.candidates(self.deals, self.rates.currencies, self.company.arr)
+        return found.filter(pl.col("problem").is_not_null())
 
     @cached_property
     def contracts(self) -> pl.DataFrame:
         """The subscription ledger: see ``metrics.arr.contracts``."""
-        return arr.contracts(self.deals, self.rates, self.company, self.calendar.known_day)
+        listed = opening.contracts(self.opening_list)
+        settings, today = self.company.arr, self.calendar.known_day
+        return arr.contracts(self.deals, listed, self._parts, self.rates, settings, today)
+
+    @cached_property
+    def opening_list(self) -> pl.DataFrame:
+        """The rows of the opening list as far as ARR is read from it: see ``metrics.opening.rows``."""
+        settings, today = self.company.arr, self.calendar.known_day
+        if not settings.reads_list:
+            return opening.none()
+        listed, sold = self.input("opening_arr"), self.live("line_items")
+        return opening.rows(listed, self.accounts, sold, self.rates.currencies, settings, today)
+
+    @cached_property
+    def _parts(self) -> pl.DataFrame:
+        """What every contract is made of: see ``metrics.lines.parts``."""
+        settings = self.company.arr
+        won = self.deals.filter(pl.col("outcome") == "won")
+        made_of = lines.parts(lines.items(self.live("line_items"), won, settings), won, settings)
+        return pl.concat([made_of, opening.parts(self.opening_list)])
 
     @cached_property
     def unmeasurable(self) -> pl.DataFrame:
         """Months whose recurring revenue the CRM cannot know: see ``metrics.arr.unmeasurable``."""
-        return arr.unmeasurable(self.deals, self.contracts, self.problems, self.periods, self.calendar)
+        return arr.unmeasurable(
+            self.deals, self.contracts, self.problems, self.periods, self.calendar, self.company.arr
+        )
 
     @cached_property
     def arr_rows(self) -> pl.DataFrame:
         """The rows of ARR of every contract: see ``metrics.lines.rows``."""
-        return lines.rows(self.contracts, self.live("line_items"), self.deals, self.company)
+        return lines.rows(self.contracts, self._parts)
 
     @cached_property
     def positions(self) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from metrics import measures
 from metrics.currency import in_words
 from metrics.facts import Facts
 from metrics.kpi import CUTS
+from metrics.settlement import OPEN_END
 from metrics.words import stated
 
 REQUIRES: Final = (
@@ -145,21 +146,37 @@ def stands_on(facts: Facts) -> pl.DataFrame:
 
 def contracts_behind(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
     """Evidence: the contracts behind rows of ARR, each with its term and what is special about it."""
-    named = facts.contracts.join(facts.deals.select(deal_id="external_id", name="name"), on="deal_id")
+    deals = facts.deals.select(deal_id="external_id", _deal="name")
+    listed = facts.opening_list.select("contract", "line", "customer_key")
+    named = facts.contracts.join(deals, on="deal_id", how="left").join(
+        listed, left_on="made_of", right_on="contract", how="left"
+    )
+    until = pl.when(pl.col("expires") == OPEN_END).then(pl.lit("open")).otherwise(pl.col("expires").cast(pl.String))
+    flags = {
+        "start_assumed": "start assumed: close date",
+        "term_assumed": "term assumed: 12 months",
+        "auto_renewed": "renewed by itself",
+        "goes_on": "goes on under its renewal",
+        "unresolved": "expired, unresolved",
+    }
     note = pl.concat_str(
-        [
-            pl.format("{} to {}", "start", "expires"),
-            pl.when("start_assumed").then(pl.lit("start assumed: close date")),
-            pl.when("unresolved").then(pl.lit("expired, unresolved")),
-        ],
+        [pl.format("{} to {}", "start", until)]
+        + [pl.when(flag).then(pl.lit(words)) for flag, words in flags.items()],
         separator="; ",
         ignore_nulls=True,
     )
+    of_list = pl.col("deal_id").is_null()
     return measures.opened(
-        rows.group_by("deal_id")
+        rows.group_by("contract")
         .agg(contribution=pl.col("value").sum())
-        .join(named, on="deal_id")
-        .with_columns(object=pl.lit("deals"), external_id="deal_id", note=note)
+        .join(named, on="contract")
+        .with_columns(goes_on=pl.col("contract") != pl.col("made_of"))
+        .with_columns(
+            object=pl.when(of_list).then(pl.lit("opening_arr")).otherwise(pl.lit("deals")),
+            external_id=pl.coalesce("deal_id", pl.format("line {}", "line")),
+            name=pl.coalesce("_deal", "customer_key"),
+            note=note,
+        )
     )
 
 
