@@ -8,9 +8,10 @@ had ARR on any day up to the opening; closing 0 is churn; else per product a fal
 - added quantity x new unit price as seat or module where the quantity rose. The new unit price is the ARR of the
   product's rows that started since the opening divided by their quantity (all its live rows where none
   started); the part is rounded half-even, and what is left (price, escalator) is other, negative where the price fell;
-- other where there is no product, no kind or no added quantity.
+- other where there is no product, no kind, no added quantity, or a quantity of the opening is not known.
 
-Contraction and churn are positive amounts: opening + fx + new_logo + expansions + reactivation - contraction -
+``escalator`` is what of "other" was contracted before: at most the rise of those contracts' product of which a later step
+began since the opening (R13). It is shown apart and adds nothing. Contraction and churn are positive amounts: opening + fx + new_logo + expansions + reactivation - contraction -
 churn = closing.
 """
 
@@ -108,12 +109,12 @@ def by_product(placed: pl.DataFrame) -> pl.DataFrame:
     """``positions`` summed per month, customer and product.
 
     Columns: month, customer, product, product_name, kind, now, prev, prev_own, year (values), now_quantity,
-    prev_quantity, prev_rows, fresh_value, fresh_quantity.
+    prev_quantity, prev_rows, fresh_value, fresh_quantity, uncounted (a row of the opening has no quantity), steps.
     """
     at = {point: pl.col("point") == point for point in POINTS}
     fresh = at["now"] & pl.col("fresh")
     new_kind = pl.coalesce(pl.col("kind").filter(fresh).drop_nulls().max(), pl.col("kind").drop_nulls().max())
-    return placed.group_by("month", "customer", "product").agg(
+    totals = placed.group_by("month", "customer", "product").agg(
         *(pl.col("value").filter(where).sum().alias(point) for point, where in at.items()),
         pl.col("product_name").drop_nulls().max(),
         new_kind.alias("kind"),
@@ -122,11 +123,30 @@ def by_product(placed: pl.DataFrame) -> pl.DataFrame:
         at["prev"].sum().alias("prev_rows"),
         pl.col("value").filter(fresh).sum().alias("fresh_value"),
         pl.col("quantity").filter(fresh).sum().alias("fresh_quantity"),
+        uncounted=(at["prev"] & pl.col("quantity").is_null()).any(),
+    )
+    keys = ["month", "customer", "product"]
+    return totals.join(_steps(placed), on=keys, how="left", nulls_equal=True).with_columns(
+        pl.col("steps").fill_null(0)
+    )
+
+
+def _steps(placed: pl.DataFrame) -> pl.DataFrame:
+    """month, customer, product, steps: the rise of the contracts of which a later step began since the opening."""
+    keys = ["month", "customer", "product"]
+    begun = pl.col("stepped") & pl.col("fresh") & (pl.col("point") == "now")
+    stepped = placed.filter(begun).select(*keys, "contract").unique()
+    sign = pl.when(pl.col("point") == "now").then(1).when(pl.col("point") == "prev").then(-1)
+    return (
+        placed.filter(pl.col("point").is_in(["now", "prev"]))
+        .join(stepped, on=[*keys, "contract"], how="semi", nulls_equal=True)
+        .group_by(keys)
+        .agg(steps=(pl.col("value") * sign).sum())
     )
 
 
 def movements(totals: pl.DataFrame, first: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
-    """``by_product`` with one signed column per movement and ``fx``, all in minor units.
+    """``by_product`` with one signed column per movement, ``escalator`` and ``fx``, all in minor units.
 
     ``first``: from ``first_live``. Losses are positive. Each row ties: prev_own + fx + gains - losses = now.
     """
@@ -152,10 +172,13 @@ def movements(totals: pl.DataFrame, first: pl.DataFrame, periods: pl.DataFrame) 
         "contraction": pl.when(stays & (net < 0)).then(-net),
         "churn": pl.when(leaves).then(-net),
     }
-    return rows.with_columns(
+    named = rows.with_columns(
         *(value.fill_null(0).alias(name) for name, value in parts.items()),
         fx=pl.col("prev") - pl.col("prev_own"),
-    ).drop("_opening", "_closing", "_net", "_quantity_part", "first", "prev_day")
+    )
+    return named.with_columns(
+        escalator=pl.min_horizontal("expansion_other", "steps").clip(lower_bound=0)
+    ).drop("steps", "uncounted", "_opening", "_closing", "_net", "_quantity_part", "first", "prev_day")
 
 
 def _quantity_part() -> pl.Expr:
@@ -170,6 +193,8 @@ def _quantity_part() -> pl.Expr:
         .then(0)
         .when(pl.col("prev_rows") == 0)
         .then("_net")
+        .when("uncounted")
+        .then(0)
         .when((added > 0) & (quantity > 0))
         .then(volume)
         .otherwise(0)
@@ -177,7 +202,7 @@ def _quantity_part() -> pl.Expr:
 
 
 def bridge(moved: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
-    """One row per month: month, opening, the movements, fx, closing (minor units); months without ARR are zero.
+    """One row per month: month, opening, the movements, fx, closing, escalator (minor units; 0 without ARR).
 
     Raises ``ArithmeticError`` should a month not tie to the cent, which would be a fault of this module.
     """
@@ -185,6 +210,7 @@ def bridge(moved: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
         pl.col("prev_own").sum().alias("opening"),
         *(pl.col(name).sum() for name in (*MOVEMENTS, "fx")),
         pl.col("now").sum().alias("closing"),
+        pl.col("escalator").sum(),
     )
     table = (
         periods.select("month")

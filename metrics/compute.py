@@ -193,10 +193,11 @@ def _is_filled(deals: pl.DataFrame, column: str) -> pl.Expr:
 
 def bridge(facts: Facts) -> pl.DataFrame:
     """The ARR bridge: month, opening, new_logo, expansion_seat, expansion_module, expansion_other, reactivation,
-    contraction, churn, fx, closing; minor units.
+    contraction, churn, fx, closing, escalator; minor units.
 
     opening + fx + new_logo + expansions + reactivation - contraction - churn = closing, to the cent. Opening is the
-    closing of the month before (at its own rate); contraction and churn are positive amounts.
+    closing of the month before (at its own rate); contraction and churn are positive amounts. The escalator is the part
+    of expansion_other that contracts had stepping up, and adds nothing.
     """
     return arr_bridge.bridge(facts.movements, facts.periods)
 

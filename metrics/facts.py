@@ -137,7 +137,8 @@ class Facts:
             industry=stated(pl.col("industry")),
             size=hierarchy.size_band(pl.col("segment"), pl.col("employees"), self.company.size_bands),
         )
-        return hierarchy.customers(accounts, self.known_at).join(traits, on="live_id", how="left")
+        customers = hierarchy.customers(accounts, self.known_at, self.company.arr.customer)
+        return customers.join(traits, on="live_id", how="left")
 
     @cached_property
     def raw_deals(self) -> pl.DataFrame:

@@ -43,8 +43,8 @@ def books_of(case: Case) -> Books:
     for key, account, start, cents, currency in case.get("won_in_cents", ()):
         books.won(key, account, start, None, currency=currency)
         books.rows["deals"][-1]["arr"] = cents
-    for deal, product, kind, quantity, amount in case.get("lines", ()):
-        books.line(deal, product, kind, quantity, amount)
+    for deal, product, kind, quantity, amount, *more in case.get("lines", ()):
+        books.line(deal, product, kind, quantity, amount, **(more[0] if more else {}))
     for deal, product, kind, quantity, cents, currency in case.get("lines_in_cents", ()):
         books.line(deal, product, kind, quantity, 0, currency=currency)
         books.rows["line_items"][-1]["amount"] = cents
