@@ -118,7 +118,7 @@ def _evidence(app: App, company: CompanyConfig, facts: Facts, kpi: str, month: s
     info = app.store.source_info(company.name)
     value = metrics.compute(facts, kpis=(kpi,), judge=Judge(load_playbook(company.playbook)))[0]
     document = metrics.as_json([value], company.name, facts.known_at, facts.currency)
-    records = metrics.registered()[kpi].evidence(facts, month)
+    records = metrics.evidence(facts, metrics.registered()[kpi], month)
     return {
         **document["kpis"][0],
         "company": company.name,
