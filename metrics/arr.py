@@ -101,13 +101,13 @@ def contracts(
 ) -> pl.DataFrame:
     """The ledger: one row per contract with its final start and end.
 
-    ``deals``: described; ``listed``: contracts of an opening list (``metrics.opening.contracts``); ``parts``: what all of
-    them are made of. Columns: contract (its identity), made_of (whose parts it has: its own, or those of the contract
-    that goes on), deal_id (null: from the list), customer, deal_type, start, end (first day it is no longer live),
-    expires (the end before grace), signed (outcome day), arr (signed minor units of ``currency``, on its first day),
-    currency, start_assumed, term_assumed, auto_renewed, unresolved (expired with its renewal still open), churned
-    (ended by a churn deal), churn_deal (that deal), leaves_signed (outcome day of what ends it: from then on CARR is
-    without it).
+    ``deals``: described; ``listed``: contracts of an opening list (``metrics.opening.contracts``); ``parts``: what
+    all of them are made of. Columns: contract (its identity), made_of (whose parts it has: its own, or those of the
+    contract that goes on), deal_id (null: from the list), customer, deal_type, start, end (first day it is no longer
+    live), expires (the end before grace), signed (outcome day), arr (signed minor units of ``currency``, on its first
+    day), currency, start_assumed, term_assumed, auto_renewed, unresolved (expired with its renewal still open),
+    churned (ended by a churn deal), churn_deal (that deal), leaves_signed (outcome day of what ends it: from then on
+    CARR is without it).
     """
     won = candidates(deals, rates.currencies, settings).filter(pl.col("problem").is_null())
     renewals = deals.filter((pl.col("deal_type") == "renewal") & pl.col("customer").is_not_null())
@@ -184,8 +184,10 @@ def unmeasurable(
 def _cannot_know(
     deals: pl.DataFrame, contracts: pl.DataFrame, problems: pl.DataFrame, settings: ArrSettings
 ) -> str | None:
+    if settings.reads_list and not contracts.is_empty():
+        return None
     if settings.source == "opening_arr":
-        return "the opening list (inputs.opening_arr) holds no contract" if contracts.is_empty() else None
+        return "the opening list (inputs.opening_arr) holds no contract"
     if deals.is_empty():
         return "the CRM holds no deals"
     if contracts.is_empty() and not problems.is_empty():

@@ -10,13 +10,14 @@ had ARR on any day up to the opening; closing 0 is churn; else per product a fal
   started); the part is rounded half-even, and what is left (price, escalator) is other, negative where the price fell;
 - other where there is no product, no kind, no added quantity, or a quantity of the opening is not known.
 
-``escalator`` is what of "other" was contracted before: at most the rise of those contracts' product of which a later step
-began since the opening (R13). It is shown apart and adds nothing. Contraction and churn are positive amounts: opening + fx + new_logo + expansions + reactivation - contraction -
-churn = closing.
+``escalator`` is what of "other" was contracted before: at most the rise of those contracts' product of which a later
+step began since the opening (R13). It is shown apart and adds nothing. Contraction and churn are positive amounts:
+opening + fx + new_logo + expansions + reactivation - contraction - churn = closing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import polars as pl
@@ -30,7 +31,9 @@ LOSSES: Final = ("contraction", "churn")
 POINTS: Final = ("now", "prev", "prev_own", "year")
 
 
-def positions(rows: pl.DataFrame, periods: pl.DataFrame, rates: Rates) -> pl.DataFrame:
+def positions(
+    rows: pl.DataFrame, periods: pl.DataFrame, rates: Rates, points: Collection[str] = POINTS
+) -> pl.DataFrame:
     """Every row of ARR that is live at one of the points of a month, valued in the report's currency.
 
     Points: ``now`` (D), ``prev`` (the month-end before), ``year`` (the month-end a year before), all at the rate of D;
@@ -45,6 +48,7 @@ def positions(rows: pl.DataFrame, periods: pl.DataFrame, rates: Rates) -> pl.Dat
             ("prev_own", "prev_day", "prev_day"),
             ("year", "year_day", "day"),
         )
+        if point in points
     )
     live = _live(rows, grid.select("at").unique().sort("at")["at"])
     placed = grid.join(live, on="at", how="inner").with_columns(fresh=pl.col("start") > pl.col("prev_day"))
@@ -179,6 +183,42 @@ def movements(totals: pl.DataFrame, first: pl.DataFrame, periods: pl.DataFrame) 
     return named.with_columns(
         escalator=pl.min_horizontal("expansion_other", "steps").clip(lower_bound=0)
     ).drop("steps", "uncounted", "_opening", "_closing", "_net", "_quantity_part", "first", "prev_day")
+
+
+def moved(rows: pl.DataFrame, spans: pl.DataFrame, rates: Rates, first: pl.DataFrame) -> pl.DataFrame:
+    """The movements of many months at once, of each at the rate of a day of its own.
+
+    ``spans``: month, within, prev_day, day (the ends of the month ``within``), rate_day. Columns: month, within,
+    customer, product and one per movement, as from ``movements``. Only customers of whom a row began or ended within
+    are looked at: nothing else moves at a constant rate.
+    """
+    happened = pl.concat([rows.select("customer", at="start"), rows.select("customer", at="end")])
+    touched = happened.with_columns(within=pl.col("at").dt.strftime("%Y-%m"))
+    key = pl.format("{}/{}", "month", "within")
+    watched = (
+        spans.join(touched, on="within")
+        .filter(pl.col("at") <= pl.col("day"))
+        .drop("at")
+        .unique()
+        .with_columns(span=key)
+    )
+    ends = pl.concat(
+        watched.with_columns(at=day, point=pl.lit(point))
+        for point, day in (("now", "day"), ("prev", "prev_day"))
+    )
+    placed = (
+        ends.join(rows, on="customer")
+        .filter((pl.col("start") <= pl.col("at")) & (pl.col("at") < pl.col("end")))
+        .with_columns(month="span", fresh=pl.col("start") > pl.col("prev_day"))
+    )
+    totals = by_product(rates.convert(placed, "arr", "rate_day", "value"))
+    ended = spans.with_columns(span=key)
+    named = movements(totals, first, ended.select("prev_day", month="span"))
+    return (
+        named.rename({"month": "span"})
+        .join(ended.select("span", "month", "within"), on="span")
+        .select("month", "within", "customer", "product", *MOVEMENTS)
+    )
 
 
 def _quantity_part() -> pl.Expr:

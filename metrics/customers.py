@@ -1,6 +1,7 @@
 """Who the customer is: the ultimate parent of an account, after merges, as far up as live accounts go.
 
-A company may have every account stand for itself (``arr.customer: account``). Definition book, R6 and ruling 16. Parent and merge links have no history and are taken as they are known now.
+A company may have every account stand for itself (``arr.customer: account``). Definition book, R6 and ruling 16.
+Parent and merge links have no history and are taken as they are known now.
 """
 
 from __future__ import annotations

@@ -172,21 +172,24 @@ class Facts:
         """Cuts of every customer (ruling 16): customer, name, size, industry, motion, owner, pipeline.
 
         Size, industry and owner are those of the ultimate parent; motion and pipeline those of the customer's first
-        new-business contract.
+        new-business contract, or, where ARR comes from a list, of its first new business that was won.
         """
         tops = self.accounts.filter(pl.col("account_id") == pl.col("customer")).select(
             "customer", "name", "size", "industry", "owner_id"
         )
+        listed = self.opening_list.filter(~pl.col("customer").is_in(tops["customer"].implode()))
+        apart = listed.select("customer", name="customer_key").unique("customer", maintain_order=True)
+        won = self.deals.filter((pl.col("outcome") == "won") & (pl.col("deal_type") == "new"))
+        start = pl.coalesce("starts", "outcome_day") if self.company.arr.reads_list else "start"
+        contracts = self.contracts.select("start", "signed", external_id="deal_id")
         first = (
-            self.contracts.filter(pl.col("deal_type") == "new")
-            .sort("start", "signed", "deal_id")
+            won.join(contracts, on="external_id", how="left" if self.company.arr.reads_list else "inner")
+            .sort(start, pl.coalesce("signed", "outcome_day"), "external_id", nulls_last=True)
             .unique("customer", keep="first", maintain_order=True)
-            .join(
-                self.deals.select(deal_id="external_id", motion="motion", pipeline="pipeline"), on="deal_id"
-            )
             .select("customer", "motion", "pipeline")
         )
-        described = tops.join(first, on="customer", how="left").lazy()
+        everyone = pl.concat([tops, apart], how="diagonal")
+        described = everyone.join(first, on="customer", how="left").lazy()
         return sales.named(described, self.owner_names, self.pipelines).collect()
 
     @cached_property

@@ -86,7 +86,7 @@ def items(lines: pl.DataFrame, deals: pl.DataFrame, settings: ArrSettings) -> pl
 
 
 def first_step(lines: pl.DataFrame, starts: str) -> pl.DataFrame:
-    """deal_id, first: the ARR of the lines (``items`` with the contract's start in ``starts``) live on its first day."""
+    """deal_id, first: the ARR of the lines live on the contract's first day (``items`` with it in ``starts``)."""
     begins = pl.coalesce("begins", starts)
     day = pl.max_horizontal(pl.col(starts), begins.min().over("deal_id"))
     ends = after(begins, pl.col("months"))
@@ -157,14 +157,13 @@ def _remainders(
 def rows(ledger: pl.DataFrame, made_of: pl.DataFrame) -> pl.DataFrame:
     """The rows of ARR of every contract (ruling 6): the columns ``ROWS``.
 
-    ``ledger``: from ``metrics.arr.contracts``; ``made_of``: the parts of all contracts, of which a contract that goes on
-    under a renewal has those of the one it continues. ``start`` and ``end`` are those of the row, ``stepped`` tells a row
-    that begins after its contract: a contracted step. Without such rows those of a contract add up to its ARR.
+    ``ledger``: from ``metrics.arr.contracts``; ``made_of``: the parts of all contracts, of which a contract that goes
+    on under a renewal has those of the one it continues. ``start`` and ``end`` are those of the row, ``stepped``
+    tells a row that begins after its contract: a contracted step. Without such rows those of a contract add up to its
+    ARR.
     """
     return (
-        ledger.join(
-            made_of.rename({"contract": "made_of"}).drop("currency"), on="made_of", suffix="_part"
-        )
+        ledger.join(made_of.rename({"contract": "made_of"}).drop("currency"), on="made_of", suffix="_part")
         .with_columns(
             stepped=(pl.col("begins") > pl.col("start")).fill_null(value=False),
             arr="arr_part",

@@ -28,7 +28,6 @@ from metrics.lines import PARTS
 from metrics.settlement import OPEN_END
 from pipeline.company import ArrSettings
 
-
 ROWS: Final = pl.Schema(
     {
         "line": pl.Int64,

@@ -4,9 +4,10 @@ In this order:
 
 1. A contract ending at most 3 days after a renewal of the customer starts ends at that start (ruling 10). One without
    an end (it comes from an opening list) runs until the first renewal of the customer that starts after it.
-2. With ``auto_renew`` a new or renewal contract goes on after its end for the same term, again and again, until the next
-   new or renewal contract of the customer starts, or until the first end that no earlier lost renewal had announced:
-   a renewal lost at most the grace after an end (or at any time before it, since the contract's start) ends it there.
+2. With ``auto_renew`` a new or renewal contract goes on after its end for the same term, again and again, until the
+   next new or renewal contract of the customer starts, or until the first end that no earlier lost renewal had
+   announced: a renewal lost at most the grace after an end (or at any time before it, since the contract's start)
+   ends it there.
 3. Expansion, contraction and smaller churn deals end with the latest-ending new or renewal contract live on their
    start, else after their own term (ruling 9).
 4. What depends on what is live is taken in order of its start; on one day renewals come first and churn last:
@@ -20,8 +21,8 @@ In this order:
      or that go on under another renewal already.
 5. Where nothing of the customer is live on an end e and its next new or renewal contract starts at s <= e + grace,
    contracts ending on e end at s instead (ruling 12).
-6. Where nothing follows, e <= known_at's day < e + grace and an open renewal deal of the customer exists, contracts that
-   expired on e stay, marked ``unresolved`` (ruling 13; one that a churn deal ended has not expired).
+6. Where nothing follows, e <= known_at's day < e + grace and an open renewal deal of the customer exists, contracts
+   that expired on e stay, marked ``unresolved`` (ruling 13; one that a churn deal ended has not expired).
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ class Circumstances:
 def settle(natural: pl.DataFrame, around: Circumstances) -> pl.DataFrame:
     """The contracts with their final ends.
 
-    ``natural``: contract, made_of, customer, deal_type, currency, start, own_end, term, signed, arr, totals (its amount is
-    all that the customer has). Added: end, expires (the end before grace), unresolved, churned, churn_deal,
+    ``natural``: contract, made_of, customer, deal_type, currency, start, own_end, term, signed, arr, totals (its
+    amount is all that the customer has). Added: end, expires (the end before grace), unresolved, churned, churn_deal,
     leaves_signed (outcome day of what ends it), auto_renewed.
     """
     ledger = _replaced(
@@ -219,9 +220,7 @@ def _in_turn(ledger: pl.DataFrame, around: Circumstances) -> pl.DataFrame:
     return ledger
 
 
-def _cut(
-    ledger: pl.DataFrame, now: pl.DataFrame, live: pl.DataFrame, around: Circumstances
-) -> pl.DataFrame:
+def _cut(ledger: pl.DataFrame, now: pl.DataFrame, live: pl.DataFrame, around: Circumstances) -> pl.DataFrame:
     """Ends what full churn deals and totals end."""
     full = _at_least_live(
         now.filter(pl.col("kind") == "churn"), live.filter(pl.col("kind") == "churn"), around

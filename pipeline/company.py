@@ -127,7 +127,12 @@ class RetentionSettings(Settings):
     nrr: Literal["cohort", "flow", "flow_with_reactivation"] = "cohort"
     grr: Literal["min", "flow"] = "min"
     logo_churn: Literal["point", "event"] = "point"
-    beside: tuple[Literal["year", "quarter", "month", "flow", "flow_with_reactivation", "event"], ...] = ()
+    beside: tuple[
+        Literal[
+            "year", "quarter", "month", "cohort", "min", "point", "flow", "flow_with_reactivation", "event"
+        ],
+        ...,
+    ] = ()
 
 
 class Inputs(Settings):

@@ -119,7 +119,9 @@ def test_local_days(text: str, zone: str, expected: date) -> None:
 
 
 def test_numbers_and_truths() -> None:
-    assert values.months(texts("12", "P12M", "P1Y6M", "P2Y", "P", "P3D", "x", "12.5", "", None)).to_list() == [
+    assert values.months(
+        texts("12", "P12M", "P1Y6M", "P2Y", "P", "P3D", "x", "12.5", "", None)
+    ).to_list() == [
         12,
         12,
         18,
