@@ -1,10 +1,12 @@
 """What no CRM knows, as CSV files that the company's configuration names under `inputs:`.
 
+`boardline init --inputs DIR` writes empty ones to start from.
+
 Each file is a table whose first line names the columns, in any order. It is UTF-8 text (with or without a byte order
 mark) with commas between the cells; cells with commas or line breaks stand in double quotes. Blank lines and lines that
 begin with `#` are left out. Numbers have a decimal point and no thousands separators, days are written 2026-04-01 and
-months 2026-04. A file with a fault is refused as a whole, with each faulty line named: numbers that need it are then
-not computable and say why, all others are computed.
+months 2026-04. A file with a fault is refused as a whole and its faults are named with their lines: numbers that
+need it are then not computable and say why, all others are computed.
 
 Two columns may stand in every file:
 
@@ -25,7 +27,10 @@ missing from. Rows have the same key where they write the customer in the same w
 
 from __future__ import annotations
 
+from metrics.inputs.csv_file import example as example
+from metrics.inputs.csv_file import template as template
 from metrics.inputs.kinds import kinds as kinds
+from metrics.inputs.known import Files as Files
 from metrics.inputs.known import Known as Known
 from metrics.inputs.known import load as load
 from metrics.inputs.layout import Input as Input

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import polars as pl
 
+from metrics.customers import customers
 from pipeline.emptiness import bare
 from pipeline.normalise import domain
 from pipeline.rules.duplicate_accounts import SHARED_DOMAINS, normal_name
@@ -29,6 +31,13 @@ class Accounts:
 
     live: pl.DataFrame
     ends: pl.DataFrame
+
+    @classmethod
+    def of(cls, accounts: pl.DataFrame, at: datetime) -> Accounts:
+        """From the canonical accounts, tombstones included, as they stand at a moment."""
+        gone = (pl.col("deleted_at") <= at).fill_null(value=False)
+        born = (pl.col("created_at") <= at).fill_null(value=True)
+        return cls(accounts.filter(born & ~gone), customers(accounts, at))
 
 
 def match(written: pl.Series, known: Accounts) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from metrics.inputs.layout import Fault, Input, InputFault
 
 COMMENT: Final = "#"
 _SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
+_CLOSE: Final = 0.65  # likeness from which on a name is taken for a misspelt one
 _SAVE: Final = "save it as CSV UTF-8 (comma delimited)"
 _NOT_TEXT: Final = (  # how a file begins -> what it is
     (b"PK\x03\x04", "is an Excel workbook or another zip file"),
@@ -44,15 +45,13 @@ def read(kind: Input, path: Path) -> Sheet:
     """The rows of a file. Raises ``InputFault`` where it cannot be read as a table with the columns of its kind."""
     lines = _lines(kind, path, _text(kind, path))
     number, names = next(lines, (1, []))
-    if not any(names):
+    if not names:
         raise _refused(kind, path, "is empty; its first line must be " + ",".join(kind.header), None)
     places = _places(kind, path, number, names)
     columns: dict[str, list[str | None]] = {name: [] for name in kind.header}
     starts: list[int] = []
     faults: list[Fault] = []
     for number, cells in lines:
-        if not any(cells) or cells[0].startswith(COMMENT):
-            continue
         if len(cells) < len(names) or any(cells[len(names) :]):
             faults.append(
                 Fault(
@@ -67,6 +66,19 @@ def read(kind: Input, path: Path) -> Sheet:
             column.append(cells[places[name]] or None if name in places else None)
     schema = {"line": pl.Int64, **dict.fromkeys(columns, pl.String)}
     return Sheet(pl.DataFrame({"line": starts, **columns}, schema=schema), tuple(faults))
+
+
+def example(kind: Input) -> str:
+    """A file with one row."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([kind.header, kind.example])
+    return text.getvalue()
+
+
+def template(kind: Input) -> str:
+    """A file to be filled in: the header, and an example that does not count."""
+    header, row = example(kind).splitlines()
+    return f"{header}\n{COMMENT} {row}\n"
 
 
 def _text(kind: Input, path: Path) -> str:
@@ -92,12 +104,14 @@ def _text(kind: Input, path: Path) -> str:
 
 
 def _lines(kind: Input, path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """The line on which each row begins, and its trimmed cells."""
+    """The line on which each row begins, and its trimmed cells; blank rows and comments are left out."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     begins = 1
     try:
         for cells in reader:
-            yield begins, [cell.strip() for cell in cells]
+            trimmed = [cell.strip() for cell in cells]
+            if any(trimmed) and not trimmed[0].startswith(COMMENT):
+                yield begins, trimmed
             begins = reader.line_num + 1
     except csv.Error as problem:
         raise _refused(
@@ -135,7 +149,7 @@ def _of_header(kind: Input, given: Sequence[str]) -> Iterator[str]:
             yield f"column {name!r} is there twice; keep one of them"
         elif name not in kind.header:
             unused = [known for known in kind.header if known not in given]
-            close = difflib.get_close_matches(name, unused, n=1, cutoff=0.5)
+            close = difflib.get_close_matches(name, unused, n=1, cutoff=_CLOSE)
             if close and close[0] in missing:
                 missing.remove(close[0])
             yield f"unknown column {name!r}; " + (

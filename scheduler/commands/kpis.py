@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
+import structlog
 import typer
 from rich.table import Table
 
@@ -33,6 +34,7 @@ from scheduler.invocation import (
     month_of,
 )
 
+log = structlog.get_logger(__name__)
 ORDER = tuple(name for name in KPI_IDS if name in metrics.registered())  # the definition book's
 
 
@@ -86,6 +88,8 @@ def _one(
         if not run.json:
             _print_evidence(run, document)
         return document
+    for fault in facts.input_faults:
+        log.warning("a faulty input file: numbers that need it are not computable", fault=str(fault))
     values = metrics.compute(facts, ORDER, (by,), Judge(load_playbook(company.playbook)))
     if not run.json:
         _print(run, company, known_at, values)

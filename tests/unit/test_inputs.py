@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -62,16 +63,15 @@ def test_faults_of_a_bad_file(tmp_path: Path, kind: str, case: dict[str, Any]) -
 @pytest.mark.parametrize("kind", Inputs.model_fields)
 def test_a_template_is_a_good_file_with_one_row(tmp_path: Path, kind: str) -> None:
     layout = inputs.kinds()[kind]
-    text = f"{','.join(layout.header)}\n{','.join(layout.example)}\n"
 
-    assert read(kind, tmp_path, text, date(2026, 12, 31)).rows["line"].to_list() == [2]
-    assert read(kind, tmp_path, text.replace("\n", "\n# ", 1)).rows.is_empty()
+    assert read(kind, tmp_path, inputs.example(layout), date(2026, 12, 31)).rows["line"].to_list() == [2]
+    assert read(kind, tmp_path, inputs.template(layout)).rows.is_empty()
 
 
 @pytest.mark.parametrize("kind", Inputs.model_fields)
 def test_the_documentation_of_a_kind_names_its_columns(kind: str) -> None:
-    module = __import__(f"metrics.inputs.{kind}", fromlist=["INPUT"])
+    documentation = import_module(f"metrics.inputs.{kind}").__doc__ or ""
     own = [name for name in inputs.kinds()[kind].header if name not in ("source", "as_of")]
     for name in own:
-        assert f"\n- {name}: " in module.__doc__
-    assert "\nKey: " in module.__doc__
+        assert f"\n- {name}: " in documentation
+    assert "\nKey: " in documentation
