@@ -33,7 +33,7 @@ from pipeline.company import Company, RetentionSettings
 
 CUSTOMER_CUTS: Final = tuple(cut for cut in CUTS if cut != "product")
 Window = Literal["year", "quarter", "month"]
-MONTHS: Final[dict[str, int]] = {"year": 12, "quarter": 3, "month": 1}
+MONTHS: Final[dict[Window, int]] = {"year": 12, "quarter": 3, "month": 1}
 _AGO: Final = {
     "year": "a year before",
     "quarter": "three months before",
@@ -80,12 +80,10 @@ class Way:
 def beside(kpi: str, settings: RetentionSettings) -> tuple[Way, ...]:
     """The other ways that the company wants to see next to the number, each differing in one thing from its own."""
     own = Way.chosen(kpi, settings)
-    others = [
-        replace(own, window=word) if word in MONTHS else replace(own, how=word)
-        for word in dict.fromkeys(settings.beside)
-        if word in MONTHS or word in _WAYS[kpi]
-    ]
-    return tuple(way for way in others if way != own)
+    words = dict.fromkeys(settings.beside)
+    windows = [replace(own, window=window) for window in MONTHS if window in words]
+    ways = [replace(own, how=how) for how in _WAYS[kpi] if how in words]
+    return tuple(way for way in (*ways, *windows) if way != own)
 
 
 def configured(kpi: Kpi, company: Company) -> Kpi:

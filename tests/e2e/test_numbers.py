@@ -75,7 +75,7 @@ class Synced:
 
     def facts_with(self, settings: Mapping[str, Any]) -> Facts:
         """The same store under other settings."""
-        plain = self.definitions.model_dump() | settings
+        plain = {**self.definitions.model_dump(), **settings}
         company = Definitions.model_validate({key: plain[key] for key in Definitions.model_fields})
         store: Store | WithoutValues = self.store
         if company.arr.source == "line_items":

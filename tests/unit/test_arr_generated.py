@@ -351,5 +351,5 @@ def any_books(
             for row in rows
         ],
     )
-    company = {"arr": arr, "inputs": {"opening_arr": path}}
+    company: dict[str, Any] = {"arr": arr, "inputs": {"opening_arr": path}}
     holds(books.facts(*months_between("2024-01", "2026-06"), now=at(now), **company))
