@@ -1,17 +1,20 @@
 """Measures of recurring revenue, shared by the KPIs: stocks, movements, growth and their evidence.
 
-A customer belongs to one size, industry, motion, owner and pipeline; by product a number is cut row by row.
+A customer belongs to one size, industry, motion, owner and pipeline; by product a number is cut row by row, so
+retention, which compares customers, has no cut by product.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import polars as pl
 
-from metrics import arr, measures
+from metrics import arr, bridge, measures
 from metrics.currency import in_words
 from metrics.facts import Facts
+from metrics.kpi import CUTS
+from metrics.period import month_last, shift
 from metrics.settlement import OPEN_END
 from metrics.words import stated
 
@@ -23,6 +26,9 @@ REQUIRES: Final = (
     ("deals", "start_date"),
 )
 FEW_CUSTOMERS: Final = 10
+CUSTOMER_CUTS: Final = tuple(cut for cut in CUTS if cut != "product")
+Window = Literal["year", "quarter", "month"]
+MONTHS: Final[dict[Window, int]] = {"year": 12, "quarter": 3, "month": 1}
 
 
 def stock(facts: Facts, cut: str | None, contracted: bool = False) -> pl.LazyFrame:
@@ -90,6 +96,30 @@ def growth(facts: Facts, point: str, cut: str | None) -> pl.LazyFrame:
     )
     what = "at the end of the month before" if point == "prev" else "a year before"
     return measurable(facts, measures.ratios(totals, "change", "then", "n", f"there was no ARR {what}"))
+
+
+def cohort(facts: Facts, window: Window = "year") -> pl.DataFrame:
+    """Customers with ARR at the opening of the window, per month; everything at the rate of D.
+
+    Columns: month, customer, then, retained (ARR at D), kept (the lesser of the two), lost (1 where none is left).
+    """
+    placed = facts.positions
+    if window == "quarter":
+        opening = [month_last(shift(month, -MONTHS[window])) for month in facts.months]
+        periods = facts.periods.with_columns(year_day=pl.Series(opening, dtype=pl.Date))
+        placed = bridge.positions(facts.arr_rows, periods, facts.rates, ("now", "year"))
+    point = "prev" if window == "month" else "year"
+    return (
+        placed.group_by("month", "customer")
+        .agg(
+            pl.col("value").filter(point=point).sum().alias("then"),
+            pl.col("value").filter(point="now").sum().alias("retained"),
+        )
+        .filter(pl.col("then") > 0)
+        .with_columns(
+            kept=pl.min_horizontal("retained", "then"), lost=(pl.col("retained") <= 0).cast(pl.Int64)
+        )
+    )
 
 
 def stands_on(facts: Facts) -> pl.DataFrame:

@@ -11,8 +11,7 @@ Ways to compute it (definition book, section 2, rulings 5, 15 to 17), all of the
   one of them left in the window, month-end to month-end, over all of them; who left twice counts twice.
 
 Windows: twelve months, three, or one; shorter ones are not annualised. ``retention:`` of the configuration chooses, and
-says under ``beside`` which of the others stand next to the number. Retention compares customers, so it has no cut by
-product.
+says under ``beside`` which of the others stand next to the number.
 """
 
 from __future__ import annotations
@@ -26,14 +25,19 @@ import polars as pl
 
 from metrics import bridge, measures
 from metrics.facts import Facts
-from metrics.kpi import CUTS, Kpi
+from metrics.kpi import Kpi
 from metrics.period import month_last, shift
-from metrics.recurring import accounts_behind, both_in_words, measurable, of_customers
+from metrics.recurring import (
+    MONTHS,
+    Window,
+    accounts_behind,
+    both_in_words,
+    cohort,
+    measurable,
+    of_customers,
+)
 from pipeline.company import Company, RetentionSettings
 
-CUSTOMER_CUTS: Final = tuple(cut for cut in CUTS if cut != "product")
-Window = Literal["year", "quarter", "month"]
-MONTHS: Final[dict[Window, int]] = {"year": 12, "quarter": 3, "month": 1}
 _AGO: Final = {
     "year": "a year before",
     "quarter": "three months before",
@@ -52,6 +56,7 @@ _WORDS: Final = {
     "quarter": "3 months",
     "month": "1 month",
 }
+_PARTS: Final = {"cohort": "retained", "min": "kept", "point": "lost"}
 _WAYS: Final = {
     "nrr": ("cohort", "flow", "flow_with_reactivation"),
     "grr": ("min", "flow"),
@@ -196,17 +201,12 @@ def _measured(facts: Facts, way: Way, cut: str | None) -> pl.LazyFrame:
 
 
 def _customers(facts: Facts, way: Way) -> pl.DataFrame:
-    """Per month and customer: then (ARR at the opening), now, part (what it adds to the numerator)."""
-    cohort = facts.once(_COHORTS[way.window])
-    if way.how in ("cohort", "min", "point"):
-        part = {
-            "cohort": pl.col("now"),
-            "min": pl.min_horizontal("now", "then"),
-            "point": (pl.col("now") <= 0).cast(pl.Int64),
-        }
-        return cohort.with_columns(part=part[way.how])
+    """Per month and customer: then (ARR at the opening), retained (now), part (what it adds to the numerator)."""
+    there = facts.once(_COHORTS[way.window])
+    if way.how in _PARTS:
+        return there.with_columns(part=_PARTS[way.how])
     flows = facts.once(_FLOWS[way.window])
-    joined = cohort.join(flows, on=["month", "customer"], how="full", coalesce=True).with_columns(
+    joined = there.join(flows, on=["month", "customer"], how="full", coalesce=True).with_columns(
         pl.exclude("month", "customer").fill_null(0)
     )
     if way.how == "event":
@@ -215,27 +215,6 @@ def _customers(facts: Facts, way: Way) -> pl.DataFrame:
     back = pl.col("reactivation") if way.how == "flow_with_reactivation" else pl.lit(0)
     opening = pl.when(pl.col("then") > 0).then("then").otherwise(0)
     return joined.with_columns(part=opening + gains + back - pl.col("contraction") - pl.col("churn"))
-
-
-def cohort(facts: Facts, window: Window) -> pl.DataFrame:
-    """Customers with ARR at the opening of the window, per month: month, customer, then, now (at the rate of D)."""
-    placed = facts.positions
-    if window == "quarter":
-        periods = facts.periods.with_columns(year_day=_opening_days(facts, MONTHS["quarter"]))
-        placed = bridge.positions(facts.arr_rows, periods, facts.rates, ("now", "year"))
-    point = "prev" if window == "month" else "year"
-    return (
-        placed.group_by("month", "customer")
-        .agg(
-            pl.col("value").filter(point="now").sum().alias("now"),
-            pl.col("value").filter(point=point).sum().alias("then"),
-        )
-        .filter(pl.col("then") > 0)
-    )
-
-
-def _opening_days(facts: Facts, months: int) -> pl.Series:
-    return pl.Series([month_last(shift(month, -months)) for month in facts.months], dtype=pl.Date)
 
 
 def flows(facts: Facts, window: Window) -> pl.DataFrame:
@@ -287,5 +266,5 @@ def behind(facts: Facts, kpi: str, month: str) -> pl.DataFrame:
     way = Way.chosen(kpi, facts.company.retention)
     customers = _customers(facts, way).filter(pl.col("month") == month)
     touched = (pl.col("then") > 0) | (pl.col("part") != 0)
-    note = pl.format(f"{{}} {_AGO[way.window]}, {{}} now", *both_in_words(facts, "then", "now"))
+    note = pl.format(f"{{}} {_AGO[way.window]}, {{}} now", *both_in_words(facts, "then", "retained"))
     return accounts_behind(facts, customers.filter(touched).with_columns(contribution="part", note=note))

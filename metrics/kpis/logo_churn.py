@@ -35,7 +35,7 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     low_sample=recurring.FEW_CUSTOMERS,
-    cuts=retention.CUSTOMER_CUTS,
+    cuts=recurring.CUSTOMER_CUTS,
     stands_on=recurring.stands_on,
     configured=retention.configured,
 )
