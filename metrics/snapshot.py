@@ -27,6 +27,7 @@ from metrics.inputs import settings_of
 from metrics.judge import Judge
 from metrics.kpi import KpiValue
 from metrics.render.safe import record_url
+from pipeline.company import Company, Settings
 from pipeline.reader import SNAPSHOT_EVIDENCE, SNAPSHOT_VALUES
 from pipeline.records import Published
 from pipeline.transaction import Transaction
@@ -140,7 +141,13 @@ def restatements(
 
 
 def _other_settings(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(key for key in sorted({*then, *now}) if then.get(key) != now.get(key))
+    """What is set another way. A setting that did not exist then was what its default is now."""
+    before = dict(then)
+    for key, default in Company().definitions().items():
+        own = then.get(key, default)
+        parts = isinstance(getattr(Company(), key), Settings) and isinstance(own, dict)
+        before[key] = {**default, **own} if parts else own
+    return tuple(key for key in sorted({*before, *now}) if before.get(key) != now.get(key))
 
 
 def _equal(before: str | None, after: float | None) -> bool:

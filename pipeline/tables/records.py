@@ -186,10 +186,10 @@ class LineItem(Record, table=True):
     unit_price: Money
     amount: Money
     currency: Words
-    custom: SomeText
-    recorded_at: SomeMoment
     start_date: Day
     term_months: Whole
+    custom: SomeText
+    recorded_at: SomeMoment
 
 
 class Meeting(Record, table=True):
