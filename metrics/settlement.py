@@ -4,10 +4,7 @@ In this order:
 
 1. A contract ending at most 3 days after a renewal of the customer starts ends at that start (ruling 10). One without
    an end (it comes from an opening list) runs until the first renewal of the customer that starts after it.
-2. With ``auto_renew`` a new or renewal contract goes on after its end for the same term, again and again, until the
-   next new or renewal contract of the customer starts, or until the first end that no earlier lost renewal had
-   announced: a renewal lost at most the grace after an end (or at any time before it, since the contract's start)
-   ends it there.
+2. With ``auto_renew`` a new or renewal contract goes on after its end: see ``metrics.auto_renewal``.
 3. Expansion, contraction and smaller churn deals end with the latest-ending new or renewal contract live on their
    start, else after their own term (ruling 9).
 4. What depends on what is live is taken in order of its start; on one day renewals come first and churn last:
@@ -33,7 +30,8 @@ from typing import Final
 
 import polars as pl
 
-from metrics.basis import BASE, after
+from metrics.auto_renewal import prolonged
+from metrics.basis import BASE
 from metrics.currency import Rates
 from pipeline.company import ArrSettings
 
@@ -74,7 +72,7 @@ def settle(natural: pl.DataFrame, around: Circumstances) -> pl.DataFrame:
         )
     )
     if around.settings.auto_renew:
-        ledger = _prolonged(ledger, around)
+        ledger = prolonged(ledger, around.known_day, around.settings.grace_days, around.lost)
     ledger = _in_turn(_with_ends(ledger), around)
     ledger = ledger.filter(~pl.col("ends_all")).with_columns(churned=pl.col("churn_deal").is_not_null())
     ledger = _bridged(ledger.with_columns(expires="end"), around.settings.grace_days)
@@ -101,62 +99,6 @@ def _replaced(ledger: pl.DataFrame) -> pl.DataFrame:
         .with_columns(own_end=pl.coalesce("_renewed", "own_end"))
         .drop("_renewed")
     )
-
-
-def _prolonged(ledger: pl.DataFrame, around: Circumstances) -> pl.DataFrame:
-    """``own_end`` of contracts that renew by themselves."""
-    known = pl.lit(around.known_day)
-    grace = timedelta(days=around.settings.grace_days)
-    running = ledger.filter(
-        pl.col("base")
-        & (pl.col("term") > 0)
-        & (pl.col("own_end") == pl.col("natural_end"))
-        & (pl.col("own_end") <= known)
-    ).select("contract", "customer", "start", "term", "own_end")
-    bases = ledger.filter("base").select("customer", _next="start").unique()
-    following = (
-        running.join(bases, on="customer")
-        .filter(pl.col("_next") >= pl.col("own_end"))
-        .group_by("contract")
-        .agg(pl.col("_next").min())
-    )
-    announced = (
-        running.join(around.lost, on="customer")
-        .filter(pl.col("lost") > pl.col("start"))
-        .group_by("contract")
-        .agg(pl.col("lost").min())
-    )
-    ends = (
-        running.join(following, on="contract", how="left")
-        .join(announced, on="contract", how="left")
-        .select(
-            "contract",
-            _until=pl.min_horizontal(
-                "_next",
-                _first_end(known),
-                pl.when(pl.col("lost").is_not_null()).then(
-                    _first_end(pl.col("lost") - grace - timedelta(days=1))
-                ),
-            ),
-        )
-    )
-    return (
-        ledger.join(ends, on="contract", how="left")
-        .with_columns(
-            own_end=pl.coalesce("_until", "own_end"),
-            auto_renewed=(pl.col("_until") > pl.col("own_end")).fill_null(value=False),
-        )
-        .drop("_until")
-    )
-
-
-def _first_end(day: pl.Expr) -> pl.Expr:
-    """The first end of a term (start + k terms, k >= 1) that lies after ``day``."""
-    start, term = pl.col("start"), pl.col("term")
-    passed = (day.dt.year() - start.dt.year()) * 12 + day.dt.month().cast(pl.Int32) - start.dt.month()
-    count = pl.max_horizontal(pl.lit(1), passed.cast(pl.Int64) // term)
-    end = after(start, count * term)
-    return pl.when(end > day).then(end).otherwise(after(start, (count + 1) * term))
 
 
 def _with_ends(ledger: pl.DataFrame) -> pl.DataFrame:
