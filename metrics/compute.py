@@ -19,6 +19,7 @@ from connectors.errors import ConfigurationError
 from connectors.registry import units
 from connectors.schema import exponent
 from metrics import bridge as arr_bridge
+from metrics import opening
 from metrics.facts import Facts
 from metrics.inputs import InputFault
 from metrics.kpi import CUTS, EVIDENCE, MEASURE, Kpi, KpiValue, Status, Unit
@@ -106,6 +107,7 @@ def evidence(facts: Facts, kpi: Kpi, month: str) -> pl.DataFrame:
 
 
 def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Iterator[KpiValue]:
+    kpi = kpi.under(facts.company)
     rows = _measured(facts, kpi, cut)
     # Where nothing could be computed there is nothing to doubt.
     doubts = {} if rows["value"].is_null().all() else _doubts(facts, kpi)
@@ -235,10 +237,11 @@ def _is_filled(deals: pl.DataFrame, column: str) -> pl.Expr:
 
 def bridge(facts: Facts) -> pl.DataFrame:
     """The ARR bridge: month, opening, new_logo, expansion_seat, expansion_module, expansion_other, reactivation,
-    contraction, churn, fx, closing; minor units.
+    contraction, churn, fx, closing, escalator; minor units.
 
     opening + fx + new_logo + expansions + reactivation - contraction - churn = closing, to the cent. Opening is the
-    closing of the month before (at its own rate); contraction and churn are positive amounts.
+    closing of the month before (at its own rate); contraction and churn are positive amounts. The escalator is the part
+    of expansion_other that contracts had stepping up, and adds nothing.
     """
     return arr_bridge.bridge(facts.movements, facts.periods)
 
@@ -247,10 +250,16 @@ def bridge_detail(facts: Facts) -> pl.DataFrame:
     """The bridge per month, customer and product (evidence).
 
     Columns: month, customer, name, product, product_name, prev_own (opening at its own rate), the movements, fx, now.
+    No rows where the opening list that ARR is read from has a fault.
     """
-    names = facts.customers.select("customer", "name")
+    try:
+        moved, names = facts.movements, facts.customers.select("customer", "name")
+    except InputFault:  # the value of every KPI of the bridge names it
+        columns = ("month", "customer", "name", "product", "product_name")
+        amounts = ("prev_own", *arr_bridge.MOVEMENTS, "fx", "now")
+        return pl.DataFrame(schema={**dict.fromkeys(columns, pl.String), **dict.fromkeys(amounts, pl.Int64)})
     return (
-        facts.movements.join(names, on="customer", how="left")
+        moved.join(names, on="customer", how="left")
         .select(
             "month",
             "customer",
@@ -307,7 +316,7 @@ def pipeline_by_stage(facts: Facts) -> pl.DataFrame:
 
 
 def left_out(facts: Facts) -> pl.DataFrame:
-    """Deals that some KPI leaves out though they are there, with the reason.
+    """Deals, and rows of an opening list, that some KPI leaves out though they are there, with the reason.
 
     Columns: object, external_id, name, owner_id, kpis (what they are missing from), reason, amount (deal currency,
     minor units), currency, value (the same in the report's currency at the rate of the outcome day, null without one).
@@ -337,17 +346,34 @@ def left_out(facts: Facts) -> pl.DataFrame:
         "currency",
         "outcome_day",
     )
-    rows = pl.concat(
-        [frame.select(columns) for frame in (recurring, lost, pilots, zero, open_ones)]
-    ).with_columns(
+    deals = pl.concat([frame.select(columns) for frame in (recurring, lost, pilots, zero, open_ones)])
+    rows = deals.with_columns(
+        object=pl.lit("deals"),
         amount=pl.coalesce("arr_value", "arr", "amount"),
         _on=pl.col("outcome_day").fill_null(facts.calendar.known_day),
     )
     return (
-        facts.rates.convert(rows, "amount", "_on", "value")
-        .with_columns(object=pl.lit("deals"))
+        facts.rates.convert(pl.concat([rows, _listed_out(facts)], how="diagonal"), "amount", "_on", "value")
         .select("object", "external_id", "name", "owner_id", "kpis", "reason", "amount", "currency", "value")
         .sort("reason", "external_id")
+    )
+
+
+def _listed_out(facts: Facts) -> pl.DataFrame:
+    """The rows of an opening list that are no contracts; a faulty list has none to tell."""
+    try:
+        listed = facts.opening_list
+    except InputFault:  # every number that needs it names the fault
+        listed = opening.none()
+    return listed.filter(pl.col("problem").is_not_null()).select(
+        "currency",
+        object=pl.lit("opening_arr"),
+        external_id=pl.format("line {}", "line"),
+        name="customer_key",
+        kpis=pl.lit("ARR"),
+        reason="problem",
+        amount="arr",
+        _on="start",
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 import polars as pl
 
 from connectors.errors import ConfigurationError
-from metrics import arr, bridge, inputs, lines, sales, timeline
+from metrics import arr, bridge, inputs, lines, opening, sales, timeline
 from metrics import customers as hierarchy
 from metrics import deals as deal_facts
 from metrics.currency import Rates
@@ -151,7 +151,8 @@ class Facts:
             industry=stated(pl.col("industry")),
             size=hierarchy.size_band(pl.col("segment"), pl.col("employees"), self.company.size_bands),
         )
-        return hierarchy.customers(accounts, self.known_at).join(traits, on="live_id", how="left")
+        customers = hierarchy.customers(accounts, self.known_at, self.company.arr.customer)
+        return customers.join(traits, on="live_id", how="left")
 
     @cached_property
     def raw_deals(self) -> pl.DataFrame:
@@ -181,21 +182,24 @@ class Facts:
         """Cuts of every customer (ruling 16): customer, name, size, industry, motion, owner, pipeline.
 
         Size, industry and owner are those of the ultimate parent; motion and pipeline those of the customer's first
-        new-business contract.
+        new-business contract, or, where ARR comes from a list, of its first new business that was won.
         """
         tops = self.accounts.filter(pl.col("account_id") == pl.col("customer")).select(
             "customer", "name", "size", "industry", "owner_id"
         )
+        listed = self.opening_list.filter(~pl.col("customer").is_in(tops["customer"].implode()))
+        apart = listed.select("customer", name="customer_key").unique("customer", maintain_order=True)
+        won = self.deals.filter((pl.col("outcome") == "won") & (pl.col("deal_type") == "new"))
+        start = pl.coalesce("starts", "outcome_day") if self.company.arr.reads_list else "start"
+        contracts = self.contracts.select("start", "signed", external_id="deal_id")
         first = (
-            self.contracts.filter(pl.col("deal_type") == "new")
-            .sort("start", "signed", "deal_id")
+            won.join(contracts, on="external_id", how="left" if self.company.arr.reads_list else "inner")
+            .sort(start, pl.coalesce("signed", "outcome_day"), "external_id", nulls_last=True)
             .unique("customer", keep="first", maintain_order=True)
-            .join(
-                self.deals.select(deal_id="external_id", motion="motion", pipeline="pipeline"), on="deal_id"
-            )
             .select("customer", "motion", "pipeline")
         )
-        described = tops.join(first, on="customer", how="left").lazy()
+        everyone = pl.concat([tops, apart], how="diagonal")
+        described = everyone.join(first, on="customer", how="left").lazy()
         return sales.named(described, self.owner_names, self.pipelines).collect()
 
     @cached_property
@@ -221,22 +225,44 @@ class Facts:
     @cached_property
     def problems(self) -> pl.DataFrame:
         """Won deals that make no contract, with the column ``problem`` saying why (see ``metrics.arr.candidates``)."""
-        return arr.candidates(self.deals, self.rates.currencies).filter(pl.col("problem").is_not_null())
+        found = arr.candidates(self.deals, self.rates.currencies, self.company.arr)
+        return found.filter(pl.col("problem").is_not_null())
 
     @cached_property
     def contracts(self) -> pl.DataFrame:
         """The subscription ledger: see ``metrics.arr.contracts``."""
-        return arr.contracts(self.deals, self.rates, self.company, self.calendar.known_day)
+        listed = opening.contracts(self.opening_list)
+        settings, today = self.company.arr, self.calendar.known_day
+        return arr.contracts(self.deals, listed, self._parts, self.rates, settings, today)
+
+    @cached_property
+    def opening_list(self) -> pl.DataFrame:
+        """The rows of the opening list as far as ARR is read from it: see ``metrics.opening.rows``."""
+        settings, today = self.company.arr, self.calendar.known_day
+        if not settings.reads_list:
+            return opening.none()
+        listed, sold = self.input("opening_arr"), self.live("line_items")
+        return opening.rows(listed, self.accounts, sold, self.rates.currencies, settings, today)
+
+    @cached_property
+    def _parts(self) -> pl.DataFrame:
+        """What every contract is made of: see ``metrics.lines.parts``."""
+        settings = self.company.arr
+        won = self.deals.filter(pl.col("outcome") == "won")
+        made_of = lines.parts(lines.items(self.live("line_items"), won, settings), won, settings)
+        return pl.concat([made_of, opening.parts(self.opening_list)])
 
     @cached_property
     def unmeasurable(self) -> pl.DataFrame:
         """Months whose recurring revenue the CRM cannot know: see ``metrics.arr.unmeasurable``."""
-        return arr.unmeasurable(self.deals, self.contracts, self.problems, self.periods, self.calendar)
+        return arr.unmeasurable(
+            self.deals, self.contracts, self.problems, self.periods, self.calendar, self.company.arr
+        )
 
     @cached_property
     def arr_rows(self) -> pl.DataFrame:
         """The rows of ARR of every contract: see ``metrics.lines.rows``."""
-        return lines.rows(self.contracts, self.live("line_items"), self.deals, self.company)
+        return lines.rows(self.contracts, self._parts)
 
     @cached_property
     def positions(self) -> pl.DataFrame:

@@ -169,7 +169,12 @@ def _before_records(facts: Facts) -> pl.DataFrame:
     """month, why: windows with months whose ARR the CRM cannot know."""
     months = facts.once(arrived_in)["arrived"].unique().to_list()
     unknown = arr.unmeasurable(
-        facts.deals, facts.contracts, facts.problems, facts.calendar.periods(months), facts.calendar
+        facts.deals,
+        facts.contracts,
+        facts.problems,
+        facts.calendar.periods(months),
+        facts.calendar,
+        facts.company.arr,
     )
     return (
         facts.once(arrived_in)

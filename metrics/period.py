@@ -131,12 +131,15 @@ class Calendar:
         return pl.format("{}-Q{}", first.dt.year() + later, (month - start) % 12 // 3 + 1)
 
     def label(self, month: str, kind: str) -> str:
-        """What a value of this month covers: ``2026-05``, ``2026-Q2``, ``2025-Q3..2026-Q2`` or ``2025-06..2026-05``."""
+        """What a value of this month covers: ``2026-05``, ``2026-Q2``, ``2025-Q3..2026-Q2``, ``2026-03..2026-05``
+        or ``2025-06..2026-05``."""
         if kind == "quarter":
             return self.quarter(month_first(month)).label
         if kind == "trailing_quarters":
             first = self.quarter(month_first(shift(month, -9)))
             return f"{first.label}..{self.quarter(month_first(month)).label}"
+        if kind == "trailing_quarter":
+            return f"{shift(month, -2)}..{month}"
         if kind == "trailing_year":
             return f"{shift(month, -11)}..{month}"
         return month

@@ -126,7 +126,7 @@ def _records(facts: Facts) -> int:
 def _filled(report: BoardReport, facts: Facts, book: Playbook, info: SourceInfo | None) -> BoardReport:
     known = compute.registered()
     judge = Judge(book)
-    headline = [name for name in book.headline if name in known]
+    headline = [name for name in _scorecard(book, facts.company) if name in known]
     wanted = [*headline, *(name for name in _BOARD if name not in headline)]
     values = {(value.id, value.month): value for value in compute.compute(facts, wanted, judge=judge)}
     scorecard = tuple(_row(name, report.month, values, book, known[name]) for name in headline)
@@ -149,9 +149,17 @@ def _filled(report: BoardReport, facts: Facts, book: Playbook, info: SourceInfo 
         left_out=_left_out(left_out, links),
         left_out_total=left_out.height,
         caveats=caveats.of(facts, info, [row.now for row in scorecard]),
-        definitions=tuple(_definition(known[name]) for name in wanted),
+        definitions=tuple(_definition(known[name].under(facts.company)) for name in wanted),
         evidence=tuple(_evidence(known[name], facts, report.month, links) for name in headline),
     )
+
+
+def _scorecard(book: Playbook, company: Company) -> tuple[str, ...]:
+    """The playbook's headline KPIs; CARR leads, before ARR, where the company says so (definition book, R4)."""
+    if company.arr.headline == "arr":
+        return book.headline
+    others = tuple(name for name in book.headline if name not in ("carr", "arr"))
+    return ("carr", "arr", *others)
 
 
 def _row(name: str, month: str, values: _Values, book: Playbook, kpi: Kpi) -> ScoreRow:

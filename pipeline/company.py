@@ -86,13 +86,53 @@ class DealTypes(Settings):
 
 
 class ArrSettings(Settings):
-    """Where ARR comes from and how amounts are to be read (definition book, R3, R5, rulings 7 to 13)."""
+    """Where ARR comes from and how amounts are to be read (definition book, R3 to R8, rulings 7 to 16).
+
+    ``source``: the deal's ARR field, else its amount by ``basis``; its recurring line items by ``basis``; or the list
+    ``inputs.opening_arr``. ``deals_from``: up to that day the list counts, from it on the deals. See docs/revenue.md.
+    """
 
     source: Literal["field", "line_items", "contract", "cpq", "opening_arr"] = "field"
-    basis: Literal["arr", "mrr", "acv", "tcv"] = "tcv"  # of `amount`, where the ARR field is blank
+    basis: Literal["arr", "mrr", "acv", "tcv"] = "tcv"
+    deals_from: date | None = None
     expansion: Literal["delta", "total"] = "delta"
     renewal: Literal["total", "delta"] = "total"
     grace_days: Annotated[int, Field(ge=0, le=90)] = 30
+    auto_renew: bool = False
+    headline: Literal["arr", "carr"] = "arr"
+    customer: Literal["ultimate_parent", "account"] = "ultimate_parent"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ArrSettings:
+        if self.source == "opening_arr" and self.deals_from is not None:
+            raise ValueError(
+                "deals_from says from when deals take over from the opening list, but with source: opening_arr no "
+                "deal ever counts; use source: field or line_items, or leave deals_from out"
+            )
+        return self
+
+    @property
+    def reads_list(self) -> bool:
+        """Whether contracts come from the opening list, all of them or those before ``deals_from``."""
+        return self.source == "opening_arr" or self.deals_from is not None
+
+
+class RetentionSettings(Settings):
+    """How NRR, GRR and logo churn are computed (definition book, section 2, rulings 16 and 17).
+
+    ``beside``: what else is printed next to each of them, for the same months.
+    """
+
+    window: Literal["year", "quarter", "month"] = "year"
+    nrr: Literal["cohort", "flow", "flow_with_reactivation"] = "cohort"
+    grr: Literal["min", "flow"] = "min"
+    logo_churn: Literal["point", "event"] = "point"
+    beside: tuple[
+        Literal[
+            "year", "quarter", "month", "cohort", "min", "point", "flow", "flow_with_reactivation", "event"
+        ],
+        ...,
+    ] = ()
 
 
 class HealthSettings(Settings):
@@ -219,6 +259,7 @@ class Company(Settings):
         "self-serve": ("Self-Serve", "Free Trial"),
     }
     arr: ArrSettings = ArrSettings()
+    retention: RetentionSettings = RetentionSettings()
     health: HealthSettings = HealthSettings()
     sales: SalesSettings = SalesSettings()
     inputs: Inputs = Inputs()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.company import Company
+from pipeline.company import Company, Settings
 from pipeline.records import SourceInfo
 
 _FIELDS: Final = "fields: "
@@ -34,10 +34,18 @@ def settings_of(company: Company, info: SourceInfo | None = None) -> dict[str, A
 
 
 def other_settings(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
-    """The settings of two ``settings_of`` that differ; CRM fields only where both tell of them."""
+    """The settings of two ``settings_of`` that differ.
+
+    A setting that did not exist then was what its default is now; CRM fields count only where both tell of them.
+    """
+    before = dict(then)
+    for key, default in Company().definitions().items():
+        own = then.get(key, default)
+        parts = isinstance(getattr(Company(), key), Settings) and isinstance(own, dict)
+        before[key] = {**default, **own} if parts else own
     told = all(any(key.startswith(_FIELDS) for key in one) for one in (then, now))
-    keys = (key for key in sorted({*then, *now}) if told or not key.startswith(_FIELDS))
-    return tuple(key for key in keys if then.get(key) != now.get(key))
+    keys = (key for key in sorted({*before, *now}) if told or not key.startswith(_FIELDS))
+    return tuple(key for key in keys if before.get(key) != now.get(key))
 
 
 def _held(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 from sqlalchemy import text
 
-from metrics import compute
+from metrics import compute, snapshot
 from metrics.board import BoardReport
 from metrics.deliver import deliver
 from metrics.facts import Facts
@@ -146,6 +147,22 @@ def test_each_amount_is_told_in_the_currency_it_was_published_in(store: Store) -
     text = render_forms(again, only=("txt",))["txt"].decode()
     assert "It was reported in USD" in text
     assert "$120,000.00, now €96,000.00" in " ".join(text.split())
+
+
+def test_a_setting_that_did_not_exist_when_a_number_was_published_is_no_other_one(store: Store) -> None:
+    made = report(store, books())
+    post(store, made)
+    with store.reading() as reader:
+        (kept,) = reader.published(made.company)
+    then = {name: value for name, value in kept.definitions.items() if name != "retention"}
+    then["arr"] = {"source": "field", "grace_days": 45}
+    older = replace(kept, definitions=then)
+    facts = books(arr=50_000).facts(MONTH, "2026-06", now=at("2026-07-05"))
+    told = {item.kpi: item.other_settings for item in snapshot.restatements([older], facts, {})}
+    assert told["arr"] == ("arr",)
+    then["arr"] = {"source": "field"}
+    told = {item.kpi: item.other_settings for item in snapshot.restatements([older], facts, {})}
+    assert told["arr"] == ()
 
 
 def test_what_became_undefined_says_why(store: Store) -> None:

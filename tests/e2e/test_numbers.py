@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
 from connectors.simulator.company import Company
+from connectors.simulator.hubspot.ids import record_key
+from connectors.simulator.salesforce.ids import key_of
 from metrics.compute import compute
 from metrics.coverage import to_go
 from metrics.facts import Facts
 from metrics.kpi import KpiValue
+from metrics.retention import variants
 from pipeline.company import Company as Definitions
+from pipeline.records import SourceInfo
 from pipeline.store import Store
 from scheduler import config as configuration
 from tests.e2e.process import NOW, site
@@ -24,7 +32,7 @@ from tests.oracle.forecast import Forecasts
 from tests.oracle.motion import Motion
 from tests.oracle.quality import cleanliness, completeness
 from tests.oracle.record import Truth, quarter_start, shift
-from tests.oracle.revenue import Revenue
+from tests.oracle.revenue import Listed, Revenue, opening_list
 from tests.oracle.sales import Sales
 
 MONTHS = tuple(f"{2023 + n // 12}-{n % 12 + 1:02d}" for n in range(6, 42))  # 36 months up to June 2026
@@ -38,6 +46,23 @@ BRIDGE = (
     "churn",
 )
 LOSSES = ("contraction", "churn")  # printed as positive amounts
+
+
+class WithoutValues:
+    """A store whose deals have lost their amounts and ARR: what line items say has to come from them."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def frame(self, company: str, table: str, /) -> pl.DataFrame:
+        rows = self.store.frame(company, table)
+        if table != "deals":
+            return rows
+        nothing = pl.lit(None, dtype=pl.Int64)
+        return rows.with_columns(amount=nothing, arr=nothing)
+
+    def source_info(self, company: str, /) -> SourceInfo | None:
+        return self.store.source_info(company)
 
 
 class Synced:
@@ -54,6 +79,28 @@ class Synced:
 
     def value(self, kpi: str, month: str) -> float | None:
         return self.values[kpi, month].value
+
+    def facts_with(self, settings: Mapping[str, Any]) -> Facts:
+        """The same store under other settings."""
+        plain = {**self.definitions.model_dump(), **settings}
+        company = Definitions.model_validate({key: plain[key] for key in Definitions.model_fields})
+        store: Store | WithoutValues = self.store
+        if company.arr.source == "line_items":
+            store = WithoutValues(self.store)
+        return Facts.load(store, company, MONTHS, NOW)
+
+    def otherwise(self, settings: Mapping[str, Any], kpis: Iterable[str]) -> Synced:
+        found = copy(self)
+        found.facts = self.facts_with(settings)
+        found.values = {(value.id, value.month): value for value in compute(found.facts, kpis)}
+        return found
+
+    def account_ids(self) -> dict[int, str]:
+        """The generator's key -> the CRM's id of every live account."""
+        ids = self.store.frame(self.definitions.name, "accounts").filter(pl.col("deleted_at").is_null())
+        hubspot = ids["external_id"].str.len_chars().max() == 11
+        keys = (record_key(each).key if hubspot else key_of(each)[1] for each in ids["external_id"])
+        return dict(zip(keys, ids["external_id"], strict=True))
 
 
 @pytest.fixture(scope="module", params=["salesforce", "hubspot"])
@@ -77,11 +124,20 @@ def truth(synced: Synced) -> Truth:
 
 
 def test_recurring_revenue_of_every_month(synced: Synced, truth: Truth) -> None:
-    revenue = Revenue(truth)
+    same_bridge(synced, Revenue(truth))
+    for name in BRIDGE:
+        assert any(synced.value(f"arr_{name}", month) for month in MONTHS), f"{name} never happened"
+
+
+def same_bridge(synced: Synced, revenue: Revenue, since: date = date.min) -> None:
+    """``since``: nobody can know what was before."""
     wrong = []
     for month in MONTHS:
         bridge = revenue.bridge(month)
         assert bridge["opening"] + bridge["fx"] + sum(bridge[name] for name in BRIDGE) == bridge["closing"]
+        if revenue.truth.day_of(month) < since:
+            assert all(synced.value(name, month) is None for name in ("arr", "carr", "arr_new_logo"))
+            continue
         expected: dict[str, float | None] = {
             "arr": revenue.arr(month),
             "carr": revenue.carr(month),
@@ -94,8 +150,67 @@ def test_recurring_revenue_of_every_month(synced: Synced, truth: Truth) -> None:
         ]
     assert wrong == []
     assert synced.value("arr", MONTHS[-1]), "a company without revenue proves nothing"
-    for name in BRIDGE:
-        assert any(synced.value(f"arr_{name}", month) for month in MONTHS), f"{name} never happened"
+
+
+TAKES_OVER = date(2024, 10, 15)
+SOURCES: dict[str, dict[str, Any]] = {
+    "line_items": {"source": "line_items"},
+    "opening_arr": {"source": "opening_arr"},
+    "field after a list": {"deals_from": TAKES_OVER},
+    "line_items after a list": {"source": "line_items", "deals_from": TAKES_OVER},
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_same_company_from_another_source(
+    synced: Synced, truth: Truth, tmp_path: Path, name: str
+) -> None:
+    arr = SOURCES[name]
+    rows = opening_list(truth, arr.get("deals_from")) if name != "line_items" else []
+    path = tmp_path / "opening_arr.csv"
+    write_list(path, rows, synced.account_ids())
+    settings = {"arr": arr, "inputs": {"opening_arr": path}}
+    other = synced.otherwise(
+        settings, ("arr", "carr", "nrr", "grr", "logo_churn", *(f"arr_{n}" for n in BRIDGE))
+    )
+    revenue = Revenue(truth, arr.get("source", "field"), rows, arr.get("deals_from"))
+    same_bridge(other, revenue, min((row.start for row in rows), default=date.min))
+    for month in MONTHS:
+        wanted = revenue.retention(month)
+        for kpi in ("nrr", "grr", "logo_churn"):
+            assert other.value(kpi, month) == wanted[kpi] or other.value(kpi, month) == pytest.approx(
+                wanted[kpi]
+            )
+    if rows:  # by line items it is the same company: its lines add up
+        assert [other.value("arr", month) for month in MONTHS] != [
+            synced.value("arr", month) for month in MONTHS
+        ]
+
+
+def write_list(path: Path, rows: Iterable[Listed], ids: Mapping[int, str]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["customer_key", "product", "arr", "currency", "start", "end"])
+        for row in rows:
+            cents = f"{row.arr // 100}.{row.arr % 100:02d}"
+            lines.writerow([ids[row.customer], row.product, cents, row.currency, row.start, row.end or ""])
+
+
+def test_retention_the_other_ways(synced: Synced, truth: Truth) -> None:
+    """Flows, events and shorter windows; what follows is what the second computation calls them."""
+    revenue = Revenue(truth)
+    names = {"flow_with_reactivation": "back", ("grr", "flow"): "gross"}
+    wanted = ["year", "quarter", "month", "flow", "flow_with_reactivation", "event"]
+    for window, months in (("year", 12), ("quarter", 3), ("month", 1)):
+        settings = {"retention": {"window": window, "beside": wanted}}
+        found = variants(synced.facts_with(settings)).filter(window=window)
+        assert found.height == 7 * len(MONTHS)
+        second = {month: revenue.retention_otherwise(month, months) for month in MONTHS}
+        for month, kpi, how, value in found.select("month", "kpi", "how", "value").iter_rows():
+            name = names.get((kpi, how), names.get(how, how))
+            expected = second[month][name]
+            assert (value is None) == (expected is None)
+            assert value is None or value == pytest.approx(expected, abs=1e-9), (month, kpi, how)
 
 
 def test_ratios_of_every_month(synced: Synced, truth: Truth) -> None:

@@ -104,8 +104,10 @@ class Books:
     def line(
         self, deal: str, product: str, kind: str | None, quantity: float, amount: int, **values: Any
     ) -> None:
-        """A line item; amount in whole units."""
+        """A line item; amount in whole units. ``start_date``: of the line itself, as text."""
         lines = self.rows["line_items"]
+        if "start_date" in values:
+            values = values | {"start_date": date.fromisoformat(values["start_date"])}
         lines.append(
             {"external_id": f"line{len(lines)}", "created_at": at("2020-01-02"), "deal_id": deal, "product_id": product,
              "product": product, "kind": kind, "quantity": quantity, "amount": amount * 100, "currency": "USD"} | values

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from connectors.errors import ConfigurationError
-from pipeline.company import PrivacySettings
+from pipeline.company import ArrSettings, PrivacySettings, RetentionSettings
 from scheduler import config, secrets
 from scheduler.app import App
 
@@ -258,6 +258,8 @@ def test_the_example_is_complete_and_valid() -> None:
         config.ScheduleSettings,
         config.ReportSettings,
         PrivacySettings,
+        ArrSettings,
+        RetentionSettings,
     )
     for model in parts:
         for key in model.model_fields:

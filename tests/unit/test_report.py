@@ -17,9 +17,10 @@ from metrics.board import BoardReport, Bridge
 from metrics.facts import Facts
 from metrics.period import shift
 from metrics.playbook import load
+from metrics.render import numbers
 from metrics.report import EVIDENCE_SHOWN, MONTHS, build_report, report_of
 from metrics.trust import read
-from pipeline.company import Company
+from pipeline.company import ArrSettings, Company
 from pipeline.records import SourceInfo
 from pipeline.scores import Cleanliness, Completeness, FieldScore, Part
 from pipeline.store import Store
@@ -274,3 +275,15 @@ def test_the_scores_are_read_whole() -> None:
         "duplicate_accounts": 3,
         "invalid_stage": 1,
     }
+
+
+def test_contracted_arr_leads_where_the_company_says_so() -> None:
+    company = Company(name="acme", playbook="supply_chain", arr=ArrSettings(headline="carr"))
+    books = firm()
+    books.won("ahead", "acc1", "2027-02-01", 50_000, close_date="2026-11-20")
+    report = report_of(facts_of(books, company), MONTH, load("supply_chain"), INFO)
+    assert [row.now.id for row in report.scorecard[:3]] == ["carr", "arr", "arr_new_logo"]
+    contracted, live = (numbers.money_short(row.now.value or 0, "USD") for row in report.scorecard[:2])
+    assert report.headline[0].startswith(f"Contracted ARR was {contracted} and live ARR {live} on 30 Nov")
+    assert contracted != live
+    assert reported(firm()).headline[0].startswith("ARR was ")
