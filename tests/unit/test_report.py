@@ -91,7 +91,7 @@ def test_every_value_is_the_cores(made: BoardReport) -> None:
     facts = facts_of(firm(), Company(name="acme", playbook="supply_chain"))
     values = {(value.id, value.month): value for value in compute.compute(facts)}
     assert [row.now.id for row in made.scorecard] == [
-        name for name in load("supply_chain").headline if name in compute.registered()
+        name for name in load("supply_chain").scorecard if name in compute.registered()
     ]
     for row in made.scorecard:
         name = row.now.id
@@ -167,10 +167,11 @@ def test_headline_names_what_is_there(made: BoardReport) -> None:
 
 
 def test_no_quota_is_a_caveat(made: BoardReport) -> None:
-    assert [item.title for item in made.caveats] == ["No quotas"]
+    uncleaned = "Not computable: Data cleanliness"  # there are no contacts
+    assert [item.title for item in made.caveats] == ["No quotas", uncleaned]
     quoted = firm()
     quoted.quota("2026-10-01", 1_000_000)
-    assert not reported(quoted).caveats
+    assert [item.title for item in reported(quoted).caveats] == [uncleaned]
 
 
 def test_an_export_without_terms_and_history_says_so() -> None:
