@@ -48,6 +48,7 @@ def of(facts: Facts, info: SourceInfo | None, headline: Sequence[KpiValue]) -> t
         *_history(facts, info),
         *_types(facts),
         *quotas,
+        *_inputs(facts, headline),
         *_undefined(headline, bool(quotas)),
     )
 
@@ -105,12 +106,26 @@ def _types(facts: Facts) -> Iterator[Caveat]:
 
 
 def _quotas(facts: Facts) -> Iterator[Caveat]:
-    if not facts.live("quotas").height and facts.targets.rows.is_empty():
+    if any(fault.kind == "targets" for fault in facts.input_faults):
+        return  # nobody knows what it holds
+    if not facts.live("quotas").height and facts.input("targets").is_empty():
         yield Caveat(
             "No quotas",
             "Neither the CRM nor a targets file holds a quota, so pipeline coverage cannot be computed.",
             "Give a targets file under inputs: targets: in the configuration.",
         )
+
+
+def _inputs(facts: Facts, headline: Sequence[KpiValue]) -> Iterator[Caveat]:
+    """Faulty input files that no undefined number names already."""
+    named = {reason for value in headline for reason in value.reasons}
+    for fault in facts.input_faults:
+        if fault.reason not in named:
+            yield Caveat(
+                f"Faulty input file: {fault.kind}",
+                f"Numbers that need it are not computable: {fault.told}.",
+                'Correct the file; "boardline check" lists its faults.',
+            )
 
 
 def _undefined(headline: Sequence[KpiValue], quotas: bool) -> Iterator[Caveat]:

@@ -1,8 +1,8 @@
 """Targets of the client's own: the rows of the targets file whose metric is a KPI.
 
 A row counts for the fiscal quarter its period lies in, and for the segment it names (``size=Enterprise``) or for the
-whole company. The value is in the unit that ``boardline kpis`` prints: shares as fractions (0.25), money in major
-units.
+whole company; of several in one quarter the last of the file. The value is in the unit that ``boardline kpis``
+prints: shares as fractions (0.25), money in major units.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import date
 import polars as pl
 
 from metrics.facts import Facts
+from metrics.inputs import InputFault
 from metrics.kpi import Kpi
 
 _Key = tuple[str, date, str | None, str | None]  # KPI, first day of the quarter, cut, segment in lower case
@@ -32,9 +33,15 @@ def _quarters(facts: Facts) -> Mapping[str, date]:
 
 
 def _targets(facts: Facts) -> Mapping[_Key, tuple[float, float | None]]:
-    """The number as written, and the same as an amount in the report's currency at the rate of the quarter's first
-    day."""
-    rows = facts.rates.convert(facts.targets.rows, "amount", "quarter_first", "value")
+    """The number as written, and the same as an amount in the report's currency at the rate of the quarter's first day.
+
+    A file with a fault gives none: the faults are told where a number needs it, and by ``boardline check``.
+    """
+    try:
+        filed = facts.input("targets")
+    except InputFault:
+        return {}
+    rows = facts.rates.convert(filed, "amount", "quarter_first", "value").sort("line")
     columns = ("metric", "quarter_first", "cut", pl.col("segment").str.to_lowercase(), "number", "value")
     return {
         (metric, first, cut, segment): (float(number), value)

@@ -22,10 +22,12 @@ from metrics import bridge as arr_bridge
 from metrics import circumstances, client_targets
 from metrics.condition import Quantity
 from metrics.facts import Facts
+from metrics.inputs import InputFault
 from metrics.judge import Asked, Verdict
-from metrics.kpi import CUTS, Kpi, KpiValue, Status, Unit
+from metrics.kpi import CUTS, EVIDENCE, MEASURE, Kpi, KpiValue, Status, Unit
 from metrics.period import shift
 from metrics.playbook_parts import CIRCUMSTANCES
+from metrics.words import UNKNOWN
 from pipeline.emptiness import filled
 
 INCOMPLETE: Final = "the CRM has not been read to its end yet: this counts only what was read so far"
@@ -78,20 +80,45 @@ def compute(
 def _measured(facts: Facts, kpi: Kpi, cut: str | None) -> pl.DataFrame:
     """The KPI's rows of ``MEASURE``; what was computed once is kept with the facts.
 
-    One plan at a time: they share no steps, and planning them together takes twice as long as running them.
+    One plan at a time: they share no steps, and planning them together takes twice as long as running them. A faulty
+    input file makes every value undefined, with the fault as reason.
     """
     known = _MEASURED.setdefault(facts, {})
     if (kpi.id, cut) not in known:
-        known[kpi.id, cut] = kpi.compute(facts, cut).collect()
+        try:
+            known[kpi.id, cut] = kpi.compute(facts, cut).collect()
+        except InputFault as fault:
+            known[kpi.id, cut] = _undefined(facts, cut, fault.reason)
     return known[kpi.id, cut]
 
 
+def _undefined(facts: Facts, cut: str | None, reason: str) -> pl.DataFrame:
+    """No value for any month, whole or of the bucket ``unknown``."""
+    rows = [(month, None if cut is None else UNKNOWN, reason) for month in facts.months]
+    given = pl.DataFrame(rows, schema=("month", "segment", "reason"), orient="row")
+    return given.select(
+        (pl.col(name) if name in given.columns else pl.lit(None)).cast(dtype).alias(name)
+        for name, dtype in MEASURE.items()
+    )
+
+
+def evidence(facts: Facts, kpi: Kpi, month: str) -> pl.DataFrame:
+    """The records behind a KPI's value of a month, as ``EVIDENCE``; none where a faulty input file leaves no value."""
+    try:
+        return kpi.evidence(facts, month)
+    except InputFault:  # its value names the fault
+        return pl.DataFrame(schema=EVIDENCE)
+
+
 def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Iterator[KpiValue]:
-    doubts, unread = _doubts(facts, kpi), facts.info is not None and facts.info.incomplete
+    rows = _measured(facts, kpi, cut)
+    # Where nothing could be computed there is nothing to doubt.
+    doubts = {} if rows["value"].is_null().all() else _doubts(facts, kpi)
+    unread = facts.info is not None and facts.info.incomplete
     guessed = _not_reconstructed(facts, kpi)
     periods = {month: facts.calendar.label(month, kpi.period) for month in facts.months}
     top, bottom = kpi.parts
-    for month, segment, value, numerator, denominator, n, told in _measured(facts, kpi, cut).iter_rows():
+    for month, segment, value, numerator, denominator, n, told in rows.iter_rows():
         # "There are no deals" would be said of deals that nobody has read.
         reason = UNREAD if unread and value is None else told
         status, reasons = _status(kpi, value, n, reason, doubts.get(month, ()))

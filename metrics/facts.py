@@ -2,6 +2,8 @@
 
 ``Facts`` reads canonical tables, cuts them to what was known at ``as_of`` and derives deals, customers, the
 subscription ledger and its monthly movements. Everything is lazy and cached; every frame is read-only by convention.
+What no CRM knows comes from the company's input files (``Facts.input``): one that is not configured has no rows, so a
+KPI that needs it asks ``has_input`` and gives a reason; a faulty one raises ``InputFault``, which a KPI lets pass.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 import polars as pl
 
-from metrics import arr, bridge, lines, sales, timeline
+from metrics import arr, bridge, inputs, lines, sales, timeline
 from metrics import customers as hierarchy
 from metrics import deals as deal_facts
 from metrics.currency import Rates
-from metrics.inputs import Targets
+from metrics.inputs import InputFault, Known, Reading
+from metrics.inputs.accounts import Accounts
 from metrics.period import Calendar
 from metrics.words import stated
 from pipeline import asof
@@ -76,6 +79,7 @@ class Facts:
         self.currency = company.currency or self.home_currency
         self._frames = asof.known_then(frames, self.calendar.known_at)
         self._kept: dict[Callable[..., Any], Any] = {}
+        self._inputs: dict[str, Known | InputFault] = {}
         arr.check_settings(company)
 
     @classmethod
@@ -254,9 +258,20 @@ class Facts:
 
     @cached_property
     def quotas(self) -> pl.DataFrame:
-        """What each quarter should bring: see ``metrics.sales.quotas``."""
+        """What each quarter should bring: see ``metrics.sales.quotas``.
+
+        A faulty targets file matters where the CRM holds no quota of one of the periods' quarters.
+        """
         crm = self.live("quotas").with_columns(pl.col("currency").fill_null(self.home_currency))
-        return sales.quotas(crm, self.targets.quotas(), self.owner_names, self.calendar, self.rates)
+        held = crm.select(quarter_first=self.calendar.quarter_first(pl.col("start_date")))
+        try:
+            targets = self.input("targets")
+        except InputFault:
+            if not self.periods.join(held, on="quarter_first", how="anti").is_empty():
+                raise
+            targets = inputs.kinds()["targets"].empty()
+        filed = targets.filter(pl.col("metric") == "quota")
+        return sales.quotas(crm, filed, self.owner_names, self.calendar, self.rates)
 
     @cached_property
     def moments(self) -> Mapping[str, datetime]:
@@ -296,8 +311,52 @@ class Facts:
         )
         return {month: done[moment] for month, moment in self.moments.items()}
 
+    def input(self, kind: str) -> pl.DataFrame:
+        """The rows of an input file as known at ``known_at``; no rows where none is configured.
+
+        ``kind``: a key of ``inputs:``; the columns are the schema in ``metrics.inputs.<kind>``. Where the file has a
+        fault this raises ``InputFault``. A KPI lets it pass: ``metrics.compute`` makes the number not computable and
+        gives the fault as its reason, for every KPI that asks for the file and for no other.
+        """
+        return self._input(kind).rows
+
+    def has_input(self, kind: str) -> bool:
+        """Whether the configuration names a file of that kind, be it empty or faulty."""
+        return getattr(self.company.inputs, kind) is not None
+
+    def unmatched(self, kind: str) -> str | None:
+        """``3 of 40 customers of usage.csv match no account: ...`` as a note for a number; None where all match.
+
+        Their rows have a null ``account_id``. Raises like ``input``.
+        """
+        return self._input(kind).unmatched()
+
     @cached_property
-    def targets(self) -> Targets:
-        """The company's targets file; empty where none is configured."""
-        path = self.company.inputs.targets
-        return Targets.read(path, self.calendar, self.currency) if path else Targets.none()
+    def input_faults(self) -> tuple[InputFault, ...]:
+        """The faults of all configured files, whether a number needs them or not."""
+        return tuple(
+            read for kind in inputs.kinds() if isinstance(read := self._read_input(kind), InputFault)
+        )
+
+    def _input(self, kind: str) -> Known:
+        read = self._read_input(kind)
+        if isinstance(read, InputFault):
+            raise read
+        return read
+
+    def _read_input(self, kind: str) -> Known | InputFault:
+        if kind not in self._inputs:
+            path = getattr(self.company.inputs, kind)
+            try:
+                self._inputs[kind] = (
+                    inputs.load(kind, path, Reading(self.calendar, self.currency), self._accounts_of_inputs)
+                    if path
+                    else Known.none(kind)
+                )
+            except InputFault as fault:
+                self._inputs[kind] = fault
+        return self._inputs[kind]
+
+    @property
+    def _accounts_of_inputs(self) -> Accounts:
+        return Accounts(self.live("accounts"), self.accounts)

@@ -242,7 +242,7 @@ def _definition(kpi: Kpi) -> Definition:
 
 
 def _evidence(kpi: Kpi, facts: Facts, month: str, links: Mapping[str, str]) -> Evidence:
-    frame = kpi.evidence(facts, month)
+    frame = compute.evidence(facts, kpi, month)
     return Evidence(
         kpi=kpi.id,
         title=kpi.title,

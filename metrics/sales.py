@@ -108,8 +108,8 @@ def quotas(
     where one of them is in a currency without rate, for part of a quota is none).
 
     Those of the CRM (``crm``: its live rows, currency filled) where a quarter has any, else those of the targets file
-    (``filed``: see ``Targets.quotas``); each row at the rate of the quarter's first day. The CRM's are given by owner
-    as well; the file's by whatever segment it names. The whole company's quota of the file is its row without
+    (``filed``: its rows of the metric ``quota``); each row at the rate of the quarter's first day. The CRM's are given
+    by owner as well; the file's by whatever segment it names. The whole company's quota of the file is its row without
     segment, never the sum of segments.
     """
     none = pl.lit(None, dtype=pl.String)

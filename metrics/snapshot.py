@@ -50,7 +50,7 @@ def freeze(facts: Facts, month: str, judge: Judge, playbook: str) -> Frozen:
             note="note",
         )
         for name, kpi in compute.registered().items()
-        if not (frame := kpi.evidence(facts, month)).is_empty()
+        if not (frame := compute.evidence(facts, kpi, month)).is_empty()
     ]
     return Frozen(
         company=facts.company.name,
@@ -158,7 +158,7 @@ def _restated(
     if not row["cut"]:
         kpi = compute.registered()[value.id]
         before = one.evidence.filter(kpi=value.id)
-        records = _changed(before, kpi.evidence(facts, one.month), links)
+        records = _changed(before, compute.evidence(facts, kpi, one.month), links)
     return Restatement(
         kpi=value.id,
         title=value.title,

@@ -96,14 +96,17 @@ class ArrSettings(Settings):
 
 
 class Inputs(Settings):
-    """CSV files with what no CRM knows. Relative paths start at the configuration file's folder."""
+    """CSV files with what no CRM knows (see inputs.md). Relative paths start at the configuration file's folder."""
 
     targets: Path | None = None
     spend: Path | None = None
     margin: Path | None = None
     opening_arr: Path | None = None
     usage: Path | None = None
+    tickets: Path | None = None
     nps: Path | None = None
+    calls: Path | None = None
+    billing: Path | None = None
 
 
 class PrivacySettings(Settings):

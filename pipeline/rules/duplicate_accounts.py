@@ -28,7 +28,7 @@ _LEGAL: Final = (
     r"( (and co|incorporated|inc|corporation|corp|company|co|limited|ltd|llc|llp|lp|plc|gmbh|ag|kg|se|sa|sas|srl|spa|bv"
     r"|nv|ab|as|oy|pty))+$"
 )
-_SHARED_DOMAINS: Final = (  # mail providers, social networks: no company's own
+SHARED_DOMAINS: Final = (  # mail providers, social networks: no company's own
     *(
         "gmail.com",
         "googlemail.com",
@@ -66,7 +66,7 @@ def find(frames: Frames, company: Company, as_of: datetime) -> pl.DataFrame:
     tops = _tops(accounts).join(ranked.select(record="external_id", first="rank"), on="record")
     site = domain(pl.when(bare(pl.col("domain")).is_not_null()).then("domain"))
     known = ranked.join(tops, on="external_id").with_columns(
-        site=pl.when(~site.is_in(_SHARED_DOMAINS)).then(site),
+        site=pl.when(~site.is_in(SHARED_DOMAINS)).then(site),
         plain=normal_name(pl.when(bare(pl.col("name")).is_not_null()).then("name")),
     )
     columns = ("external_id", "record", "rank", "first")

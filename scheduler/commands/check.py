@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import typer
 
 from connectors.errors import BoardlineError
 from connectors.source import Capabilities
+from metrics import inputs
 from metrics.compute import registered
+from metrics.facts import FALLBACK_CURRENCY
+from metrics.inputs import InputFault, Known, Reading
+from metrics.inputs.accounts import Accounts
+from metrics.period import Calendar
 from metrics.playbook import load as load_playbook
 from pipeline import database
 from pipeline.store import Store
@@ -52,7 +58,7 @@ def command(
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Check configuration, credentials, visible fields, store and destinations."""
+    """Check configuration, credentials, visible fields, store, input files and destinations."""
     run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=True)
     app = App.load(config)
     lines = [Line("", "configuration", f"{app.path} is valid"), _store(app)]
@@ -101,7 +107,7 @@ def _store(app: App) -> Line:
 
 
 def _company(app: App, company: CompanyConfig) -> Iterator[Line]:
-    name = company.name
+    name, home = company.name, FALLBACK_CURRENCY
     try:
         yield Line(name, "playbook", load_playbook(company.playbook).title)
     except BoardlineError as error:
@@ -117,11 +123,14 @@ def _company(app: App, company: CompanyConfig) -> Iterator[Line]:
         yield _failed(name, "CRM", error)
     else:
         try:
-            yield from _crm(name, source.capabilities())
+            seen = source.capabilities()
+            home = seen.home_currency
+            yield from _crm(name, seen)
         except BoardlineError as error:
             yield _failed(name, "CRM", error)
         finally:
             source.close()
+    yield from _inputs(app, company, company.currency or home)
     for destination in company.report.destinations:
         try:
             opened = app.destinations([destination])[destination]
@@ -151,6 +160,62 @@ def _crm(name: str, seen: Capabilities) -> Iterator[Line]:
                 remedy = f"; {state.remedy}" if state.remedy else ""
                 yield Line(name, f"{table}.{column}", f"{why}{cost}{remedy}", note=True)
     yield Line(name, "history", f"the CRM keeps the past of {', '.join(sorted(seen.history)) or 'no field'}")
+
+
+def _inputs(app: App, company: CompanyConfig, currency: str) -> Iterator[Line]:
+    """Every input file, read to its end; its customers against the accounts, where these were synced already."""
+    now = datetime.now(UTC)
+    reading = Reading(Calendar(company.zone, now, company.fiscal_year_start_month), currency)
+    known = _accounts(app, company, now)
+    missing = []
+    for kind, path in company.inputs:
+        if path is None:
+            missing.append(kind)
+            continue
+        what = f"inputs.{kind}"
+        try:
+            read = inputs.load(kind, path, reading, known)
+        except InputFault as fault:
+            yield from (Line(company.name, what, text, fault) for text in _faults(fault))
+        else:
+            yield Line(company.name, what, _rows(read))
+            yield from (Line(company.name, what, text, note=True) for text in _oddities(read))
+    if missing:
+        yield Line(
+            company.name,
+            "inputs",
+            f"no file for {', '.join(missing)}; numbers that need one say so",
+            note=True,
+        )
+
+
+def _accounts(app: App, company: CompanyConfig, now: datetime) -> Accounts | None:
+    """Those of the store as it is; None where there are none yet, or where its own line tells what is wrong with it."""
+    try:
+        if database.missing_file(app.store_url):
+            return None
+        with Store.open(app.store_url, upgrade=False) as store:
+            if store.source_info(company.name) is None:
+                return None
+            return Accounts.of(store.frame(company.name, "accounts"), now)
+    except BoardlineError:
+        return None
+
+
+def _faults(fault: InputFault) -> Iterator[str]:
+    yield from (f"{fault.path}: {one}" for one in fault.faults)
+    if more := fault.total - len(fault.faults):
+        yield f"{fault.path}: and {more} more faults"
+
+
+def _rows(read: Known) -> str:
+    later = f"; {read.later:,} more count from their as_of on" if read.later else ""
+    return f"{read.file}: {read.rows.height:,} figures{later}"
+
+
+def _oddities(read: Known) -> Iterator[str]:
+    """What is no fault, but worth a look."""
+    yield from (text for text in (read.unmatched(), read.shared()) if text)
 
 
 def _needed() -> dict[tuple[str, str], list[str]]:

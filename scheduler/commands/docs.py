@@ -15,6 +15,7 @@ import yaml
 
 from connectors import registry
 from connectors.errors import ConfigurationError
+from metrics import inputs
 from pipeline import reference
 from scheduler import config as configuration
 from scheduler.invocation import Invocation
@@ -42,6 +43,18 @@ def _rules() -> str:
             f"`{name}` · {rule.object} · {rule.severity}",
             _documentation("pipeline.rules", name),
             f"What to do: {rule.remedy}",
+        ]
+    return "\n\n".join(parts)
+
+
+def _inputs() -> str:
+    parts = ["# Input files", _documentation("metrics", "inputs")]
+    for name, kind in inputs.kinds().items():
+        parts += [
+            f"## {kind.title}",
+            f"`inputs: {name}`",
+            _documentation("metrics.inputs", name),
+            f"```csv\n{inputs.example(kind)}```",
         ]
     return "\n\n".join(parts)
 
@@ -129,6 +142,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "kpis": _kpis,
     "rules": _rules,
     "config": _config,
+    "inputs": _inputs,
     "schema": reference.page,
 }
 FILES: dict[str, Callable[[], str]] = {
@@ -146,7 +160,7 @@ def command(
         Path | None, typer.Option("--write", help="Write the pages as files.", metavar="DIR")
     ] = None,
 ) -> None:
-    """Print the reference: KPIs, data-quality rules, configuration, the store's tables and views."""
+    """Print the reference: KPIs, data-quality rules, configuration, input files, the store's tables and views."""
     Invocation.start()
     if topic is not None and topic not in PAGES:
         raise ConfigurationError(f"there is no page {topic!r}; known are {', '.join(PAGES)}")

@@ -1,4 +1,4 @@
-"""``boardline init``: a first configuration, and a test of the connection."""
+"""``boardline init``: a first configuration, and a test of the connection; or input files to be filled in."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import yaml
 from tzlocal import get_localzone_name
 
 from connectors.errors import BoardlineError, ConfigurationError
+from metrics import inputs as input_files
 from scheduler import config as configuration
 from scheduler.app import App
 from scheduler.invocation import Invocation, QuietOption, VerboseOption, print_error
@@ -38,12 +39,23 @@ def command(
     ] = None,
     playbook: Annotated[str | None, typer.Option("--playbook", help=", ".join(_PLAYBOOKS))] = None,
     timezone: Annotated[str | None, typer.Option("--timezone", help="For example Europe/Berlin.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(
+            "--inputs",
+            help="Write templates of the files with what no CRM knows into this folder, and nothing else.",
+            metavar="DIR",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Ask a few questions, write config.yaml, and test the connection if the secrets are there already."""
     run = Invocation.start(verbose=verbose, quiet=quiet, no_progress=True)
+    if inputs is not None:
+        _templates(run, inputs, path, force)
+        return
     if path.exists() and not force:
         raise ConfigurationError(f"{path} exists already; edit it, or overwrite it with --force")
     name = name or _ask("Short name of the client company", "acme")
@@ -68,6 +80,34 @@ def command(
         return
     _test(path)
     run.err.print("The connection works. Next: boardline sync --once, then boardline report --out reports")
+    run.err.print("What no CRM knows (quotas, spend, margin, usage): boardline init --inputs inputs")
+
+
+def _templates(run: Invocation, folder: Path, config: Path, force: bool) -> None:
+    """One file for each kind of input. None is configured: an empty one would say that there is nothing."""
+    written, kept = [], []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, kind in input_files.kinds().items():
+            file = folder / f"{name}.csv"
+            if file.exists() and not force:
+                kept.append(file.name)
+                continue
+            file.write_text(input_files.template(kind), encoding="utf-8")
+            written.append(name)
+    except OSError as error:
+        raise ConfigurationError(
+            f"--inputs: cannot write into {folder}: {error.strerror}; name another folder"
+        ) from error
+    if kept:
+        run.err.print(f"Left as they are: {', '.join(kept)} (overwrite them with --force)")
+    if not written:
+        raise ConfigurationError(f"--inputs: all files are in {folder} already; overwrite them with --force")
+    run.err.print(f"Wrote {len(written)} templates. Fill in those you need and name them in {config}:")
+    run.err.print("    inputs:")
+    for name in written:
+        run.err.print(f"      {name}: {os.path.relpath(folder / name, config.parent)}.csv")
+    run.err.print("Then: boardline check. What each column means: boardline docs inputs")
 
 
 def _write(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
+import structlog
 import typer
 from rich.table import Table
 
@@ -35,6 +36,7 @@ from scheduler.invocation import (
     month_of,
 )
 
+log = structlog.get_logger(__name__)
 ORDER = tuple(name for name in KPI_IDS if name in metrics.registered())  # the definition book's
 
 
@@ -97,6 +99,8 @@ def _one(
         if not run.json:
             _print_evidence(run, document)
         return document
+    for fault in facts.input_faults:
+        log.warning("a faulty input file: numbers that need it are not computable", fault=str(fault))
     values = [value for value in metrics.compute(facts, ORDER, (by,), Judge(book)) if value.month == wanted]
     document = metrics.as_json(values, company.name, known_at, facts.currency)
     if diagnose:
@@ -151,7 +155,7 @@ def _evidence(app: App, company: CompanyConfig, facts: Facts, kpi: str, month: s
     info = app.store.source_info(company.name)
     value = metrics.compute(facts, kpis=(kpi,), judge=Judge(load_playbook(company.playbook)))[0]
     document = metrics.as_json([value], company.name, facts.known_at, facts.currency)
-    records = metrics.registered()[kpi].evidence(facts, month)
+    records = metrics.evidence(facts, metrics.registered()[kpi], month)
     return {
         **document["kpis"][0],
         "company": company.name,

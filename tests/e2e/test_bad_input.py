@@ -115,14 +115,6 @@ def unknown_cut(place: Site, folder: Path) -> Done:
     return place.run("kpis", "--by", "colour")
 
 
-def bad_targets(place: Site, folder: Path) -> Done:
-    targets = folder / "goals.csv"
-    targets.write_text("period,segment,metric,value,source,as_of\n2026-Q1,,quota,lots,me,2026-01-01\n")
-    path = changed(place, folder, "report:", "inputs: {targets: goals.csv}\n    report:")
-    path.write_text(path.read_text().replace("sqlite:///", f"sqlite:///{place.folder}/"))
-    return boardline("kpis", "-c", path)
-
-
 def wrong_cron_field(place: Site, folder: Path) -> Done:
     schedule = "schedule: {sync: 'cron: 99 * * * *'}\n    report:"
     return boardline("check", "-c", changed(place, folder, "report:", schedule))
@@ -154,7 +146,6 @@ CASES: dict[Callable[[Site, Path], Done], tuple[int, list[str]]] = {
     unknown_stream: (2, ["deels", "deals"]),
     unknown_evidence: (2, ["'ar'", "arr"]),
     unknown_cut: (2, ["colour", "size"]),
-    bad_targets: (2, ["goals.csv", "line 2", "lots"]),
     wrong_cron_field: (2, ["config.yaml, line", "companies.demo.schedule.sync", "minute '99'", "0 to 59"]),
     unsafe_company_name: (2, ["config.yaml, line", "'../evil' is no name", "letters, digits, spaces"]),
 }

@@ -1,0 +1,57 @@
+"""Spend on sales and marketing, by month and channel: what CAC payback and cost per lead are made of.
+
+- month: `2026-04`, or any day of it
+- channel: where the money went, in your words; empty where it belongs to no channel (it is kept apart, not spread)
+- kind: `people` (salaries, commissions) or `program` (campaigns, events, tools)
+- amount: major units of the currency; a credit is negative
+- currency: ISO code; the report's currency where it is empty
+
+Key: month, channel, kind and currency, so amounts in several currencies add up.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from metrics.inputs import cells
+from metrics.inputs.layout import Column, Input, Reading
+
+SPEND: Final = pl.Schema(
+    {
+        "month": pl.Date,  # its first day
+        "channel": pl.String,  # in lower case; null: unallocated
+        "kind": pl.String,  # people | program
+        "amount": pl.Int64,  # minor units
+        "currency": pl.String,
+        "line": pl.Int64,
+    }
+)
+_KINDS: Final = {"people": "people", "program": "program", "programme": "program"}
+_UNALLOCATED: Final = "unallocated"
+
+
+def shape(values: pl.DataFrame, reading: Reading) -> pl.DataFrame:
+    return values.with_columns(currency=cells.currency(reading)).with_columns(
+        amount=cells.minor(pl.col("amount"), pl.col("currency")),
+        channel=pl.when(pl.col("channel") != _UNALLOCATED).then("channel"),
+    )
+
+
+INPUT: Final = Input(
+    kind="spend",
+    title="Sales and marketing spend",
+    columns=(
+        Column("month", cells.MONTH),
+        Column("channel", cells.LOWER, needed=False),
+        Column("kind", cells.one_of(_KINDS, "is neither people nor program", "program")),
+        Column("amount", cells.AMOUNT),
+        cells.CURRENCY_OF,
+        *cells.ORIGIN,
+    ),
+    key=("month", "channel", "kind", "currency"),
+    schema=SPEND,
+    shape=shape,
+    example=("2026-04", "paid search", "program", "12000.00", "USD", "finance", "2026-05-06"),
+)
