@@ -246,8 +246,8 @@ class Facts:
 
     @cached_property
     def closed(self) -> pl.DataFrame:
-        """New-business deals closed in each month's quarter to date: see ``metrics.sales.closed``."""
-        return sales.closed(self.deals, self.periods, self.calendar, self.rates)
+        """Deals of the sales motion closed in each month's quarter to date: see ``metrics.sales.closed``."""
+        return sales.closed(self.deals, self.periods, self.calendar, self.rates, self.company.sales.types)
 
     @cached_property
     def snapshots(self) -> pl.DataFrame:

@@ -5,6 +5,8 @@ Source: definition book, section 3 and 4, rulings 2, 3, 5, 6, 18 to 21, 26, 27.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from metrics import deals as deal_facts
@@ -26,14 +28,20 @@ def named(frame: pl.LazyFrame, owners: pl.DataFrame, pipelines: pl.DataFrame) ->
     )
 
 
-def closed(deals: pl.DataFrame, periods: pl.DataFrame, calendar: Calendar, rates: Rates) -> pl.DataFrame:
-    """Qualified new-business deals won or lost in each month's fiscal quarter, from its first day to D.
+def closed(
+    deals: pl.DataFrame,
+    periods: pl.DataFrame,
+    calendar: Calendar,
+    rates: Rates,
+    types: Sequence[str] = ("new",),
+) -> pl.DataFrame:
+    """Qualified deals of ``types`` won or lost in each month's fiscal quarter, from its first day to D.
 
     ``deals``: from ``metrics.deals.describe``. Columns: those of ``deals``, month, won, value (ARR at the rate of the
     outcome day in the report's currency; null where the deal has no ARR or its currency no rate).
     """
     decided = deals.filter(
-        (pl.col("deal_type") == "new")
+        pl.col("deal_type").is_in(types)
         & pl.col("outcome").is_in(["won", "lost"])
         & pl.col("qualified_day").is_not_null()
     )
@@ -47,6 +55,15 @@ def closed(deals: pl.DataFrame, periods: pl.DataFrame, calendar: Calendar, rates
         .drop("quarter_first", "day")
         .sort("month", "outcome_day", "external_id")
     )
+
+
+def trailing(rows: pl.LazyFrame, on: pl.Expr, periods: pl.DataFrame, calendar: Calendar) -> pl.LazyFrame:
+    """``rows`` once for every month in whose trailing four quarters, up to D, their day ``on`` lies (ruling 2)."""
+    first = calendar.quarter_first(pl.col("_on"))
+    dated = rows.with_columns(_on=on).with_columns(_first=first)
+    years = pl.concat([dated.with_columns(pl.col("_first").dt.offset_by(f"{3 * n}mo")) for n in range(4)])
+    months = periods.lazy().select("month", "day", _first="quarter_first")
+    return years.join(months, on="_first").filter(pl.col("_on") <= pl.col("day")).drop("_on", "_first", "day")
 
 
 def snapshots(

@@ -17,3 +17,18 @@ CUTS: Final = ("size", "industry", "motion", "product", "owner", "pipeline")
 def stated(text: pl.Expr) -> pl.Expr:
     """The text without outer blanks; null where it is empty or a placeholder such as n/a."""
     return pl.when(bare(text).is_not_null()).then(text.str.strip_chars())
+
+
+def in_days(days: pl.Expr) -> pl.Expr:
+    """A number of days as text, to one decimal: ``90 days``, ``103.3 days``."""
+    return pl.format("{} days", days.cast(pl.Float64).round(1).cast(pl.String).str.strip_suffix(".0"))
+
+
+def in_percent(ratio: pl.Expr) -> pl.Expr:
+    """A ratio as text, to one decimal: 0.364 -> ``36.4%``."""
+    return pl.format("{}%", (ratio * 100).round(1).cast(pl.String).str.strip_suffix(".0"))
+
+
+def when_any(count: pl.Expr, text: pl.Expr) -> pl.Expr:
+    """The text where there is something to count, else null."""
+    return pl.when(count > 0).then(text)

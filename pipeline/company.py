@@ -95,6 +95,29 @@ class ArrSettings(Settings):
     grace_days: Annotated[int, Field(ge=0, le=90)] = 30
 
 
+class SalesSettings(Settings):
+    """How the sales motion is measured, where the definition book leaves a choice (section 3, R7).
+
+    ``include_expansion``: expansion deals count like new business in win rates, deal size, cycles, velocity, stage days
+    and pilots. ``cycle_start``: what a cycle runs from; a deal without a first meeting runs from the qualified stage.
+    ``velocity_opportunities``: those that got to the qualified stage in the quarter, or those open at its start.
+    ``poc_stages``: the stages in which a pilot runs; none: those from the qualified stage on that are named pilot, POC,
+    trial, or proof of concept or value. ``poc_limit_days``: how long a pilot may take; null: 30 with the playbook
+    hr_tech, else 45.
+    """
+
+    include_expansion: bool = False
+    cycle_start: Literal["qualified", "created", "first_meeting"] = "qualified"
+    velocity_opportunities: Literal["entering", "open"] = "entering"
+    poc_stages: tuple[str, ...] = ()
+    poc_limit_days: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def types(self) -> tuple[DealType, ...]:
+        """The deal types that are sold this way."""
+        return ("new", "expansion") if self.include_expansion else ("new",)
+
+
 class Inputs(Settings):
     """CSV files with what no CRM knows (see inputs.md). Relative paths start at the configuration file's folder."""
 
@@ -174,6 +197,7 @@ class Company(Settings):
         "self-serve": ("Self-Serve", "Free Trial"),
     }
     arr: ArrSettings = ArrSettings()
+    sales: SalesSettings = SalesSettings()
     inputs: Inputs = Inputs()
     privacy: PrivacySettings = PrivacySettings()
     new_business_pipeline: str | None = None  # None: the one pipeline, or the CRM's default

@@ -25,6 +25,8 @@ STAGES = (  # stage, order, closed, won, active
     ("Lost", 6, True, False, True),
 )
 
+DATES = ("close_date", "start_date", "first_meeting_at", "pilot_start", "pilot_end", "pilot_converted")
+
 
 def frame(table: str, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """A canonical table; columns that a row does not name are null."""
@@ -69,7 +71,7 @@ class Books:
             "type": "New Business",
         } | values  # fmt: skip
         for name, value in row.items():
-            if name in ("close_date", "start_date", "pilot_start", "pilot_end", "pilot_converted") and value:
+            if name in DATES and value:
                 row[name] = date.fromisoformat(value)
         if history:
             row["stage"] = history[-1][1]
@@ -108,6 +110,21 @@ class Books:
             {"external_id": f"line{len(lines)}", "created_at": at("2020-01-02"), "deal_id": deal, "product_id": product,
              "product": product, "kind": kind, "quantity": quantity, "amount": amount * 100, "currency": "USD"} | values
         )  # fmt: skip
+
+    def meeting(
+        self, deal: str | None, day: str, completed: bool | None = True, contact: str | None = None
+    ) -> None:
+        """An hour with a customer, from ten o'clock on; booked in 2020."""
+        meetings = self.rows["meetings"]
+        meetings.append(
+            {"external_id": f"meeting{len(meetings)}", "created_at": at("2020-01-02"), "deal_id": deal,
+             "contact_id": contact, "starts_at": at(day, 10), "ends_at": at(day, 11), "completed": completed}
+        )  # fmt: skip
+
+    def lead(self, **values: Any) -> None:
+        """A lead, created in 2020."""
+        leads = self.rows["leads"]
+        leads.append({"external_id": f"lead{len(leads)}", "created_at": at("2020-01-02")} | values)
 
     def rate(self, currency: str, start: str, rate: str) -> None:
         """Home-currency units for one unit, from that day on."""

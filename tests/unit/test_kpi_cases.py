@@ -70,7 +70,10 @@ def _sales(books: Books, case: Case) -> None:
             values = {"close_date": "2026-02-10", "segment": size, "arr": arr * 100, "term_months": 12}
             history = (("2026-01-05", "Discovery"), ("2026-02-10", outcome))
             books.deal(f"{outcome} {size} {number}", history=history, **values | (more[0] if more else {}))
-    for key, stage, close, arr, history, *more in case.get("deals", ()):
+    copies = [
+        (f"{key} {number}", *rest) for count, key, *rest in case.get("copies", ()) for number in range(count)
+    ]
+    for key, stage, close, arr, history, *more in [*case.get("deals", ()), *copies]:
         extra = _in_cents(more[0] if more else {})
         values = {
             "close_date": close,
@@ -85,6 +88,10 @@ def _sales(books: Books, case: Case) -> None:
         created = extra.pop("created", "2026-01-03")
         cents = None if amount is None else amount * 100
         books.deal(key, created, **{"stage": "Discovery", "amount": cents, "close_date": close} | extra)
+    for deal, day, completed, *contact in case.get("meetings", ()):
+        books.meeting(deal, day, completed, *contact)
+    for contact, deal in case.get("leads", ()):
+        books.lead(converted_contact_id=contact, converted_deal_id=deal)
     for deal, field, day, old, new in case.get("changes", ()):
         books.change(deal, field, day, old, new)
 
@@ -106,11 +113,19 @@ def facts_of(case: Case) -> Facts:
 @pytest.mark.parametrize("case", cases())
 def test_case(case: Case) -> None:
     facts = facts_of(case)
-    values = {(value.id, value.month): value.value for value in compute(facts)}
+    found = compute(facts)
+    values = {(value.id, value.month): value.value for value in found}
+    reasons = {(value.id, value.month): "; ".join(value.reasons) for value in found}
+    for kpi, texts in case.get("told", {}).items():
+        for month, text in texts.items():
+            assert text in reasons[kpi, month]
     for kpi, by_month in case["expect"].items():
         for month, wanted in by_month.items():
             got = values[kpi, month]
-            assert got == (wanted if wanted is None else pytest.approx(wanted, abs=1e-12)), (kpi, month)
+            assert got == (wanted if wanted is None else pytest.approx(wanted, rel=1e-12, abs=1e-12)), (
+                kpi,
+                month,
+            )
     for kpi, wanted in case.get("totals", {}).items():
         assert sum(values[kpi, month] or 0 for month in facts.months) == wanted, kpi
     table = {row["month"]: row for row in bridge(facts).iter_rows(named=True)}
