@@ -30,7 +30,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -54,8 +54,11 @@ from metrics.playbook_parts import (
     known,
 )
 from metrics.yaml_lines import Place, parse
+from pipeline.company import Company
 
-__all__ = ["KPI_IDS", "Line", "Playbook", "Rule", "load", "shipped"]
+__all__ = ["KPI_IDS", "Line", "Playbook", "Rule", "applied", "load", "shipped"]
+
+C = TypeVar("C", bound=Company)
 
 _DEEPEST: Final = 3  # playbooks that extend each other
 _MERGED: Final = ("kpis", "segments", "diagnoses")  # entry by entry
@@ -163,6 +166,17 @@ def load(name_or_path: str) -> Playbook:
     merged = _read(name_or_path, _DEEPEST)
     merged.setdefault("title", merged["name"])
     return Playbook.model_validate(merged)
+
+
+def applied(company: C) -> C:
+    """The company with what its playbook says of completeness, where its own configuration is silent.
+
+    Raises ``ConfigurationError`` for a bad playbook.
+    """
+    fields = load(company.playbook).required_fields
+    if fields is None or "required_deal_fields" in company.model_fields_set:
+        return company
+    return company.model_copy(update={"required_deal_fields": fields})
 
 
 def _read(name_or_path: str, depth: int) -> dict[str, Any]:

@@ -128,7 +128,8 @@ def targets(facts: Facts) -> pl.DataFrame:
     label in lower case), target. The metric is ``stage_days:`` and the stage, for example ``stage_days:Discovery``."""
     metric = pl.col("metric")
     return (
-        facts.targets.rows.filter(metric.str.starts_with(TARGET))
+        facts.input("targets")
+        .filter(metric.str.starts_with(TARGET))
         .with_columns(
             key=metric.str.strip_prefix(TARGET).str.strip_chars().str.to_lowercase(),
             target=pl.col("number").cast(pl.Float64),

@@ -16,7 +16,7 @@ from metrics.facts import Facts
 from metrics.judge import Judge
 from metrics.kpi import KpiValue
 from metrics.period import shift
-from metrics.playbook import KPI_IDS
+from metrics.playbook import KPI_IDS, applied
 from metrics.playbook import load as load_playbook
 from metrics.render.numbers import value_text
 from metrics.render.safe import plain
@@ -88,6 +88,7 @@ def _one(
     diagnose: bool,
 ) -> dict[str, Any]:
     app.require_synced(company)
+    company = applied(company)
     known_at = moment(as_of, company.zone)
     wanted = month_of(month, known_at, company.zone)
     book = load_playbook(company.playbook)
