@@ -1,5 +1,6 @@
-"""The 30-day audit of a revenue system: its data, what its numbers were, where deals are won, lost and parked, and a plan
-for 90 days. Plain data, from the store alone.
+"""The 30-day audit of a revenue system: its data, its numbers so far, where deals are won, lost and parked, and a plan.
+
+Plain data, from the store alone.
 
 Contents as the definition book lists them (section 7, from the dev-tools document): completeness, cleanliness and stage
 validity; four to eight quarters of KPIs, rebuilt from history as known now; wins and losses of the trailing four

@@ -6,10 +6,12 @@ Three kinds, as the playbooks' source documents have them, never mixed (definiti
   baseline, in the right direction and by more than 5 %;
 - leading (developer tools): no KPI is judged in the first 90 days; then NRR and weighted coverage are read monthly, and
   without any gain by day 120 the fit is poor;
-- expectations (supply chain): each KPI has its own clock, velocity and forecast 60 to 90 days, NRR and ARR growth 6
-  to 9 months; one that is neither better nor on target when its time is over calls for a root-cause analysis.
+- expectations (supply chain): each KPI has its own clock, velocity and forecast 60 to 90 days, NRR and ARR growth 6 to
+  9 months; one that is neither better nor on target when its time is over calls for a root-cause analysis.
 
-A KPI that is undefined, then or now, is not better. One without a better direction cannot be agreed.
+Money of a quarter and the forecast's error are compared over the last full quarters by then and by now, everything else
+at the ends of the last full months. A KPI that is undefined, then or now, is not better. One without a better
+direction cannot be agreed.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from connectors.errors import ConfigurationError
 from metrics import baseline, compute, fit
@@ -32,6 +34,9 @@ from metrics.playbook import Playbook
 from metrics.playbook_parts import Checkpoint
 from pipeline.company import Company
 from pipeline.store import Store
+
+_AFTERWARDS: Final = ("forecast_accuracy_error",)
+_NO_QUARTER: Final = "no fiscal quarter has ended since the baseline"
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,8 @@ class CheckpointReport:
                     "status": change.status,
                     "due_from": change.due[0] if change.due else None,
                     "due_to": change.due[1] if change.due else None,
+                    "baseline_month": change.then_month,
+                    "month": change.month,
                     "reason": change.reason,
                 }
                 for change in self.changes
@@ -114,6 +121,7 @@ def baseline_json(kept: Baseline) -> dict[str, Any]:
     """What is said of a baseline."""
     return {
         "month": kept.month,
+        "quarter": kept.quarter,
         "known_at": kept.known_at,
         "taken_at": kept.taken_at,
         "frozen": kept.taken_at is not None,
@@ -152,7 +160,8 @@ def checkpoint(
         )
     since = months_between(kept.month, month)
     with store.reading() as reader:
-        months = {*since, *(shift(month, -back) for back in book.looks_back)}
+        ends = (month, baseline.full_quarter(company, month))
+        months = {*since, *(shift(end, -back) for end in ends for back in book.looks_back)}
         facts = Facts.load(reader, company, sorted(months), as_of)
     values = {
         (value.id, value.month): value
@@ -161,13 +170,14 @@ def checkpoint(
         )
     }
     day = (today - company.engagement_start).days + 1
+    start, quarter = company.engagement_start, baseline.full_quarter(company, month)
     changes = tuple(
         _change(
             name,
             kept,
-            values.get((name, month)),
+            values.get((name, quarter if by_quarter(name) else month)),
             rules,
-            clock(book, rules, name, company.engagement_start),
+            clock(book, rules, name, start),
             today,
         )
         for name in names
@@ -181,7 +191,7 @@ def checkpoint(
         kind=rules.kind,
         engagement_start=company.engagement_start,
         day=day,
-        due=_due(rules, company.engagement_start, changes),
+        due=_due(rules, start, changes),
         month=month,
         known_at=as_of,
         baseline=kept,
@@ -215,6 +225,15 @@ def agreed(company: Company, rules: Checkpoint) -> tuple[str, ...]:
     return names
 
 
+def by_quarter(kpi: str) -> bool:
+    """Whether a KPI can only be compared over full quarters: money of a quarter that is not over has not all come in,
+    and a forecast's error is known when its quarter is."""
+    found = compute.registered().get(kpi)
+    return (
+        found is not None and found.period == "quarter" and (found.unit == "currency" or kpi in _AFTERWARDS)
+    )
+
+
 def clock(book: Playbook, rules: Checkpoint, kpi: str, start: date) -> tuple[date, date] | None:
     """From when to when an improvement of a KPI is expected; None where the checkpoint goes by no clock."""
     if rules.kind != "expectations":
@@ -239,7 +258,8 @@ def _change(
     due: tuple[date, date] | None,
     today: date,
 ) -> Change:
-    before = kept.number(name)
+    then_month = kept.quarter if by_quarter(name) else kept.month
+    before = kept.number(name, then_month)
     kpi = compute.registered().get(name)
     now = value.value if value else None
     reason = _incomparable(before, value, kept)
@@ -254,8 +274,10 @@ def _change(
         now=now,
         relative=relative,
         improved=improved,
-        state=state(rules, improved, status, due, today),
+        state=state(improved, status, due, today, comparable=reason is None),
         status=status,
+        then_month=then_month,
+        month=value.month if value else kept.month,
         due=due,
         reason=reason or _doubt(before, value),
     )
@@ -264,6 +286,8 @@ def _change(
 def _incomparable(before: Number, value: KpiValue | None, kept: Baseline) -> str | None:
     if value is None:
         return "this version does not compute it"
+    if value.month == (kept.quarter if by_quarter(value.id) else kept.month):
+        return "no month has ended since the baseline" if not by_quarter(value.id) else _NO_QUARTER
     if before.value is None:
         return f"no baseline: {before.reason}"
     if value.value is None:

@@ -8,20 +8,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Literal
 
 from metrics.kpi import Unit
 from metrics.playbook_parts import Checkpoint
 
-State = Literal["too_early", "improved", "on_target", "not_yet", "missed", "not_improved", "not_judged"]
+State = Literal[
+    "too_early", "improved", "on_target", "not_yet", "missed", "not_improved", "unknown", "not_judged"
+]
 Outcome = Literal[
-    "too_early", "working", "not_working", "gaining", "no_gain_yet", "poor_fit", "on_course", "root_cause"
+    "too_early",
+    "working",
+    "not_working",
+    "gaining",
+    "no_gain_yet",
+    "poor_fit",
+    "on_course",
+    "root_cause",
+    "unknown",
 ]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One agreed KPI, then and now. ``relative``: how much better, as a share of the baseline; negative is worse.
+    """One agreed KPI, then and now, each at the end of a month (``then_month``, ``month``).
+
+    ``relative``: how much better, as a share of the baseline; negative is worse.
 
     ``reason``: why it cannot be compared, or what makes the number doubtful.
     """
@@ -35,6 +48,8 @@ class Change:
     improved: bool
     state: State
     status: str
+    then_month: str
+    month: str
     due: tuple[date, date] | None = None
     reason: str | None = None
 
@@ -48,16 +63,18 @@ def better(
     """
     if then is None or now is None or higher_is_better is None:
         return False, None
-    gain = now - then if higher_is_better else then - now
-    if then == 0:
+    # In decimals: from 1.00 to 1.05 is 5 % and not a hair more.
+    before, after = Decimal(repr(then)), Decimal(repr(now))
+    gain = after - before if higher_is_better else before - after
+    if not before:
         return gain > 0, None
-    relative = gain / abs(then)
-    return relative > noise, relative
+    return gain > Decimal(repr(noise)) * abs(before), float(gain / abs(before))
 
 
 def state(
-    rules: Checkpoint, improved: bool, status: str, due: tuple[date, date] | None, today: date
+    improved: bool, status: str, due: tuple[date, date] | None, today: date, *, comparable: bool
 ) -> State:
+    """How a KPI stands: by its clock (``due``), where there is one. ``comparable``: both numbers are there."""
     if due is None:
         return "improved" if improved else "not_improved"
     if today < due[0]:
@@ -66,6 +83,8 @@ def state(
         return "improved"
     if status == "on_target":
         return "on_target"
+    if not comparable:
+        return "unknown"
     return "missed" if today > due[1] else "not_yet"
 
 
@@ -107,8 +126,8 @@ def _leading(rules: Checkpoint, days: int, changes: Sequence[Change]) -> tuple[O
             f"Day {days + 1} of {rules.after_days} diagnostic days: no KPI is judged yet.",
             f"Then {_titles(changes)} are read monthly.",
         )
-    limit = rules.limit_days or rules.after_days
     ups = [change for change in changes if change.improved]
+    limit = rules.limit_days or rules.after_days
     if ups:
         return (
             "gaining",
@@ -134,8 +153,12 @@ def _expected(rules: Checkpoint, changes: Sequence[Change]) -> tuple[Outcome, st
         return "too_early", "No improvement is expected yet.", None
     good = [change for change in begun if change.state in ("improved", "on_target")]
     waiting = [change for change in begun if change.state == "not_yet"]
+    unknown = [change for change in begun if change.state == "unknown"]
+    if not good and not waiting:
+        return "unknown", f"{_titles(unknown)} cannot be compared with the baseline.", None
     parts = [
         f"{_titles(good)} improved or on target" if good else "",
-        f"{_titles(waiting)} still in time" if waiting else "",
+        f"{_titles(waiting)} not yet, and still in time" if waiting else "",
+        f"{_titles(unknown)} cannot be compared" if unknown else "",
     ]
     return "on_course", f"{'; '.join(part for part in parts if part)}.", None

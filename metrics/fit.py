@@ -109,4 +109,4 @@ def demo_to_close(facts: Facts, month: str) -> float | None:
         & pl.col("qualified_day").is_not_null()
         & pl.col("outcome_day").is_between(day - timedelta(days=7 * _WEEKS - 1), day)
     )
-    return (decided["outcome"] == "won").sum() / decided.height if decided.height else None
+    return float((decided["outcome"] == "won").sum() / decided.height) if decided.height else None

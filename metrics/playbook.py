@@ -194,7 +194,8 @@ def _read(name_or_path: str, depth: int) -> dict[str, Any]:
         beside = Path(name_or_path).parent / extended
         base = _read(extended if extended in shipped() else str(beside), depth - 1)
     own = {"name": Path(name_or_path).stem if name_or_path not in shipped() else name_or_path, **data}
-    merged = {**base, **own, **{key: _merged(base.get(key, {}), own[key]) for key in _MERGED if key in own}}
+    by_entry = {key: _merged(base.get(key, {}), own[key]) for key in _MERGED if key in own}
+    merged: dict[str, Any] = {**base, **own, **by_entry}
     try:
         Playbook.model_validate({"title": "", **merged})
     except ValidationError as error:

@@ -20,7 +20,7 @@ def find(case: Case) -> Cause | None:
     lost, shrunk = cohort.filter(pl.col("lost") == 1), cohort.filter(_shrunk())
     if cohort.is_empty() or (lost.is_empty() and shrunk.is_empty()):
         return None
-    then = cohort["then"].sum()
+    then = float(cohort["then"].sum())
     early = lost.filter("first_year")
     sizes = lost.group_by(pl.col("size").fill_null("unknown")).agg(n=pl.len(), arr=pl.col("then").sum()).sort(
         "arr", "size", descending=[True, False]
@@ -80,11 +80,11 @@ def _sentences(
     if lost.height:
         most = f", {sizes['size'][0]} most ({sizes['n'][0]:,})" if sizes.height > 1 else ""
         found.append(
-            f"{lost.height:,} of {count(cohort.height, 'customer')} left with {case.money(lost['then'].sum())}{most}"
+            f"{lost.height:,} of {count(cohort.height, 'customer')} left with {case.money(float(lost['then'].sum()))}{most}"
         )
         found.append(f"{early.height:,} of them by their first anniversary")
     if shrunk.height:
-        fall = case.money((shrunk["then"] - shrunk["kept"]).sum())
+        fall = case.money(float((shrunk["then"] - shrunk["kept"]).sum()))
         found.append(f"{count(shrunk.height, 'customer')} shrank by {fall}")
     return found
 

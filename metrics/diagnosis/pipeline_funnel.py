@@ -149,8 +149,8 @@ def _conversion(case: Case) -> _Part:
     spans = _spans(case.day)
     now = decided.filter(pl.col("outcome_day").is_between(*spans[0]))
     before = decided.filter(pl.col("outcome_day").is_between(spans[-1][0], spans[1][1]))
-    rate = now["won"].sum() / now.height if now.height else None
-    norm = before["won"].sum() / before.height if before.height else None
+    rate = float(now["won"].sum() / now.height) if now.height else None
+    norm = float(before["won"].sum() / before.height) if before.height else None
     text = f"{now['won'].sum():,} of {count(now.height, 'decided deal')} won"
     lost = now.filter(~pl.col("won"))
     return _Part(

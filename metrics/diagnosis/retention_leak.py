@@ -21,7 +21,7 @@ _EXPANSIONS = (("expansion_seat", "Seat expansion"), ("expansion_module", "Modul
 
 def find(case: Case) -> Cause | None:
     cohort = customers(case)
-    then = cohort["then"].sum()
+    then = float(cohort["then"].sum())
     if not then:
         return None
     sums = _sums(case, cohort)
@@ -42,7 +42,7 @@ def find(case: Case) -> Cause | None:
                 float(flat.height),
                 "count",
                 f"{count(flat.height, 'customer')} of {kept.height:,} kept, "
-                f"{share(flat['then'].sum(), then)} of the ARR a year before",
+                f"{share(float(flat['then'].sum()), then)} of the ARR a year before",
             ),
             *_expansions(case, cohort),
         ),

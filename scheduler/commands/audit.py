@@ -11,7 +11,7 @@ from rich.table import Table
 from metrics.audit import FEWEST_QUARTERS, Audit, as_json, audit
 from metrics.playbook import applied
 from metrics.playbook import load as load_playbook
-from metrics.render.numbers import instant, money_short, month_name, percent, value_text
+from metrics.render.numbers import instant, money_short, month_name, percent, quantity, value_text
 from metrics.render.safe import plain
 from scheduler.app import App
 from scheduler.commands.checkpoint import baseline_lines
@@ -131,7 +131,9 @@ def _print_deals(out: Console, made: Audit) -> None:
     over = sum(pilot.age > made.pilot_limit for pilot in made.pilots)
     out.print(f"\nPilots: {len(made.pilots):,} running, {over:,} for longer than {made.pilot_limit} days")
     for pilot in made.pilots[:_PILOTS]:
-        out.print(f"  {plain(pilot.name, 80)} ({pilot.external_id}): {pilot.age} days, since {pilot.since}")
+        out.print(
+            f"  {plain(pilot.name, 80)} ({pilot.external_id}): {quantity(pilot.age, 'days', '')}, since {pilot.since}"
+        )
     if len(made.pilots) > _PILOTS:
         out.print(f"  and {len(made.pilots) - _PILOTS} more; all of them with --json")
 

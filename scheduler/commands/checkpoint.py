@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from metrics.baseline import Baseline
-from metrics.checkpoint import CheckpointReport, checkpoint
+from metrics.checkpoint import CheckpointReport, by_quarter, checkpoint
 from metrics.conclusion import Change
 from metrics.playbook import applied
 from metrics.playbook import load as load_playbook
@@ -37,6 +37,7 @@ _STATES = {
     "not_yet": "not yet",
     "missed": "missed",
     "not_improved": "not improved",
+    "unknown": "unknown",
     "not_judged": "not judged",
 }
 
@@ -99,13 +100,14 @@ def _print(run: Invocation, company: CompanyConfig, made: CheckpointReport) -> N
             _why(change),
         )
     out.print(table)
+    titles = {change.kpi: change.title for change in made.changes}
     for reading in made.readings:
         text = (
             "not computable"
             if reading.value is None
             else quantity(reading.value, reading.unit, made.currency)
         )
-        out.print(f"  {reading.month} {reading.kpi}: {text}")
+        out.print(f"  {month_name(reading.month)}, {titles.get(reading.kpi, reading.kpi)}: {text}")
     for warning in made.fit:
         out.print(f"  {warning.level}: {plain(warning.sentence, 400)}")
 
@@ -123,4 +125,6 @@ def _figure(value: float | None, change: Change, currency: str) -> str:
 
 def _why(change: Change) -> str:
     window = f"expected {change.due[0]} to {change.due[1]}" if change.due else ""
+    if by_quarter(change.kpi):
+        window = f"{window}{'; ' if window else ''}quarters ending {change.then_month} and {change.month}"
     return "; ".join(part for part in (window, plain(change.reason, 300) if change.reason else "") if part)
