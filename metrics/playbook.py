@@ -61,7 +61,7 @@ __all__ = ["KPI_IDS", "Line", "Playbook", "Rule", "applied", "load", "shipped"]
 C = TypeVar("C", bound=Company)
 
 _DEEPEST: Final = 3  # playbooks that extend each other
-_MERGED: Final = ("kpis", "segments", "diagnoses")  # entry by entry
+_MERGED: Final[tuple[str, ...]] = ("kpis", "segments", "diagnoses")  # entry by entry
 _TOP: Final = "a playbook is a mapping with title, headline and kpis"
 _SILENT: Final = Line()
 

@@ -79,9 +79,8 @@ def _sentences(
     found = []
     if lost.height:
         most = f", {sizes['size'][0]} most ({sizes['n'][0]:,})" if sizes.height > 1 else ""
-        found.append(
-            f"{lost.height:,} of {count(cohort.height, 'customer')} left with {case.money(float(lost['then'].sum()))}{most}"
-        )
+        of = f"{lost.height:,} of {count(cohort.height, 'customer')}"
+        found.append(f"{of} left with {case.money(float(lost['then'].sum()))}{most}")
         found.append(f"{early.height:,} of them by their first anniversary")
     if shrunk.height:
         fall = case.money(float((shrunk["then"] - shrunk["kept"]).sum()))
