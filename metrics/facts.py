@@ -19,7 +19,7 @@ from metrics import arr, bridge, inputs, lines, sales, timeline
 from metrics import customers as hierarchy
 from metrics import deals as deal_facts
 from metrics.currency import Rates
-from metrics.inputs import InputFault, Known, Reading
+from metrics.inputs import Files, InputFault, Reading
 from metrics.inputs.accounts import Accounts
 from metrics.period import Calendar
 from metrics.words import stated
@@ -79,7 +79,6 @@ class Facts:
         self.currency = company.currency or self.home_currency
         self._frames = asof.known_then(frames, self.calendar.known_at)
         self._kept: dict[Callable[..., Any], Any] = {}
-        self._inputs: dict[str, Known | InputFault] = {}
         arr.check_settings(company)
 
     @classmethod
@@ -318,45 +317,28 @@ class Facts:
         fault this raises ``InputFault``. A KPI lets it pass: ``metrics.compute`` makes the number not computable and
         gives the fault as its reason, for every KPI that asks for the file and for no other.
         """
-        return self._input(kind).rows
+        return self._files.known(kind).rows
 
     def has_input(self, kind: str) -> bool:
         """Whether the configuration names a file of that kind, be it empty or faulty."""
-        return getattr(self.company.inputs, kind) is not None
+        return self._files.has(kind)
 
     def unmatched(self, kind: str) -> str | None:
         """``3 of 40 customers of usage.csv match no account: ...`` as a note for a number; None where all match.
 
         Their rows have a null ``account_id``. Raises like ``input``.
         """
-        return self._input(kind).unmatched()
+        return self._files.known(kind).unmatched()
 
     @cached_property
     def input_faults(self) -> tuple[InputFault, ...]:
         """The faults of all configured files, whether a number needs them or not."""
-        return tuple(
-            read for kind in inputs.kinds() if isinstance(read := self._read_input(kind), InputFault)
+        return self._files.faults()
+
+    @cached_property
+    def _files(self) -> Files:
+        return Files(
+            self.company.inputs,
+            Reading(self.calendar, self.currency),
+            lambda: Accounts(self.live("accounts"), self.accounts),
         )
-
-    def _input(self, kind: str) -> Known:
-        read = self._read_input(kind)
-        if isinstance(read, InputFault):
-            raise read
-        return read
-
-    def _read_input(self, kind: str) -> Known | InputFault:
-        if kind not in self._inputs:
-            path = getattr(self.company.inputs, kind)
-            try:
-                self._inputs[kind] = (
-                    inputs.load(kind, path, Reading(self.calendar, self.currency), self._accounts_of_inputs)
-                    if path
-                    else Known.none(kind)
-                )
-            except InputFault as fault:
-                self._inputs[kind] = fault
-        return self._inputs[kind]
-
-    @property
-    def _accounts_of_inputs(self) -> Accounts:
-        return Accounts(self.live("accounts"), self.accounts)

@@ -29,7 +29,7 @@ COMMANDS: Final = {
     "run": "The daemon: syncs and reports on schedule.",
     "status": "Last and next runs, and deliveries.",
     "db": "The store itself: upgrade, check, backup, restore, export.",
-    "docs": "The reference: KPIs, rules, configuration, the store's tables.",
+    "docs": "The reference: KPIs, rules, configuration, input files, the store's tables.",
     "simulator": "The simulated CRMs alone.",
 }
 _MODULE: Final = "scheduler.commands"

@@ -30,6 +30,7 @@ from __future__ import annotations
 from metrics.inputs.csv_file import example as example
 from metrics.inputs.csv_file import template as template
 from metrics.inputs.kinds import kinds as kinds
+from metrics.inputs.known import Files as Files
 from metrics.inputs.known import Known as Known
 from metrics.inputs.known import load as load
 from metrics.inputs.layout import Input as Input

@@ -31,11 +31,9 @@ CALLS: Final = pl.Schema(
 _CATEGORIES: Final = ("commit", "best_case", "most_likely", "pipeline", "closed", "total")
 
 
-def shape(values: pl.DataFrame, reading: Reading) -> pl.DataFrame:
-    return (
-        values.with_columns(currency=cells.currency(reading))
-        .with_columns(amount=cells.minor(pl.col("amount"), pl.col("currency")))
-        .rename({"quarter": "quarter_first", "as_of": "day"})
+def shape(values: pl.DataFrame, _: Reading) -> pl.DataFrame:
+    return values.with_columns(amount=cells.minor(pl.col("amount"), pl.col("currency"))).rename(
+        {"quarter": "quarter_first", "as_of": "day"}
     )
 
 

@@ -89,6 +89,12 @@ def one_of(meanings: Mapping[str, str], fault: str, example: str) -> Cell:
     return Cell(read, fault, example)
 
 
+def _currency(text: pl.Expr, reading: Reading) -> pl.Expr:
+    """Where none is named, the report's: so a key that holds it is the same either way."""
+    code = pl.when(text.str.contains(r"^[A-Z]{3}$")).then(text)
+    return pl.when(text.is_null()).then(pl.lit(reading.currency)).otherwise(code)
+
+
 def _count(text: pl.Expr, _: Reading) -> pl.Expr:
     whole = pl.when(text.str.contains(r"^\d{1,15}(\.0*)?$")).then(text.str.extract(r"^(\d+)", 1))
     return whole.cast(pl.Int64, strict=False)
@@ -128,9 +134,7 @@ SHARE: Final = Cell(
         _COMMAS,
     ),
 )  # fmt: skip
-CURRENCY: Final = Cell(
-    lambda text, _: pl.when(text.str.contains(r"^[A-Z]{3}$")).then(text), "is not an ISO code", "EUR"
-)
+CURRENCY: Final = Cell(_currency, "is not an ISO code", "EUR")
 
 CUSTOMER: Final = Column("customer_key", text_like("acme.com"))
 CURRENCY_OF: Final = Column("currency", CURRENCY, needed=False, optional=True)
@@ -139,8 +143,3 @@ ORIGIN: Final = (
     SOURCE,
     Column("as_of", DAY, needed=False, optional=True),
 )
-
-
-def currency(reading: Reading) -> pl.Expr:
-    """The currency of a row: its own, else the report's."""
-    return pl.col("currency").fill_null(reading.currency)

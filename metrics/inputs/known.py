@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,7 +11,8 @@ import polars as pl
 
 from metrics.inputs import accounts, table
 from metrics.inputs.kinds import kinds
-from metrics.inputs.layout import Input, Reading
+from metrics.inputs.layout import Input, InputFault, Reading
+from pipeline.company import Inputs
 
 _NAMED: Final = 5  # customers without an account that a sentence names
 
@@ -61,6 +63,42 @@ class Known:
         named = [" = ".join(names) for names in written["customer_key"].head(_NAMED)]
         more = [f"{written.height - _NAMED} more"] if written.height > _NAMED else []
         return f"one account, written in several ways, whose figures add up: {', '.join([*named, *more])}"
+
+
+class Files:
+    """A company's input files as known at a moment, each read when it is first asked for."""
+
+    def __init__(self, named: Inputs, reading: Reading, known: Callable[[], accounts.Accounts]) -> None:
+        self._named = named
+        self._reading = reading
+        self._known = known
+        self._read: dict[str, Known | InputFault] = {}
+
+    def has(self, kind: str) -> bool:
+        """Whether a file of that kind is named."""
+        return getattr(self._named, kind) is not None
+
+    def known(self, kind: str) -> Known:
+        """What it says; nothing where none is named. Raises ``InputFault``."""
+        read = self._once(kind)
+        if isinstance(read, InputFault):
+            raise read
+        return read
+
+    def faults(self) -> tuple[InputFault, ...]:
+        """Those of all that are named."""
+        return tuple(read for kind in kinds() if isinstance(read := self._once(kind), InputFault))
+
+    def _once(self, kind: str) -> Known | InputFault:
+        if kind not in self._read:
+            path = getattr(self._named, kind)
+            try:
+                self._read[kind] = (
+                    load(kind, path, self._reading, self._known()) if path else Known.none(kind)
+                )
+            except InputFault as fault:
+                self._read[kind] = fault
+        return self._read[kind]
 
 
 def load(name: str, path: Path, reading: Reading, known: accounts.Accounts | None = None) -> Known:

@@ -27,8 +27,9 @@ class Reading:
 class Cell:
     """How the text of a cell becomes a value.
 
-    ``read``: trimmed text, null where it is empty -> the value, null where the text is none. ``fault`` is said of such
-    text, or the first of ``hints`` (pattern, what is said) that it matches; ``example`` is what to write instead.
+    ``read``: trimmed text, null where it is empty -> the value, null where the text is none of its kind. ``fault`` is
+    said of such text, or the first of ``hints`` (pattern, what is said) that it matches; ``example`` is what to write
+    instead.
     """
 
     read: Callable[[pl.Expr, Reading], pl.Expr] = field(repr=False)

@@ -33,10 +33,8 @@ OPENING_ARR: Final = pl.Schema(
 )
 
 
-def shape(values: pl.DataFrame, reading: Reading) -> pl.DataFrame:
-    return values.with_columns(currency=cells.currency(reading)).with_columns(
-        arr=cells.minor(pl.col("arr"), pl.col("currency"))
-    )
+def shape(values: pl.DataFrame, _: Reading) -> pl.DataFrame:
+    return values.with_columns(arr=cells.minor(pl.col("arr"), pl.col("currency")))
 
 
 INPUT: Final = Input(

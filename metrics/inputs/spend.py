@@ -1,7 +1,8 @@
 """Spend on sales and marketing, by month and channel: what CAC payback and cost per lead are made of.
 
 - month: `2026-04`, or any day of it
-- channel: where the money went, in your words; empty where it belongs to no channel (it is kept apart, not spread)
+- channel: where the money went, in your words; empty, or `unallocated`, where it belongs to no channel (it is kept
+  apart, not spread)
 - kind: `people` (salaries, commissions) or `program` (campaigns, events, tools)
 - amount: major units of the currency; a credit is negative
 - currency: ISO code; the report's currency where it is empty
@@ -32,8 +33,8 @@ _KINDS: Final = {"people": "people", "program": "program", "programme": "program
 _UNALLOCATED: Final = "unallocated"
 
 
-def shape(values: pl.DataFrame, reading: Reading) -> pl.DataFrame:
-    return values.with_columns(currency=cells.currency(reading)).with_columns(
+def shape(values: pl.DataFrame, _: Reading) -> pl.DataFrame:
+    return values.with_columns(
         amount=cells.minor(pl.col("amount"), pl.col("currency")),
         channel=pl.when(pl.col("channel") != _UNALLOCATED).then("channel"),
     )

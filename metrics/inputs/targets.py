@@ -48,7 +48,6 @@ def _segment(text: pl.Expr, _: Reading) -> pl.Expr:
 
 def shape(values: pl.DataFrame, reading: Reading) -> pl.DataFrame:
     return values.with_columns(
-        currency=cells.currency(reading),
         quarter_first=cells.quarter(pl.col("period"), reading),
         cut=pl.col("segment").str.extract(_PART, 1),
         segment=pl.col("segment").str.extract(_PART, 2),
