@@ -37,13 +37,7 @@ def pilots(facts: Facts) -> pl.DataFrame:
     )
     told = pl.col("pilot").fill_null(value=False) | pl.col("pilot_start").is_not_null()
     there = told | pl.col("pilot_converted").is_not_null() | pl.col("piloted").is_not_null()
-    outcome = pl.col("outcome")
-    conversion = pl.when(pl.col("pilot_converted") <= known_day).then("pilot_converted")
-    won = pl.when(outcome == "won").then("outcome_day")
-    converted = pl.when(outcome != "lost").then(pl.coalesce(conversion, won))
-    lost = pl.when(outcome == "lost").then("outcome_day")
-    ended = pl.when(pl.col("pilot_end") < known_day).then("pilot_end")
-    failed = pl.when(converted.is_null()).then(pl.min_horizontal(lost, ended))
+    converted, failed = _ends(known_day)
     days = (pl.col("decided") - pl.col("entry")).dt.total_days()
     return (
         deals.filter(there)
@@ -69,6 +63,17 @@ def pilots(facts: Facts) -> pl.DataFrame:
         )
         .sort("external_id")
     )
+
+
+def _ends(known_day: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    """The days on which a pilot converted and failed; at most one of them is not null."""
+    outcome = pl.col("outcome")
+    conversion = pl.when(pl.col("pilot_converted") <= known_day).then("pilot_converted")
+    won = pl.when(outcome == "won").then("outcome_day")
+    converted = pl.when(outcome != "lost").then(pl.coalesce(conversion, won))
+    lost = pl.when(outcome == "lost").then("outcome_day")
+    ended = pl.when(pl.col("pilot_end") < known_day).then("pilot_end")
+    return converted, pl.when(converted.is_null()).then(pl.min_horizontal(lost, ended))
 
 
 def _stage_entries(facts: Facts) -> pl.DataFrame:

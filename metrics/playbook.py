@@ -13,7 +13,7 @@ A playbook is a YAML file: the three shipped ones, or a person's own, which may 
           - {status: on_target, above: 108%}
           - {status: off_target, at_most: 108%, says: the base shrinks}
     diagnoses:
-      leak: null
+      pilots: null
 
 How bounds are written: ``metrics.condition``; what the parts mean: ``metrics.playbook_parts``. The first rule that
 holds gives a KPI's status; where none does, the client's own target (targets file) counts, and without one there is
@@ -157,6 +157,11 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder if entry.name.endswith(".yaml")))
 
 
+def text(name: str) -> str:
+    """A shipped playbook as it is written."""
+    return (resources.files("metrics.playbooks") / f"{name}.yaml").read_text("utf-8")
+
+
 @cache
 def load(name_or_path: str) -> Playbook:
     """A shipped playbook by name, or a person's own by path.
@@ -181,8 +186,8 @@ def applied(company: C) -> C:
 
 def _read(name_or_path: str, depth: int) -> dict[str, Any]:
     """The playbook as plain data with what it extends merged in; checked, so that errors name the right line."""
-    text, where = _text(name_or_path)
-    data, lines = parse(text, where, _TOP)
+    written, where = _text(name_or_path)
+    data, lines = parse(written, where, _TOP)
     extended = data.pop("extends", None)
     base: dict[str, Any] = {}
     if extended is not None:
@@ -212,9 +217,7 @@ def _merged(base: Any, own: Any) -> Any:
 
 def _text(name_or_path: str) -> tuple[str, str]:
     if name_or_path in shipped():
-        return (resources.files("metrics.playbooks") / f"{name_or_path}.yaml").read_text(
-            "utf-8"
-        ), f"playbook {name_or_path}"
+        return text(name_or_path), f"playbook {name_or_path}"
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         near = difflib.get_close_matches(name_or_path, shipped(), 1)
@@ -230,7 +233,7 @@ def _text(name_or_path: str) -> tuple[str, str]:
 
 
 # The part that stands under a key, at the top and deeper.
-_PARTS: Final[Mapping[str, type[Part]]] = {
+_AT: Final[Mapping[str, type[Part]]] = {
     "kpis": Line,
     "rules": Rule,
     "when": Comparison,
@@ -244,6 +247,7 @@ _PARTS: Final[Mapping[str, type[Part]]] = {
     "checkpoint": Checkpoint,
     "expectations": Expectation,
 }
+PARTS: Final = (Playbook, *dict.fromkeys(_AT.values()))  # every part a playbook is made of
 _FAULTS: Final = {
     "string_type": "this is no text; put it in quotes",
     "tuple_type": "this is no list; write it as [one, two]",
@@ -263,7 +267,7 @@ def _explain(error: ValidationError, where: str, lines: dict[Place, int]) -> str
         at = at[:-1]
     message = _FAULTS.get(fault["type"], fault["msg"].removeprefix("Value error, "))
     if fault["type"] == "extra_forbidden":
-        part = next((_PARTS[str(key)] for key in reversed(place[:-1]) if key in _PARTS), Playbook)
+        part = next((_AT[str(key)] for key in reversed(place[:-1]) if key in _AT), Playbook)
         keys = [*part.model_fields, *(["extends"] if part is Playbook else [])]
         near = difflib.get_close_matches(str(place[-1]), keys, 1)
         message = "unknown key" + (f"; did you mean {near[0]}?" if near else "")

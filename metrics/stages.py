@@ -69,7 +69,7 @@ def passages(facts: Facts) -> pl.DataFrame:
     """
     all_visits = facts.once(visits).lazy()
     of_deal, of_stage = "external_id", ["external_id", "pipeline", "stage"]
-    own = pl.col("left") - pl.col("entered")
+    own = (pl.col("left") - pl.col("entered")).dt.total_days().fill_null(0)
     later = all_visits.select(of_deal, _later="entered_at", _rank="rank")
     forward = (
         all_visits.filter(in_use())
@@ -81,40 +81,63 @@ def passages(facts: Facts) -> pl.DataFrame:
     used = (
         all_visits.filter(in_use())
         .with_columns(
-            before=(own.cum_sum() - own).over(of_stage).dt.total_days(),
+            before=(own.cum_sum() - own).over(of_stage),
             again_at=pl.col("entered_at").shift(-1).over(of_stage),
         )
-        .join(forward, on=[*of_stage, "entered_at"], how="left")
+        .join(forward, on=[*of_stage, "entered_at"], how="left", nulls_equal=True)
         .rename({"pipeline": "stage_pipeline", "label": "stage_label"})
     )
-    moments = facts.periods.lazy().with_columns(
-        at=pl.col("month").replace_strict(facts.moments, return_dtype=pl.Datetime("us", "UTC"))
-    )
-    rows = _last_visits(used, moments.select("month", "day", "quarter_first", "trailing_first", "at"))
     traits = facts.deals.lazy().select(of_deal, *TRAITS)
-    return rows.join(traits, on=of_deal).sort("month", *_STAGE, of_deal, nulls_last=True).collect()
+    return _last_visits(used, _moments(facts)).join(traits, on=of_deal).collect()
+
+
+def _moments(facts: Facts) -> pl.LazyFrame:
+    """The months in their order: number, month, day, at (last known instant of D), quarter_first, trailing_first."""
+    at = pl.col("month").replace_strict(facts.moments, return_dtype=pl.Datetime("us", "UTC"))
+    dated = facts.periods.lazy().sort("month").with_columns(at=at)
+    days = ("month", "day", "at", "quarter_first", "trailing_first")
+    return dated.select(*days).with_row_index("number")
 
 
 def _last_visits(used: pl.LazyFrame, moments: pl.LazyFrame) -> pl.LazyFrame:
-    """Each deal's last visit to a stage as of each moment, if it ended in the window or goes on."""
-    never = pl.lit("9999-12-31").str.to_date()
-    open_ended = used.with_columns(
-        _left=pl.col("left").fill_null(never),
-        _again=pl.col("again_at").fill_null(never.cast(pl.Datetime("us", "UTC"))),
+    """Each deal's last visit to a stage as of each moment, if it ended in the window or goes on.
+
+    These months are neighbours: from the first that ends after the entry, to the last before the next entry in whose
+    window the exit still lies.
+    """
+    windows = moments.group_by("trailing_first").agg(_until=pl.col("number").max()).sort("trailing_first")
+    begun = moments.select("at", _from="number")
+    again = moments.select("at", _before="number")
+    last = moments.select(pl.col("number").max()).collect().item()
+    spans = (
+        used.sort("entered_at")
+        .join_asof(begun, left_on="entered_at", right_on="at", strategy="forward")
+        .sort("again_at")
+        .join_asof(again, left_on="again_at", right_on="at", allow_exact_matches=False)
+        .sort("left")
+        .join_asof(windows, left_on="left", right_on="trailing_first")
+        .with_columns(
+            _before=pl.when(pl.col("again_at").is_null()).then(last).otherwise("_before"),
+            _until=pl.when(pl.col("left").is_null()).then(last).otherwise("_until"),
+        )
     )
-    rows = open_ended.join_where(
-        moments,
-        pl.col("entered_at") <= pl.col("at"),
-        pl.col("_left") >= pl.col("trailing_first"),
-        pl.col("_again") > pl.col("at"),
+    until = pl.min_horizontal(
+        pl.when(pl.col(end).is_null()).then(-1).otherwise(pl.col(end).cast(pl.Int64))
+        for end in ("_before", "_until")
+    )
+    rows = (
+        spans.with_columns(number=pl.int_ranges("_from", until + 1))
+        .drop("at", "trailing_first", strict=False)
+        .explode("number")
+        .join(moments.with_columns(pl.col("number").cast(pl.Int64)), on="number")
     )
     sits = (pl.col("left_at") > pl.col("at")).fill_null(value=True)
-    until = pl.when(sits).then("day").otherwise("left")
+    ends = pl.when(sits).then("day").otherwise("left")
     return rows.select(
         "month",
         "external_id",
         *_STAGE,
-        days=pl.col("before").fill_null(0) + (until - pl.col("entered")).dt.total_days(),
+        days=pl.col("before") + (ends - pl.col("entered")).dt.total_days(),
         sits=sits,
         since="entered",
         left=pl.when(~sits).then("left"),
@@ -260,7 +283,7 @@ def bottleneck_behind(facts: Facts, month: str) -> pl.DataFrame:
         facts.once(passages)
         .lazy()
         .filter(pl.col("month") == month)
-        .join(worst, on=["month", *_STAGE[:2]], how="semi")
+        .join(worst, on=["month", *_STAGE[:2]], how="semi", nulls_equal=True)
         .collect()
     )
     gone = pl.when("went_on").then(pl.lit("went on")).otherwise(pl.lit("did not go on"))

@@ -15,6 +15,7 @@ from pipeline.company import Company as Definitions
 from pipeline.store import Store
 from scheduler import config as configuration
 from tests.e2e.process import NOW, site
+from tests.oracle.motion import Motion
 from tests.oracle.quality import cleanliness, completeness
 from tests.oracle.record import Truth, shift
 from tests.oracle.revenue import Revenue
@@ -119,6 +120,23 @@ def test_ratios_of_every_month(synced: Synced, truth: Truth) -> None:
     assert wrong == []
 
 
+def test_the_sales_motion_of_every_month(synced: Synced, truth: Truth) -> None:
+    """Cohorts, cycles, velocity, stages and pilots: stage history, meetings and pilot dates of both CRMs."""
+    motion = Motion(truth)
+    wrong, known = [], set()
+    for month in MONTHS:
+        for kpi, want in motion.values(month).items():
+            got = synced.value(kpi, month)
+            if (got is None) != (want is None) or (
+                got is not None and got != pytest.approx(want, abs=1e-9, rel=1e-9)
+            ):
+                wrong.append((month, kpi, got, want, synced.values[kpi, month].reasons))
+            if want is not None:
+                known.add(kpi)
+    assert wrong == []
+    assert known == set(motion.values(MONTHS[-1])), "a number that is never there proves nothing"
+
+
 def test_data_quality_of_every_month(synced: Synced, truth: Truth) -> None:
     wrong = []
     for month in MONTHS:
@@ -145,10 +163,12 @@ def test_the_past_as_it_was_known_then(synced: Synced, months_ago: int) -> None:
     month = min(month, f"{then.today:%Y-%m}")
     sales = Sales(then)
     facts = Facts.load(synced.store, synced.definitions, (month,), known_at)
-    got = {value.id: value for value in compute(facts, kpis=("win_rate", "pipeline_coverage"))}
+    kpis = ("win_rate", "pipeline_coverage", "cycle_days_median")
+    got = {value.id: value for value in compute(facts, kpis=kpis)}
     won, closed = sales.win_rate(month)
     coverage = sales.coverage(month)
     assert (got["win_rate"].numerator, got["win_rate"].denominator) == (won, closed)
+    assert got["cycle_days_median"].value == Motion(then).values(month)["cycle_days_median"]
     if coverage is None:
         assert got["pipeline_coverage"].value is None
     else:

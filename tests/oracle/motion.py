@@ -193,6 +193,63 @@ class Motion:
                     found[stage].append(days)
         return found
 
+    def _exits(self, month: str, stage: str) -> Iterator[tuple[Deal, list[str]]]:
+        """Deals that left a stage for the last time in four quarters, with the stages they came to afterwards by D."""
+        first, last = add_months(quarter_start(month), -9), self.truth.day_of(month)
+        moment = min(self.truth.end_of(last), self.instant)
+        for deal in self.deals:
+            path = [(at, name) for at, name in deal.path if at <= moment]
+            visits = [n for n, (_, name) in enumerate(path) if name == stage]
+            if (
+                visits
+                and visits[-1] + 1 < len(path)
+                and self.truth.local_day(path[visits[-1] + 1][0]) >= first
+            ):
+                yield deal, [name for _, name in path[visits[-1] + 1 :]]
+
+    def went_on(self, month: str, stage: str) -> tuple[int, int]:
+        """(then in a later stage or won, all) of the deals that left it for the last time in four quarters."""
+        ways = [after for _, after in self._exits(month, stage)]
+        return sum(any(self.rank.get(s, 0) > self.rank[stage] for s in after) for after in ways), len(ways)
+
+    def moves(self, month: str, stage: str) -> tuple[int, int]:
+        """(moves over a stage in use, moves from it to an earlier open one) of four quarters."""
+        first, last = add_months(quarter_start(month), -9), self.truth.day_of(month)
+        over = back = 0
+        for deal in self.deals:
+            for (_, name), (at, after) in zip(deal.path, deal.path[1:], strict=False):
+                if (
+                    not first <= self.truth.local_day(at) <= last
+                    or name not in self.rank
+                    or after not in self.rank
+                ):
+                    continue
+                a, b = self.rank[name], self.rank[after]
+                over += a < self.rank[stage] < b and a < 10_000
+                back += name == stage and b < a
+        return over, back
+
+    def older(self, month: str, stage: str) -> tuple[int, int]:
+        """(deals, amount at D) that sit in a stage at D for more than 1.5 times its median of five deals or more."""
+        last = self.truth.day_of(month)
+        moment = min(self.truth.end_of(last), self.instant)
+        all_days = self.stage_days(month)[stage]
+        count = value = 0
+        for deal in self.deals:
+            path = [(at, name) for at, name in deal.path if at <= moment]
+            if len(all_days) < 5 or not path or path[-1][1] != stage:
+                continue
+            ends = [self.truth.local_day(at) for at, _ in path[1:]] + [last]
+            days = sum(
+                (end - self.truth.local_day(at)).days
+                for (at, name), end in zip(path, ends, strict=True)
+                if name == stage
+            )
+            if days > 1.5 * median(all_days):
+                amount = deal.record.at(moment)["amount"] or 0
+                count, value = count + 1, value + self.truth.home(amount, deal.record["currency"], last)
+        return count, value
+
     def bottleneck(self, month: str) -> float | None:
         """The largest median of a stage with five deals or more."""
         medians = [median(days) for days in self.stage_days(month).values() if len(days) >= 5]
@@ -204,18 +261,48 @@ class Motion:
         days: list[int] = []
         converted = failed = 0
         for deal in self.deals:
-            piloted = [self.truth.local_day(at) for at, stage in deal.path if stage in PILOT_STAGES]
-            record = deal.record
-            if not (piloted or record["pilot"] or record["pilot_start"] or record["pilot_converted"]):
-                continue
+            piloted, start = self._pilot_start(deal)
             won, on = self._pilot_end(deal)
-            if on is None or not first <= on <= last:
+            if not piloted or on is None or not first <= on <= last:
                 continue
             converted, failed = converted + won, failed + (not won)
-            start = piloted[0] if piloted else day(record["pilot_start"]) if record["pilot_start"] else None
             if start is not None and on >= start:
                 days.append((on - start).days)
         return days, converted, failed
+
+    def running(self, month: str) -> list[int]:
+        """Ages of the pilots that had begun and were not decided at D."""
+        last = self.truth.day_of(month)
+        ages = []
+        for deal in self.deals:
+            _, start = self._pilot_start(deal)
+            _, on = self._pilot_end(deal)
+            if start is not None and start <= last and (on is None or on > last):
+                ages.append((last - start).days)
+        return ages
+
+    def _pilot_start(self, deal: Deal) -> tuple[bool, date | None]:
+        """Whether a deal is a pilot, and since when, if that is known."""
+        record = deal.record
+        entered = [self.truth.local_day(at) for at, stage in deal.path if stage in PILOT_STAGES]
+        told = record["pilot"] or record["pilot_start"] or record["pilot_converted"]
+        start = entered[0] if entered else day(record["pilot_start"]) if record["pilot_start"] else None
+        return bool(entered or told), start
+
+    def values(self, month: str) -> dict[str, float | None]:
+        """Every KPI of the motion by its id; None where it is undefined."""
+        won, _, created = self.cohort(month)
+        cycles, (top, arr), speed = self.cycles(month), self.weighted(month), self.velocity(month)
+        days, converted, failed = self.pilots(month)
+        return {
+            "win_rate_cohort": won / created if created else None,
+            "cycle_days_median": median(cycles) if cycles else None,
+            "cycle_days_weighted": top / arr if arr else None,
+            "sales_velocity": None if speed is None else float(speed),
+            "stage_days": self.bottleneck(month),
+            "poc_days": median(days) if days else None,
+            "poc_conversion": converted / (converted + failed) if converted + failed else None,
+        }
 
     def _pilot_end(self, deal: Deal) -> tuple[bool, date | None]:
         """Whether a pilot converted, and the day of its decision; no day while it runs (ruling 21)."""
