@@ -21,6 +21,7 @@ def served() -> Iterator[Site]:
         tempfile.TemporaryDirectory(prefix="boardline-") as name,
         site("salesforce", Path(name), accounts=40, deals=400, months=24) as place,
     ):
+        place.folder.chmod(0o755)
         assert place.run("sync", "--once").status == 0
         yield place
 
