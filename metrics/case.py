@@ -55,6 +55,11 @@ class Case:
             return []
         return [value for value in compute.compute(self.facts, [kpi], (cut,)) if value.month == self.month]
 
+    def deals_behind(self) -> pl.DataFrame:
+        """The evidence of the KPI: the records that contribute to it."""
+        kpi = compute.registered()[self.value.id]
+        return compute.evidence(self.facts, kpi, self.month).filter(pl.col("contribution") != 0)
+
     def of_month(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows of a frame that are this month's."""
         return frame.filter(pl.col("month") == self.month)
@@ -77,13 +82,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Cause:
-    """``words`` end the sentence of the finding. ``records``: in schema ``EVIDENCE``; ``unit``: of their
-    contribution."""
+    """``words`` end the sentence of the finding. ``records``: in schema ``EVIDENCE``; ``unit``: of their contribution.
+
+    The largest contributions are printed first, unless the records are ``ordered`` already.
+    """
 
     words: str
     parts: tuple[CausePart, ...] = ()
     records: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=EVIDENCE))
     unit: Unit = "count"
+    ordered: bool = False
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from metrics.facts import Facts
 from metrics.inputs import InputFault
 from metrics.judge import Asked, Verdict
 from metrics.kpi import CUTS, EVIDENCE, MEASURE, Kpi, KpiValue, Status, Unit
-from metrics.period import shift
+from metrics.period import month_last, shift
 from metrics.playbook_parts import CIRCUMSTANCES
 from metrics.words import UNKNOWN
 from pipeline.emptiness import filled
@@ -164,6 +164,7 @@ def _asked(
         segment={} if cut is None else {cut: segment or ""},
         other=lambda name, back: raw_value(facts, name, cut, shift(month, -back), segment),
         money=lambda bound: in_minor_units(facts, bound, month),
+        settled=lambda days: settled(facts, month, days),
         client=client_targets.target(facts, kpi, month, cut, segment),
         higher_is_better=kpi.higher_is_better,
     )
@@ -190,6 +191,14 @@ def raw_value(facts: Facts, name: str, cut: str | None, month: str, segment: str
 def _looked_up(facts: Facts) -> dict[tuple[str, str | None], dict[tuple[str, str | None], float | None]]:
     """KPI and cut -> month and segment -> value, filled as it is asked for."""
     return {}
+
+
+def settled(facts: Facts, month: str, days: int) -> int:
+    """How many months before a month the last one lies that had been over for so many days when it was asked."""
+    back = 0
+    while (facts.calendar.known_day - month_last(shift(month, -back))).days < days:
+        back += 1
+    return back
 
 
 def in_minor_units(facts: Facts, bound: Quantity, month: str) -> float | None:

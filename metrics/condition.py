@@ -3,7 +3,8 @@
 Bounds are strict as they are named: ``below`` <, ``at_most`` <=, ``above`` >, ``at_least`` >=. A bound is a number,
 a share (``105%``), a length of time in days (``30 days``, ``1 week``, ``9 months`` of 365/12 days each) or an amount
 (``$100K``, ``EUR 5M``), which is converted into the currency of the number it is compared with. ``rising_over`` and
-``falling_over`` compare a number with itself so many months before.
+``falling_over`` compare a number with itself so many months before; with ``mature_days`` both are of months that had
+been over for so long, for a cohort that still fills up proves nothing.
 """
 
 from __future__ import annotations
@@ -81,12 +82,14 @@ class Subject:
     """A number as a condition sees it.
 
     ``before``: the same number so many months before, None where it is not known. ``money``: an amount in the unit of
-    this number, None where its currency has no rate.
+    this number, None where its currency has no rate. ``settled``: how many months before the last month lies that has
+    been over for so many days.
     """
 
     value: float | None
     before: Callable[[int], float | None]
     money: Callable[[Quantity], float | None]
+    settled: Callable[[int], int] = lambda days: 0
 
 
 class Comparison(Part):
@@ -99,6 +102,7 @@ class Comparison(Part):
     rising_over: Months | None = None  # months
     falling_over: Months | None = None
     not_rising_over: Months | None = None
+    mature_days: Annotated[int, Field(ge=1, le=366)] | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Comparison:
@@ -127,8 +131,12 @@ class Comparison(Part):
 
     @property
     def looks_back(self) -> tuple[int, ...]:
-        """The months before that it compares with."""
-        return tuple(months for months in self.moves if months)
+        """The months before that it may compare with."""
+        ends = {0}
+        if self.mature_days is not None and any(self.moves):
+            # The last month that has been over for 90 days ended up to 4 months before the one in question.
+            ends |= set(range(self.mature_days // 31, -(-self.mature_days // 28) + 1))
+        return tuple(sorted((ends - {0}) | {end + months for end in ends for months in self.moves if months}))
 
     def holds(self, subject: Subject) -> bool:
         """Whether the number is there and all of it holds."""
@@ -136,7 +144,7 @@ class Comparison(Part):
         if value is None:
             return False
         return all(self._within(value, name, bound, subject) for name, bound in self.bounds) and all(
-            self._moved(value, name, months, subject)
+            self._moved(name, months, subject)
             for name, months in zip(("rising", "falling", "not rising"), self.moves, strict=True)
             if months
         )
@@ -157,10 +165,11 @@ class Comparison(Part):
             "at_least": value >= limit,
         }[name]
 
-    @staticmethod
-    def _moved(value: float, name: str, months: int, subject: Subject) -> bool:
-        before = subject.before(months)
-        if before is None:
+    def _moved(self, name: str, months: int, subject: Subject) -> bool:
+        end = 0 if self.mature_days is None else subject.settled(self.mature_days)
+        value = subject.value if end == 0 else subject.before(end)
+        before = subject.before(end + months)
+        if value is None or before is None:
             return False
         return {"rising": value > before, "falling": value < before, "not rising": value <= before}[name]
 
@@ -169,8 +178,11 @@ class Comparison(Part):
         parts = [f"{name.replace('_', ' ')} {bound.words(unit, currency)}" for name, bound in self.bounds]
         for word, months in zip(("above", "below", "not above"), self.moves, strict=True):
             if months:
-                parts.append(f"{word} what it was {months} months before")
+                parts.append(f"{word} what it was {months} months before{self._in_mature_months()}")
         return " and ".join(parts)
+
+    def _in_mature_months(self) -> str:
+        return "" if self.mature_days is None else f" (of months over for {self.mature_days} days)"
 
 
 When = Mapping[str, Comparison]  # measure -> what must hold of it

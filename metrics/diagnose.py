@@ -112,7 +112,7 @@ def _finding(
                 note=row["note"] or "",
                 url=record_url(links.get(row["object"] or ""), row["external_id"] or ""),
             )
-            for row in _largest(cause.records).head(SHOWN).iter_rows(named=True)
+            for row in _first(cause).head(SHOWN).iter_rows(named=True)
         ),
         total=cause.records.height,
         unit=cause.unit,
@@ -121,10 +121,11 @@ def _finding(
     )
 
 
-def _largest(records: pl.DataFrame) -> pl.DataFrame:
-    return records.sort(
-        pl.col("contribution").abs(), "external_id", descending=[True, False], nulls_last=True
-    )
+def _first(cause: Cause) -> pl.DataFrame:
+    if cause.ordered:
+        return cause.records
+    size = pl.col("contribution").abs()
+    return cause.records.sort(size, "external_id", descending=[True, False], nulls_last=True)
 
 
 def _number(value: KpiValue, when: When, client: float | None) -> str:

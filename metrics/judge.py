@@ -32,13 +32,18 @@ def _no_rate(bound: Quantity) -> float | None:
     return None
 
 
+def _at_once(days: int) -> int:
+    return 0
+
+
 @dataclass(frozen=True)
 class Asked:
     """A number that is to be judged, and what the rules may ask about it.
 
     ``segment``: {} for the whole company, {"size": "SMB"} for a part of it. ``other``: another KPI of the same month
     and segment, or a circumstance, so many months before. ``money``: an amount in minor units of the report's
-    currency. ``client``: the client's own target, None where there is none. ``higher_is_better``: of the KPI.
+    currency; ``settled``: see ``Subject``. ``client``: the client's own target, None where there is none.
+    ``higher_is_better``: of the KPI.
     """
 
     kpi: str
@@ -50,12 +55,13 @@ class Asked:
     segment: Mapping[str, str] = field(default_factory=dict)
     other: Callable[[str, int], float | None] = _unknown
     money: Callable[[Quantity], float | None] = _no_rate
+    settled: Callable[[int], int] = _at_once
     client: float | None = None
     higher_is_better: bool | None = None
 
     def about(self, name: str) -> Subject:
         """Another number as a condition sees it."""
-        return Subject(self.other(name, 0), lambda months: self.other(name, months), self.money)
+        return Subject(self.other(name, 0), lambda months: self.other(name, months), self.money, self.settled)
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ class Judge:
     def _subject(self, line: Line, asked: Asked) -> Subject:
         if line.judged_by is not None:
             return asked.about(line.judged_by)
-        return Subject(asked.value, lambda months: asked.other(asked.kpi, months), asked.money)
+        return Subject(asked.value, lambda months: asked.other(asked.kpi, months), asked.money, asked.settled)
 
     def _speaks_of(self, rule: Rule, asked: Asked) -> bool:
         if rule.segment is None:

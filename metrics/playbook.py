@@ -247,7 +247,10 @@ _AT: Final[Mapping[str, type[Part]]] = {
     "checkpoint": Checkpoint,
     "expectations": Expectation,
 }
-PARTS: Final = (Playbook, *dict.fromkeys(_AT.values()))  # every part a playbook is made of
+PARTS: Final[tuple[type[Part], ...]] = (
+    Playbook,
+    *dict.fromkeys(_AT.values()),
+)  # every part a playbook is made of
 _FAULTS: Final = {
     "string_type": "this is no text; put it in quotes",
     "tuple_type": "this is no list; write it as [one, two]",

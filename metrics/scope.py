@@ -43,4 +43,5 @@ def _subject(facts: Facts, month: str, name: str, cut: str | None, segment: str 
         compute.raw_value(facts, name, cut, month, segment),
         lambda back: compute.raw_value(facts, name, cut, shift(month, -back), segment),
         lambda bound: compute.in_minor_units(facts, bound, month),
+        lambda days: compute.settled(facts, month, days),
     )

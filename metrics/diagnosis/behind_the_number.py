@@ -16,7 +16,7 @@ _MONTHS = (3, 6)
 
 def find(case: Case) -> Cause | None:
     kpi = compute.registered()[case.value.id]
-    records = kpi.evidence(case.facts, case.month)
+    records = compute.evidence(case.facts, kpi, case.month)
     before = {months: case.number(kpi.id, months) for months in _MONTHS}
     earlier = ", ".join(
         f"{_text(case, value)} {months} months before"

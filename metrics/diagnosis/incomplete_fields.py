@@ -35,7 +35,7 @@ def find(case: Case) -> Cause | None:
             )
             for field in worst
         ),
-        records=kpi.evidence(case.facts, case.month),
+        records=compute.evidence(case.facts, kpi, case.month),
         unit=kpi.parts[0] or kpi.unit,
     )  # fmt: skip
 

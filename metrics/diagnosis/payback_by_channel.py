@@ -25,7 +25,7 @@ def find(case: Case) -> Cause | None:
             CausePart(_name(value).capitalize(), value.value, value.unit, "; ".join(value.reasons) or None)
             for value in (*known, *(value for value in channels if value.value is None))
         ),
-        records=kpi.evidence(case.facts, case.month),
+        records=compute.evidence(case.facts, kpi, case.month),
         unit=kpi.parts[0] or kpi.unit,
     )
 

@@ -17,17 +17,17 @@ def find(case: Case) -> Cause | None:
     weighted, size = case.number("pipeline_coverage_weighted"), case.number("avg_deal_size")
     if weighted is None:
         return None
-    deals = case.of_month(case.facts.snapshots)
+    deals = case.deals_behind()
     words = f"weighted by probability it is {numbers.quantity(weighted, 'multiple', '', (2.0, 3.0))}"
     parts = [CausePart("Weighted coverage", weighted, "multiple")]
-    small = deals.filter(pl.col("value") < size) if size is not None else deals.clear()
+    small = deals.filter(pl.col("contribution") < size) if size is not None else deals.clear()
     if size is not None:
         of = f"{small.height:,} of {count(deals.height, 'deal')}"
         words += f"; {of} are smaller than the {case.money(size)} that is usually won"
         parts.append(
             CausePart(
                 "Smaller than usually won",
-                float(small["value"].sum()),
+                float(small["contribution"].sum()),
                 "currency",
                 count(small.height, "deal"),
             )
@@ -35,13 +35,7 @@ def find(case: Case) -> Cause | None:
     return Cause(
         words=words,
         parts=tuple(parts),
-        records=small.select(
-            object=pl.lit("deals"),
-            external_id="external_id",
-            name="name",
-            contribution=pl.col("value").cast(pl.Float64),
-            note=pl.format("{}, closing {}", pl.col("stage").fill_null("no stage"), "close_date"),
-        ),
+        records=small,
         unit="currency",
     )
 

@@ -218,7 +218,7 @@ def test_stale_pipeline() -> None:
         " longer than 80 days, 2 times the median cycle."
     )
     assert [(one.external_id, one.contribution) for one in finding.records] == [("old", 200_000)]
-    assert finding.records[0].note == "open for 81 days on 2026-04-21, in Discovery"
+    assert finding.records[0].note == "open for 81 days on 2026-04-21; Discovery, closing 2026-06-25"
 
 
 def funnel(created_now: int, stalled: int, won: int) -> Books:

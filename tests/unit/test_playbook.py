@@ -168,6 +168,21 @@ def test_the_clients_own_target_counts_where_the_book_is_silent(
     assert "the client's own: " in (verdict.target or "")
 
 
+def test_a_cohort_that_still_fills_up_proves_nothing() -> None:
+    """Asked when the last month over for 90 days lies two months back: that one is compared with the one six before."""
+    known = {"lead_to_opportunity-2": 0.13, "lead_to_opportunity-8": 0.12, "lead_to_opportunity-6": 0.5}
+    judge = Judge(playbook.load("supply_chain"))
+    rising = asked("lead_to_opportunity", "ratio", 0.01, known, settled=lambda days: {90: 2}[days])
+    assert judge(rising).status == "on_target"
+    falling = asked("lead_to_opportunity", "ratio", 0.9, known, settled=lambda days: 0)
+    assert judge(falling).status == "on_target"
+    without = asked(
+        "lead_to_opportunity", "ratio", 0.9, {"lead_to_opportunity-8": 0.1}, settled=lambda days: 2
+    )
+    assert judge(without).status == "no_target"
+    assert playbook.load("supply_chain").looks_back == (0, 2, 3, 4, 6, 8, 9, 10)
+
+
 def test_a_condition_on_an_amount_without_a_rate_does_not_hold() -> None:
     made = Asked("arr_growth_yoy", 0.1, other=lambda name, months: 2e8, money=lambda bound: None)
     assert Judge(playbook.load("dev_tools"))(made).status == "no_target"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from metrics import playbook
-from metrics.compute import compute
+from metrics.compute import compute, settled
 from metrics.judge import Judge
 from metrics.kpi import KpiValue, Status
 from pipeline.company import Company
@@ -201,3 +201,20 @@ def test_a_faulty_targets_file_leaves_the_playbooks_verdicts(tmp_path: Any) -> N
     path.write_text("period,segment\n")
     value = judged(moved(100, -1), "hr_tech", "nrr", inputs={"targets": path})
     assert (value.status, value.target) == ("off_target", "105–120%, red below 100%")
+
+
+@pytest.mark.parametrize(
+    ("asked_on", "back"),
+    [
+        ("2026-06-30", 3),
+        ("2026-07-29", 2),
+        ("2026-08-28", 2),
+        ("2026-08-29", 1),
+        ("2026-09-27", 1),
+        ("2026-09-28", 0),
+    ],
+)
+def test_which_month_had_been_over_for_ninety_days(asked_on: str, back: int) -> None:
+    """30 June + 90 days = 28 September; 31 May + 90 = 29 August; 30 April + 90 = 29 July; 31 March + 90 = 29 June."""
+    facts = Books().facts(MONTH, now=at(asked_on))
+    assert settled(facts, MONTH, 90) == back
