@@ -430,3 +430,95 @@ def test_completeness_fields_come_from_the_playbook(tmp_path: Any) -> None:
     own = Company(name="x", playbook=str(path), required_deal_fields=("stage",))
     assert playbook.applied(own).required_deal_fields == ("stage",)
     assert playbook.applied(Company(name="x")) == Company(name="x")
+
+
+def needs(*kpis: str) -> pytest.MarkDecorator:
+    """A diagnosis of numbers that a version may not compute yet."""
+    return pytest.mark.skipif(not set(kpis) <= set(compute.registered()), reason=f"needs {', '.join(kpis)}")
+
+
+@needs("health_score")
+def test_customers_at_risk(tmp_path: Any) -> None:
+    """Usage weighs 50 and tickets 25: c2 has (0 x 50 + 100 x 25) / 75 = 33.3, c1 fell from 86.7 to 53.3."""
+    weeks = {5: ("04", "11", "18", "25"), 6: ("01", "08", "15", "22")}
+    active = {(5, 1): 80, (6, 1): 30, (5, 2): 0, (6, 2): 0}
+    usage = [
+        f"c{number},2026-0{month}-{day},{active.get((month, number), 80)},100,file,2026-01-01"
+        for number in range(12)
+        for month, days in weeks.items()
+        for day in days
+    ]
+    (tmp_path / "usage.csv").write_text("\n".join(["customer_key,week,active,licensed,source,as_of", *usage]))
+    (tmp_path / "tickets.csv").write_text(
+        "customer_key,opened,closed,severity,source,as_of\nc3,2026-01-01,2026-01-02,low,file,2026-01-01\n"
+    )
+    inputs = {kind: tmp_path / f"{kind}.csv" for kind in ("usage", "tickets")}
+    finding = found(leaking(), "supply_chain", "health", inputs=inputs)
+    assert finding.sentence.endswith(
+        "1 of 10 scored customers below 40, 1 fell by 15 points or more within the month."
+    )
+    assert [(one.external_id, one.contribution) for one in finding.records] == [
+        ("c2", pytest.approx(100 / 3)), ("c1", pytest.approx(160 / 3)),
+    ]  # fmt: skip
+
+
+@needs("cac_payback_months")
+def test_payback_by_channel(tmp_path: Any) -> None:
+    """Four quarters of 3,000 (inbound) and 27,000 (outbound) for 1,000 ARR each at 75 %: 12,000 / 62.5 = 192 months and
+    108,000 / 62.5 = 1,728; together 120,000 / 125 = 960."""
+    months = [f"{year}-{month:02}" for year in (2025, 2026) for month in range(1, 13)]
+    spend = [
+        f"{month},{channel},people,{amount},USD,file,2024-01-01"
+        for month in months
+        for channel, amount in (("inbound", 1000), ("outbound", 9000))
+    ]
+    margin = [
+        f"{year}-Q{quarter},subscription,75%,file,2024-01-01"
+        for year in (2025, 2026)
+        for quarter in range(1, 5)
+    ]
+    (tmp_path / "spend.csv").write_text(
+        "\n".join(["month,channel,kind,amount,currency,source,as_of", *spend])
+    )
+    (tmp_path / "margin.csv").write_text("\n".join(["quarter,stream,pct,source,as_of", *margin]))
+    books = leaking()
+    for motion in ("inbound", "outbound"):
+        customer(books, motion, "Enterprise", 1000, "2026-02-01")
+        books.rows["deals"][-1]["motion"] = motion
+    finding = found(
+        books,
+        "supply_chain",
+        "payback",
+        inputs={kind: tmp_path / f"{kind}.csv" for kind in ("spend", "margin")},
+    )
+    assert finding.sentence == (
+        "CAC payback (2025-Q3..2026-Q2) is 960 months, above 24 months: by channel: outbound 1,728 months, inbound 192"
+        " months; cash flow may be strained (low sample)."
+    )
+
+
+@needs("pipeline_coverage_weighted")
+def test_unweighted_coverage_that_misleads() -> None:
+    """3,000 at 50 % against 500: 6x, weighted 3x is healthy; against 600 5x and 2.5x. 100 is what is usually won."""
+    books = Books()
+    books.account("a")
+    for number in range(12):
+        books.deal(
+            f"won {number}", "2026-04-22", (("2026-04-22", "Discovery"), ("2026-05-05", "Won")),
+            account_id="a", close_date="2026-05-05", arr=10_000, term_months=12,
+        )  # fmt: skip
+    for number in range(30):
+        books.deal(
+            f"open {number}", "2026-01-05", (("2026-01-05", "Discovery"),), account_id="a", close_date="2026-06-25",
+            amount=9900 if number < 20 else 10_200,
+        )  # fmt: skip
+    books.quota("2026-04-01", 600)
+    finding = found(books, "dev_tools", "coverage_misleads")
+    assert finding.sentence == (
+        "Pipeline coverage (2026-Q2) is 5.00×, at least 3.00×: weighted by probability it is 2.50×; 20 of 30 deals are"
+        " smaller than the $100 that is usually won; unweighted coverage misleads."
+    )
+    books.rows["quotas"][0]["amount"] = 50_000
+    assert "coverage_misleads" not in {
+        one.call for one in diagnose(facts_of(books), MONTH, playbook.load("dev_tools"))
+    }
