@@ -100,7 +100,7 @@ def frozen(store: Store, company: Company, book: Playbook, now: datetime) -> Bas
         kept = {each: reader.kept_snapshot(company.name, each, known_at) for each in {month, quarter}}
         missing = sorted(each for each, one in kept.items() if one is None)
         taken = _taken(reader, company, book, missing, known_at)
-    note = _keep(store, list(taken.values()), now) if taken else None
+    note = _keep(store, list(taken.values()), known_at, now) if taken else None
     values = {each: one.values for each, one in (*kept.items(), *taken.items()) if one is not None}
     whole = kept[month] or taken[month]
     since = whole.taken_at if isinstance(whole, KeptSnapshot) else None if note else now
@@ -118,11 +118,13 @@ def _taken(
     return {month: snapshot.freeze(facts, month, Judge(book), book.name) for month in months}
 
 
-def _keep(store: Store, taken: Sequence[Frozen], now: datetime) -> str | None:
+def _keep(store: Store, taken: Sequence[Frozen], known_at: datetime, now: datetime) -> str | None:
     """Freeze them; else why that was not done."""
     info = store.source_info(taken[0].company)
     if info is None or info.incomplete:
         return "not frozen: the CRM has not been read to its end yet; run `boardline sync --once` first"
+    if any(one.known_at != known_at for one in taken):
+        return "not frozen: the CRM has not been read since the engagement began; run `boardline sync --once`"
     try:
         with store.transaction() as tx:
             for one in taken:

@@ -193,7 +193,7 @@ def checkpoint(
         day=day,
         due=_due(rules, start, changes),
         month=month,
-        known_at=as_of,
+        known_at=facts.known_at,
         baseline=kept,
         verdict=verdict,
         sentence=sentence,

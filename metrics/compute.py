@@ -259,6 +259,8 @@ def _find_doubts(facts: Facts, kpi: Kpi) -> dict[str, tuple[str, ...]]:
     """Its fields that are filled too rarely, or half a CRM."""
     if facts.info is not None and facts.info.incomplete:
         return dict.fromkeys(facts.months, (INCOMPLETE,))
+    if hidden := _hidden(facts, kpi):
+        return dict.fromkeys(facts.months, hidden)
     columns = [column for table, column in kpi.requires if table == "deals"]
     if kpi.stands_on is None or not columns:
         return {}
@@ -281,6 +283,19 @@ def _find_doubts(facts: Facts, kpi: Kpi) -> dict[str, tuple[str, ...]]:
             if row[f"_{column}"] < threshold
         )
     return found
+
+
+def _hidden(facts: Facts, kpi: Kpi) -> tuple[str, ...]:
+    """Its fields that the configuration names and the CRM does not show: whatever stands in for them is a guess."""
+    if facts.info is None:
+        return ()
+    states = {(table, column): facts.info.state(table, column) for table, column in kpi.requires}
+    return tuple(
+        f"{table}.{column} cannot be seen ({state.crm_field or 'no such field'})"
+        + ("; amounts by their terms stand in for it" if column in _DERIVED else "")
+        for (table, column), state in states.items()
+        if state is not None and state.state == "hidden"
+    )
 
 
 def _is_filled(deals: pl.DataFrame, column: str) -> pl.Expr:
@@ -327,19 +342,30 @@ def pipeline_by_stage(facts: Facts) -> pl.DataFrame:
 
     Columns: pipeline, stage, label, sort_order, outcome, deals, amount (report currency, minor units, each deal at the
     rate of the known day), unconverted (deals with an amount in a currency without rate, not in ``amount``). Stages
-    without deals are listed with 0; a stage that no layout knows has no sort_order and comes last.
+    without deals are listed with 0; a stage that no layout knows has no sort_order and comes last. Pilots in a won
+    stage that are not converted yet are open (ruling 21) and stand in a row of their own.
     """
-    deals = facts.deals.select("pipeline", "stage", "amount", "currency").with_columns(
-        day=pl.lit(facts.calendar.known_day)
-    )
+    deals = facts.deals.select(
+        "pipeline", "stage", "amount", "currency", pilot="pilot_in_won_stage"
+    ).with_columns(day=pl.lit(facts.calendar.known_day))
     valued = facts.rates.convert(deals, "amount", "day", "value")
-    sums = valued.group_by("pipeline", "stage").agg(
+    sums = valued.group_by("pipeline", "stage", "pilot").agg(
         deals=pl.len().cast(pl.Int64),
         amount=pl.col("value").sum(),
         unconverted=(pl.col("amount").is_not_null() & pl.col("value").is_null()).sum().cast(pl.Int64),
     )
-    layout = facts.stages.select("pipeline", "stage", "label", "sort_order", "outcome", "active")
-    table = layout.join(sums, on=["pipeline", "stage"], how="full", coalesce=True, nulls_equal=True)
+    layout = facts.stages.select(
+        "pipeline", "stage", "label", "sort_order", "outcome", "active", pilot=pl.lit(value=False)
+    )
+    pilots = layout.join(
+        sums.filter("pilot").select("pipeline", "stage"), on=["pipeline", "stage"]
+    ).with_columns(
+        pl.format("{}: pilots, not converted", "label").alias("label"),
+        outcome=pl.lit("open"),
+        pilot=pl.lit(value=True),
+    )
+    rows = pl.concat([layout, pilots])
+    table = rows.join(sums, on=["pipeline", "stage", "pilot"], how="full", coalesce=True, nulls_equal=True)
     return (
         table.filter(pl.col("active").fill_null(True) | pl.col("deals").is_not_null())
         .with_columns(

@@ -15,13 +15,14 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 import polars as pl
 
+from connectors.errors import ConfigurationError
 from metrics import arr, bridge, inputs, lines, sales, timeline
 from metrics import customers as hierarchy
 from metrics import deals as deal_facts
 from metrics.currency import Rates
 from metrics.inputs import Files, InputFault, Reading
 from metrics.inputs.accounts import Accounts
-from metrics.period import Calendar
+from metrics.period import Calendar, month_first
 from metrics.words import stated
 from pipeline import asof
 from pipeline.company import Company
@@ -72,7 +73,9 @@ class Facts:
             raise ValueError("as_of needs a time zone")
         self.company = company
         self.info = info
-        self.calendar = Calendar(company.zone, as_of.astimezone(UTC), company.fiscal_year_start_month)
+        known_at = as_of if info is None else info.known(as_of)
+        self.calendar = Calendar(company.zone, known_at.astimezone(UTC), company.fiscal_year_start_month)
+        _check_read(company, months, as_of, self.calendar)
         self.periods = self.calendar.periods(months)
         self.months: tuple[str, ...] = tuple(self.periods["month"])
         self.home_currency = info.home_currency if info else company.currency or FALLBACK_CURRENCY
@@ -83,8 +86,9 @@ class Facts:
 
     @classmethod
     def load(cls, store: FactStore, company: Company, months: Sequence[str], as_of: datetime) -> Facts:
-        """Facts of ``months`` (YYYY-MM) as known at ``as_of``.
+        """Facts of ``months`` (YYYY-MM) as known at ``as_of``, or when the CRM was last read whole if that is earlier.
 
+        What nobody has read is not known: a store that has not been synced for a month tells of the month before.
         Raises ``ConfigurationError`` for a malformed month, one that begins after ``as_of``'s local month, or a
         way of reading ARR that this version does not have.
         """
@@ -121,8 +125,15 @@ class Facts:
 
     @cached_property
     def rates(self) -> Rates:
-        """Conversion into the report's currency."""
-        return Rates.of(self.live("exchange_rates"), self.home_currency, self.currency)
+        """Conversion into the report's currency.
+
+        Raises ``ConfigurationError`` where no deal's currency converts: every sum would be a zero that is not true.
+        """
+        rates = Rates.of(self.live("exchange_rates"), self.home_currency, self.currency)
+        fault = rates.fault(self.raw_deals["currency"])
+        if fault is not None:
+            raise ConfigurationError(f"companies.{self.company.name or '<company>'}.currency: {fault}")
+        return rates
 
     @cached_property
     def stages(self) -> pl.DataFrame:
@@ -341,4 +352,15 @@ class Facts:
             self.company.inputs,
             Reading(self.calendar, self.currency),
             lambda: Accounts(self.live("accounts"), self.accounts),
+        )
+
+
+def _check_read(company: Company, months: Sequence[str], as_of: datetime, calendar: Calendar) -> None:
+    """Refuse months that have begun since the CRM was last read."""
+    known, today = calendar.known_day, as_of.astimezone(company.zone).date()
+    unread = [month for month in sorted(months) if known < month_first(month) <= today]
+    if unread:
+        raise ConfigurationError(
+            f"{company.name or 'this company'}: the CRM was last read on {known:%Y-%m-%d}, so nothing is known of "
+            f"{', '.join(unread)}; run `boardline sync --once` first"
         )

@@ -8,6 +8,8 @@ Everything here is lazy: a step costs more than its rows, so a KPI is one plan, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from metrics.kpi import EVIDENCE, MEASURE
@@ -83,6 +85,14 @@ def undefined(frame: pl.LazyFrame, when: pl.Expr, reason: pl.Expr) -> pl.LazyFra
     )
 
 
+def unknown(frame: pl.LazyFrame, faults: pl.LazyFrame) -> pl.LazyFrame:
+    """The measure without value and numerator in the months of ``faults`` (month, why), with that reason."""
+    joined = frame.join(faults, on="month", how="left", maintain_order="left")
+    faulty = pl.col("why").is_not_null()
+    numerator = pl.when(~faulty).then("numerator")
+    return undefined(joined, faulty, pl.col("why")).with_columns(numerator=numerator).drop("why")
+
+
 def notes(*parts: pl.Expr) -> pl.Expr:
     """Several notes as one, in their order; null parts are left out, and without any there is none."""
     text = pl.concat_str(parts, separator="; ", ignore_nulls=True)
@@ -93,6 +103,19 @@ def noted(frame: pl.LazyFrame, notes: pl.LazyFrame) -> pl.LazyFrame:
     """The measure with a note (month, note) as the reason of values that are defined and have none."""
     joined = frame.join(notes, on="month", how="left", maintain_order="left")
     return joined.with_columns(reason=pl.coalesce("reason", "note")).drop("note")
+
+
+def annotated(frame: pl.LazyFrame, notes: pl.LazyFrame) -> pl.LazyFrame:
+    """The measure with a note (month, note) after what its reason says already."""
+    both = frame.join(notes, on="month", how="left", maintain_order="left")
+    told = pl.concat_str("reason", "note", separator="; ", ignore_nulls=True)
+    return both.with_columns(reason=pl.when(told != "").then(told)).drop("note")
+
+
+def joined(notes: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
+    """Notes (month, note) of several kinds as one per month, in the order given."""
+    every = pl.concat([note.select("month", "note", rank=pl.lit(rank)) for rank, note in enumerate(notes)])
+    return every.sort("rank").group_by("month", maintain_order=True).agg(pl.col("note").str.join("; "))
 
 
 def explained(frame: pl.LazyFrame, notes: pl.LazyFrame) -> pl.LazyFrame:

@@ -127,6 +127,19 @@ def set_back(
     return rows
 
 
+def layouts(stages: pl.DataFrame, changes: pl.DataFrame, moments: pl.Series) -> pl.DataFrame:
+    """``stages`` as they were laid out at each of the moments, in the column ``at``.
+
+    Without that column, and as they are, where nothing has changed since the first of them.
+    """
+    fields = FIELDS["stages"]
+    if moments.is_empty() or changes.filter(pl.col("changed_at") > moments.min()).is_empty():
+        return stages
+    return set_back(
+        moments.unique().alias("at").to_frame().join(stages, how="cross"), changes, fields, "stages"
+    )
+
+
 def known_then(frames: Mapping[str, pl.DataFrame], known_at: datetime) -> dict[str, pl.DataFrame]:
     """The frames with accounts, deals and the sales process as they were known at a moment.
 

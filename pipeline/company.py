@@ -95,6 +95,46 @@ class ArrSettings(Settings):
     grace_days: Annotated[int, Field(ge=0, le=90)] = 30
 
 
+class HealthSettings(Settings):
+    """How a customer's health is scored, 0 to 100 (definition book, section 6).
+
+    ``usage``, ``tickets`` and ``nps`` are the weights of the three parts. A score is red below ``red_below`` and green
+    from ``green_from`` on. An open ticket counts when its severity is one of ``severe`` (compared without case) or it
+    has been open for more than ``old_ticket_days``.
+    """
+
+    usage: Annotated[float, Field(ge=0)] = 50
+    tickets: Annotated[float, Field(ge=0)] = 25
+    nps: Annotated[float, Field(ge=0)] = 25
+    red_below: Annotated[float, Field(ge=0, le=100)] = 40
+    green_from: Annotated[float, Field(ge=0, le=100)] = 70
+    drop: Annotated[float, Field(gt=0, le=100)] = 15  # so much less than 30 days before is an alarm
+    old_ticket_days: Annotated[int, Field(ge=0)] = 30
+    severe: tuple[str, ...] = (
+        "critical",
+        "severe",
+        "urgent",
+        "high",
+        "blocker",
+        "p0",
+        "p1",
+        "sev0",
+        "sev1",
+        "s1",
+        "1",
+    )
+
+    @model_validator(mode="after")
+    def _can_score(self) -> HealthSettings:
+        if self.usage + self.tickets + self.nps <= 0:
+            raise ValueError(
+                "the weights of usage, tickets and nps are all 0; give at least one of them a weight"
+            )
+        if self.red_below > self.green_from:
+            raise ValueError("red_below is above green_from; a score cannot be both red and green")
+        return self
+
+
 class SalesSettings(Settings):
     """How the sales motion is measured, where the definition book leaves a choice (section 3, R7).
 
@@ -197,6 +237,7 @@ class Company(Settings):
         "self-serve": ("Self-Serve", "Free Trial"),
     }
     arr: ArrSettings = ArrSettings()
+    health: HealthSettings = HealthSettings()
     sales: SalesSettings = SalesSettings()
     inputs: Inputs = Inputs()
     privacy: PrivacySettings = PrivacySettings()

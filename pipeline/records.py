@@ -42,6 +42,10 @@ class SourceInfo:
     computed_for: str | None = None
     complete_at: datetime | None = None  # when a pass last read every stream to its end
 
+    def known(self, as_of: datetime) -> datetime:
+        """The last moment up to ``as_of`` that the store can tell of: none after the last pass that read everything."""
+        return as_of if self.complete_at is None else min(as_of, self.complete_at)
+
     def reconstructed(self, table: str, column: str, at: datetime) -> bool:
         """Whether the value of a column at a moment can be told; false where today's has to stand for it."""
         if at >= self.refreshed_at or not self.measurable(table, column) or table not in FIELDS:

@@ -53,18 +53,19 @@ def open_over(
     deals: pl.DataFrame,
     changes: pl.DataFrame,
     stages: pl.DataFrame,
+    layout_changes: pl.DataFrame,
     company: Company,
     moments: Sequence[datetime],
     known_at: datetime,
 ) -> pl.DataFrame:
-    """The deals open at each of the moments, as ``open_deals`` of ``deals_at`` gives them, in one pass.
+    """The deals open at each of the moments, in the layout of then, as ``open_deals`` of ``deals_at`` gives them.
 
     Adds the column ``at``; in order of moments and, for each, of ``deals``. Only what decides whether a deal is open
     is multiplied by the moments; all else is put to the deals that are.
     """
     known = live(deals, known_at)
     rows = _placed_then(_rows(known.select(_DECIDING), moments), changes)
-    opened = _open(rows, stages, company).join(
+    opened = _open(rows, asof.layouts(stages, layout_changes, rows["at"]), company).join(
         known.select("external_id", pl.exclude(_DECIDING)), on="external_id", maintain_order="left"
     )
     return asof.set_back(opened, changes, _OF_THE_DAY)
@@ -107,8 +108,13 @@ def _open(rows: pl.DataFrame, stages: pl.DataFrame, company: Company) -> pl.Data
 
 
 def _in_layout(deals: pl.DataFrame, stages: pl.DataFrame) -> pl.DataFrame:
-    """Deals beside their stage: that of their own pipeline, else the one of that name where there is only one."""
+    """Deals beside their stage: that of their own pipeline, else the one of that name where there is only one.
+
+    ``stages`` may be a layout per moment ``at`` (see ``asof.layouts``).
+    """
+    then = ["at"] if "at" in stages.columns else []
     about = stages.select(
+        *then,
         "pipeline",
         "stage",
         layout_label="label",
@@ -116,11 +122,11 @@ def _in_layout(deals: pl.DataFrame, stages: pl.DataFrame) -> pl.DataFrame:
         layout_won="is_won",
         layout_active=pl.col("active").fill_null(value=True) & pl.col("deleted_at").is_null(),
     )
-    anywhere = about.unique("stage", keep="none").drop("pipeline")
+    anywhere = about.unique([*then, "stage"], keep="none").drop("pipeline")
     facts = ("layout_label", "layout_closed", "layout_won", "layout_active")
     return (
-        deals.join(about, on=["pipeline", "stage"], how="left", maintain_order="left")
-        .join(anywhere, on="stage", how="left", suffix="_any", maintain_order="left")
+        deals.join(about, on=[*then, "pipeline", "stage"], how="left", maintain_order="left")
+        .join(anywhere, on=[*then, "stage"], how="left", suffix="_any", maintain_order="left")
         .with_columns(pl.coalesce(name, f"{name}_any").alias(name) for name in facts)
         .with_columns(
             stage_known=pl.col("layout_active").is_not_null(),

@@ -4,7 +4,8 @@ Views hold no data, so they are not migrated: every upgrade of the schema drops 
 and columns are stable. What a view says is what Boardline's own reports say (a test compares them).
 
 - ``current_sources``: the CRM each company was last synced from. Grain: one company.
-- ``deals_as_of``: every deal as it stood at the end of a day. Grain: company, day and deal. Ask for one day:
+- ``deals_as_of``: every deal as it stood at the end of a day, in the sales process as it was laid out then; a deal
+  that was deleted or in the bin that day is not in it. Grain: company, day and deal. Ask for one day:
   ``SELECT * FROM deals_as_of WHERE company = 'acme' AND day = '2026-06-30'``.
 - ``pipeline_today``: the deals that were open when we last looked. Grain: one open deal.
 """
@@ -12,13 +13,14 @@ and columns are stable. What a view says is what Boardline's own reports say (a 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, inspect, text
 
 from connectors.schema import MINOR_UNITS
 
-# Fields that ``deals_as_of`` sets back, and what the text of a change is read as.
+# Fields of deals that ``deals_as_of`` sets back, and what the text of a change is read as.
 HISTORIC: Final[Mapping[str, str]] = {
     "pipeline": "TEXT",
     "stage": "TEXT",
@@ -30,6 +32,13 @@ HISTORIC: Final[Mapping[str, str]] = {
     "account_id": "TEXT",
     "type": "TEXT",
     "arr": "BIGINT",
+}
+# The same of the stage that a deal stood in.
+LAYOUT: Final[Mapping[str, str]] = {
+    "label": "TEXT",
+    "sort_order": "BIGINT",
+    "is_closed": "BOOLEAN",
+    "is_won": "BOOLEAN",
 }
 _AS_IT_IS: Final = ("external_id", "name", "currency", "created_at", "pilot", "pilot_converted")
 VIEWS: Final = ("current_sources", "deals_as_of", "pipeline_today")
@@ -72,21 +81,26 @@ WHERE latest = 1
 def _deals_as_of(dialect: str) -> str:
     kept = ", ".join(f"d.{column}" for column in _AS_IT_IS)
     # A stage is never blank at creation: where the log does not know the one before, its first one counts.
-    fields = ",\n    ".join(f"{_then(field, dialect)} AS {field}" for field in HISTORIC)
-    moved = _exists("stage", "c.changed_at > y.ends_at")
-    moved_pipeline = _exists("pipeline", "c.changed_at > y.ends_at")
+    fields = ",\n    ".join(
+        f"{_DEALS.then(field, kind, 'y.ends_at', dialect)} AS {field}" for field, kind in HISTORIC.items()
+    )
+    gone = _DEALS.then("deleted_at", "TIMESTAMP", "y.ends_at", dialect)
+    moved = _DEALS.exists("stage", "c.changed_at > y.ends_at")
+    moved_pipeline = _DEALS.exists("pipeline", "c.changed_at > y.ends_at")
+    stage = {field: _STAGES.then(field, kind, "t.ends_at", dialect) for field, kind in LAYOUT.items()}
     return f"""
 SELECT
     t.company, t.crm, t.day, t.external_id AS deal_id, t.name,
     t.account_id, a.name AS account, t.owner_id, o.name AS owner, t.type,
-    t.pipeline, t.stage, COALESCE(s.label, t.stage) AS stage_label, s.sort_order AS stage_order,
-    {_open(dialect)} AS is_open,
+    t.pipeline, t.stage, COALESCE({stage["label"]}, t.stage) AS stage_label,
+    {stage["sort_order"]} AS stage_order,
+    {_open(dialect, stage["is_closed"], stage["is_won"])} AS is_open,
     {_major("t.amount", "t.currency")} AS amount, t.amount AS amount_minor, t.currency,
     {_major("t.arr", "t.currency")} AS arr, t.arr AS arr_minor,
     t.close_date, t.probability, t.forecast_category, t.created_at
 FROM (
     SELECT
-    y.company, d.crm, y.day, {kept},
+    y.company, d.crm, y.day, y.ends_at, {kept},
     CASE WHEN NOT {moved} AND NOT {moved_pipeline} THEN d.is_closed END AS is_closed,
     CASE WHEN NOT {moved} AND NOT {moved_pipeline} THEN d.is_won END AS is_won,
     {fields}
@@ -94,7 +108,7 @@ FROM (
     JOIN current_sources c0 ON c0.company = y.company
     JOIN deals d ON d.company = c0.company AND d.crm = c0.crm
     WHERE (d.created_at IS NULL OR d.created_at <= y.ends_at)
-      AND (d.deleted_at IS NULL OR d.deleted_at > y.ends_at)
+      AND COALESCE({gone} > y.ends_at, {_TRUE[dialect]})
 ) t
 LEFT JOIN accounts a ON a.company = t.company AND a.crm = t.crm AND a.external_id = t.account_id
 LEFT JOIN owners o ON o.company = t.company AND o.crm = t.crm AND o.external_id = t.owner_id
@@ -120,7 +134,7 @@ JOIN (
 LEFT JOIN accounts a ON a.company = t.company AND a.crm = t.crm AND a.external_id = t.account_id
 LEFT JOIN owners o ON o.company = t.company AND o.crm = t.crm AND o.external_id = t.owner_id
 {_layout("t")}
-WHERE {_open(dialect)}
+WHERE {_open(dialect, "s.is_closed", "s.is_won")}
 """
 
 
@@ -152,63 +166,77 @@ LEFT JOIN stages s ON s.company = {rows}.company AND s.crm = {rows}.crm AND s.st
 )"""
 
 
-def _open(dialect: str) -> str:
+_TRUE: Final = {"sqlite": "1", "postgresql": "TRUE"}
+_FALSE: Final = {"sqlite": "0", "postgresql": "FALSE"}
+
+
+def _open(dialect: str, is_closed: str, is_won: str) -> str:
     """Open is what the layout, else the CRM, does not call closed, and a won pilot that is not converted yet."""
-    true, false = ("1", "0") if dialect == "sqlite" else ("TRUE", "FALSE")
+    true, false = _TRUE[dialect], _FALSE[dialect]
     return f"""(
-        COALESCE(s.is_closed, t.is_closed, {false}) = {false}
+        COALESCE({is_closed}, t.is_closed, {false}) = {false}
         OR (
-            COALESCE(s.is_won, t.is_won, {false}) = {true}
+            COALESCE({is_won}, t.is_won, {false}) = {true}
             AND COALESCE(t.pilot, {false}) = {true}
             AND (t.pilot_converted IS NULL OR t.pilot_converted > t.day)
         )
     )"""
 
 
-def _then(field: str, dialect: str) -> str:
-    """A field at the end of the day: of now if it has not changed since, else as the last change up to then left it."""
-    last = _value("new_value", field, "c.changed_at <= y.ends_at", "DESC")
-    first = _value("old_value", field, "", "ASC")
-    if field == "stage":
-        first = f"COALESCE({first}, {_value('new_value', field, '', 'ASC')})"
-    return f"""CASE
-        WHEN NOT {_exists(field, "c.changed_at > y.ends_at")} THEN d.{field}
-        WHEN {_exists(field, "c.changed_at <= y.ends_at")} THEN {_cast(last, field, dialect)}
-        ELSE {_cast(first, field, dialect)}
+@dataclass(frozen=True)
+class _Log:
+    """The changes of a table's records. ``rows`` is the table's alias, ``same`` finds a record's changes ``c``."""
+
+    table: str
+    rows: str
+    log: str
+    same: str
+
+    def then(self, field: str, kind: str, ends: str, dialect: str) -> str:
+        """A field at an instant: of now if it has not changed since, else as the last change up to then left it."""
+        last = self._value("new_value", field, f"c.changed_at <= {ends}", "DESC")
+        first = self._value("old_value", field, "", "ASC")
+        if field == "stage":
+            first = f"COALESCE({first}, {self._value('new_value', field, '', 'ASC')})"
+        return f"""CASE
+        WHEN NOT {self.exists(field, f"c.changed_at > {ends}")} THEN {self.rows}.{field}
+        WHEN {self.exists(field, f"c.changed_at <= {ends}")} THEN {_cast(last, kind, dialect)}
+        ELSE {_cast(first, kind, dialect)}
     END"""
 
+    def exists(self, field: str, when: str) -> str:
+        return f"EXISTS (SELECT 1 FROM {self.log} c WHERE {self._of(field)} AND {when})"
 
-def _cast(value: str, field: str, dialect: str) -> str:
-    kind = HISTORIC[field]
-    stays_text = kind == "TEXT" or (kind == "DATE" and dialect == "sqlite")
-    return f"NULLIF({value}, '')" if stays_text else f"CAST(NULLIF({value}, '') AS {kind})"
+    def _value(self, column: str, field: str, when: str, order: str) -> str:
+        condition = f"{self._of(field)} AND {when}" if when else self._of(field)
+        return (
+            f"(SELECT c.{column} FROM {self.log} c WHERE {condition} "
+            f"ORDER BY c.changed_at {order}, c.seq {order} LIMIT 1)"
+        )
 
-
-def _of(field: str) -> str:
-    return (
-        "c.company = d.company AND c.crm = d.crm AND c.deal_id = d.external_id "
-        f"AND c.field = '{field}' AND {_COUNTS}"
-    )
-
-
-def _exists(field: str, when: str) -> str:
-    return f"EXISTS (SELECT 1 FROM deal_changes c WHERE {_of(field)} AND {when})"
-
-
-def _value(column: str, field: str, when: str, order: str) -> str:
-    condition = f"{_of(field)} AND {when}" if when else _of(field)
-    return (
-        f"(SELECT c.{column} FROM deal_changes c WHERE {condition} "
-        f"ORDER BY c.changed_at {order}, c.seq {order} LIMIT 1)"
-    )
+    def _of(self, field: str) -> str:
+        """What we noticed ourselves counts only under the mapping in force: a field read from elsewhere now has another
+        past."""
+        return f"""c.company = {self.rows}.company AND c.crm = {self.rows}.crm AND {self.same} AND c.field = '{field}'
+        AND (c.origin <> 'comparison' OR EXISTS (
+            SELECT 1 FROM history_coverage h
+            WHERE h.company = c.company AND h.crm = c.crm AND h."table" = '{self.table}' AND h.field = c.field
+              AND h.origin = 'comparison' AND c.recorded_at >= h.reliable_from
+        ))"""
 
 
-# What we noticed ourselves counts only under the mapping in force: a field read from elsewhere now has another past.
-_COUNTS: Final = """(c.origin <> 'comparison' OR EXISTS (
-    SELECT 1 FROM history_coverage h
-    WHERE h.company = c.company AND h.crm = c.crm AND h."table" = 'deals' AND h.field = c.field
-      AND h.origin = 'comparison' AND c.recorded_at >= h.reliable_from
-))"""
+_DEALS: Final = _Log("deals", "d", "deal_changes", "c.deal_id = d.external_id")
+_STAGES: Final = _Log("stages", "s", "stage_changes", "c.pipeline = s.pipeline AND c.stage = s.stage")
+
+
+def _cast(value: str, kind: str, dialect: str) -> str:
+    """The text of a change as a value."""
+    given = f"NULLIF({value}, '')"
+    if kind == "BOOLEAN":
+        return f"({given} = 'true')"
+    if kind == "TEXT" or (kind in ("DATE", "TIMESTAMP") and dialect == "sqlite"):
+        return given
+    return f"CAST({given} || '+00' AS TIMESTAMPTZ)" if kind == "TIMESTAMP" else f"CAST({given} AS {kind})"
 
 
 def _major(amount: str, currency: str) -> str:

@@ -8,14 +8,14 @@ from typing import Any
 
 import polars as pl
 
-from connectors.schema import TABLES
+from pipeline.tables import SCHEMAS
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 def frame(table: str, rows: Iterable[Mapping[str, Any]] = ()) -> pl.DataFrame:
     """A canonical frame: what a row does not name is null (``custom``: {}), unknown names are an error."""
-    schema = TABLES[table]
+    schema = SCHEMAS[table]
     filled = []
     for row in rows:
         unknown = row.keys() - schema.keys()

@@ -159,10 +159,11 @@ def _causes(item: Restatement) -> Iterator[str]:
 def _moved(item: Restatement, record: RecordChange) -> str:
     name = plain(record.name, 80) or plain(record.external_id, 60)
 
-    def figure(value: float | None) -> str:
-        return "not counted" if value is None else _figure(value, item.contribution_unit, item.currency)
+    def figure(value: float | None, currency: str) -> str:
+        return "not counted" if value is None else _figure(value, item.contribution_unit, currency)
 
-    return f"{name}: {figure(record.before)}, now {figure(record.after)}"
+    before = figure(record.before, item.other_currency or item.currency)
+    return f"{name}: {before}, now {figure(record.after, item.currency)}"
 
 
 def quality(report: BoardReport) -> Confidence | None:

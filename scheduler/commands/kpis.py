@@ -103,13 +103,13 @@ def _one(
     for fault in facts.input_faults:
         log.warning("a faulty input file: numbers that need it are not computable", fault=str(fault))
     values = [value for value in metrics.compute(facts, ORDER, (by,), Judge(book)) if value.month == wanted]
-    document = metrics.as_json(values, company.name, known_at, facts.currency)
+    document = metrics.as_json(values, company.name, facts.known_at, facts.currency)
     if diagnose:
         info = app.store.source_info(company.name)
         found = look(facts, wanted, book, info.links if info else {})
         document["findings"] = [finding.as_json(metrics.printed) for finding in found]
     if not run.json:
-        _print(run, company, known_at, values)
+        _print(run, company, facts.known_at, values)
         if diagnose:
             _print_findings(run, document["findings"])
     return document

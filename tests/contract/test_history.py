@@ -186,14 +186,14 @@ def viewed(store: Store, company: str, moments: list[datetime]) -> dict[datetime
     )
     with store.transaction() as tx:
         tx.replace("calendar_days", company, frame)
-        columns = "stage, amount_minor, owner_id, account_id, arr_minor, close_date"
+        columns = "stage, amount_minor, owner_id, account_id, arr_minor, close_date, is_open"
         query = text(f"SELECT day, deal_id, {columns} FROM deals_as_of WHERE company = :company")
         found: dict[datetime, dict[str, tuple[Any, ...]]] = {at: {} for at in moments}
         for row in tx.connection.execute(query, {"company": company}):
             day, close = (
                 date.fromisoformat(value) if isinstance(value, str) else value for value in (row[0], row[7])
             )
-            found[days[day]][row[1]] = (*row[2:7], close)
+            found[days[day]][row[1]] = (*row[2:7], close, row[8])
     return found
 
 
@@ -262,9 +262,11 @@ def the_store_tells_what_was_seen(store: Store, life: list[tuple[Event, bool]]) 
         if not synced:
             continue
         assert told(store, often, at, (*LOGGED, *NOTICED)) == everything
-        # The view asks of what is there now whether it was there then: of a stay in the bin it does not tell.
-        in_view = {k: v for k, v in asked[at].items() if k not in restored}
-        assert in_view == {k: v[:-2] for k, v in everything.items() if k not in restored}
+        assert {k: v[:-1] for k, v in asked[at].items()} == {k: v[:-2] for k, v in everything.items()}
+        opened = {k: not layout[v[0]] if v[0] else True for k, v in everything.items()}
+        assert {k: bool(v[-1]) for k, v in asked[at].items() if everything[k][0]} == {
+            k: v for k, v in opened.items() if everything[k][0]
+        }
         then = frames(store, often, at)
         alive = live(then["accounts"], at)
         assert dict(alive.select("external_id", "owner_id").iter_rows()) == owners

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +18,10 @@ from pipeline.company import Company as Definitions
 from pipeline.store import Store
 from scheduler import config as configuration
 from tests.e2e.process import NOW, site
+from tests.oracle.acquisition import CHANNELS, Acquisition, Paid
 from tests.oracle.motion import Motion
 from tests.oracle.quality import cleanliness, completeness
-from tests.oracle.record import Truth, shift
+from tests.oracle.record import Truth, quarter_start, shift
 from tests.oracle.revenue import Revenue
 from tests.oracle.sales import Sales
 
@@ -120,6 +124,86 @@ def test_ratios_of_every_month(synced: Synced, truth: Truth) -> None:
     assert wrong == []
 
 
+def test_acquisition_of_every_month(synced: Synced, truth: Truth) -> None:
+    acquisition = Acquisition(truth)
+    wrong = []
+    for month in MONTHS:
+        cohorts = {
+            "lead_to_opportunity": acquisition.lead_to_opportunity(month),
+            "mql_to_sql": acquisition.mql_to_sql(month),
+        }
+        money = {
+            f"{channel}_sourced_{what}": compute_it(channel, month)
+            for channel in CHANNELS
+            for what, compute_it in (("pipeline", acquisition.pipeline), ("revenue", acquisition.revenue))
+        }
+        for kpi, (part, whole) in {**cohorts, **money}.items():
+            got = synced.values[kpi, month]
+            want = part if kpi in money else part / whole if whole else None
+            if (got.value, got.numerator, got.denominator) != (want, part, whole):
+                wrong.append((month, kpi, got, want))
+    assert wrong == []
+    for kpi in (*cohorts, *money):
+        assert len({synced.value(kpi, month) for month in MONTHS}) > len(MONTHS) // 3, f"{kpi} says little"
+
+
+def paid_every_month() -> list[Paid]:
+    """Spend of every channel, and of none, in three currencies; nothing of it is the same twice."""
+    months = [shift(MONTHS[0], n) for n in range(-12, len(MONTHS))]
+    channels = ("inbound", "outbound", "partner", "self-serve", None)
+    return [
+        Paid(
+            month, channel, kind, 1_000_003 + 7_919 * (n * 5 + c * 2 + k), ("USD", "EUR", "GBP")[(n + c) % 3]
+        )
+        for n, month in enumerate(months)
+        for c, channel in enumerate(channels)
+        for k, kind in enumerate(("people", "program"))
+    ]
+
+
+def test_what_leads_and_customers_cost_in_every_month(synced: Synced, truth: Truth, tmp_path: Path) -> None:
+    rows = paid_every_month()
+    quarters = sorted({quarter_start(row.month) for row in rows})
+    margins = {first: Fraction(60 + n, 100) for n, first in enumerate(quarters)}
+    lines = [
+        f"{r.month},{r.channel or ''},{r.kind},{Decimal(r.amount).scaleb(-2)},{r.currency}" for r in rows
+    ]
+    spend, margin = tmp_path / "spend.csv", tmp_path / "margin.csv"
+    spend.write_text("\n".join(["month,channel,kind,amount,currency", *lines]), encoding="utf-8")
+    lines = [f"{first},subscription,{int(pct * 100)}%" for first, pct in margins.items()]
+    margin.write_text("\n".join(["quarter,stream,pct", *lines]), encoding="utf-8")
+    inputs = synced.definitions.inputs.model_copy(update={"spend": spend, "margin": margin})
+    company = synced.definitions.model_copy(update={"inputs": inputs})
+    facts = Facts.load(synced.store, company, MONTHS, NOW)
+    kpis = ("cost_per_lead", "cac_payback_months")
+    got = {
+        (value.id, value.month, value.segment.get("motion")): value
+        for value in compute(facts, kpis, (None, "motion"))
+    }
+    acquisition, revenue = Acquisition(truth), Revenue(truth)
+    wrong, seen = [], 0
+    for month in MONTHS:
+        wanted: dict[str, Mapping[str | None, tuple[int, int | Fraction]]] = {
+            "cost_per_lead": acquisition.cost_per_lead(rows, month)
+        }
+        if month >= shift(MONTHS[0], 9):  # before that the four quarters begin before the CRM's memory
+            wanted["cac_payback_months"] = acquisition.payback(rows, margins, month, revenue)
+        for kpi, channels in wanted.items():
+            for channel, (top, bottom) in channels.items():
+                value = got[kpi, month, channel]
+                want = top / bottom if bottom else None
+                seen += want is not None
+                if (value.value is None) != (want is None) or (
+                    want is not None and value.value != pytest.approx(float(want), rel=1e-9)
+                ):
+                    wrong.append((kpi, month, channel, value.value, want, value.reasons))
+    assert wrong == []
+    assert seen > 4 * len(MONTHS)
+    early = got["cac_payback_months", MONTHS[0], None]
+    assert early.value is None
+    assert "the CRM holds nothing from before" in early.reasons[0]
+
+
 def test_the_sales_motion_of_every_month(synced: Synced, truth: Truth) -> None:
     """Cohorts, cycles, velocity, stages and pilots: stage history, meetings and pilot dates of both CRMs."""
     motion = Motion(truth)
@@ -173,3 +257,24 @@ def test_the_past_as_it_was_known_then(synced: Synced, months_ago: int) -> None:
         assert got["pipeline_coverage"].value is None
     else:
         assert (got["pipeline_coverage"].numerator, got["pipeline_coverage"].denominator) == coverage
+
+
+@pytest.mark.parametrize("months_ago", [14, 20])
+def test_lead_cohorts_as_they_were_known_then(synced: Synced, truth: Truth, months_ago: int) -> None:
+    """At a day's end. Of leads that were deleted since, so long ago, no CRM shows a new reader anything."""
+    known_at = NOW - timedelta(days=30 * months_ago, seconds=1)
+    then = Truth(synced.world, known_at)
+    month = shift(f"{then.today:%Y-%m}", -1)
+    there = {lead.key for lead in truth.live("lead")}
+    then.records["lead"] = {key: lead for key, lead in then.records["lead"].items() if key in there}
+    acquisition = Acquisition(then)
+    expected = {
+        "lead_to_opportunity": acquisition.lead_to_opportunity(month),
+        "mql_to_sql": acquisition.mql_to_sql(month),
+    }
+    facts = Facts.load(synced.store, synced.definitions, (month,), known_at)
+    values = compute(facts, kpis=tuple(expected))
+    assert {value.id: (value.numerator, value.denominator) for value in values} == expected
+    assert all(reached and reached < n for reached, n in expected.values())
+    immature = {value.id for value in values if any("immature" in reason for reason in value.reasons)}
+    assert immature == set(expected)

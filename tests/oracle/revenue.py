@@ -220,7 +220,7 @@ class Revenue:
         for customer in {*opening, *closing}:
             was, now = opening.get(customer, 0), closing.get(customer, 0)
             if not was:
-                moves["reactivation" if self._ever(customer, before) else "new_logo"] += now
+                moves["reactivation" if self.ever(customer, before) else "new_logo"] += now
             elif not now:
                 moves["churn"] -= was
             else:
@@ -229,7 +229,7 @@ class Revenue:
         total = sum(opening.values())
         return {"opening": own, "fx": total - own, **moves, "closing": sum(closing.values())}
 
-    def _ever(self, customer: int, until: date) -> bool:
+    def ever(self, customer: int, until: date) -> bool:
         """Whether the customer had ARR on any day up to one; it can only rise on a day when a contract starts."""
         contracts = self.contracts[customer]
         days = {c.start for c in contracts if c.start <= until}

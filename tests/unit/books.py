@@ -121,16 +121,22 @@ class Books:
              "contact_id": contact, "starts_at": at(day, 10), "ends_at": at(day, 11), "completed": completed}
         )  # fmt: skip
 
-    def lead(self, **values: Any) -> None:
-        """A lead, created in 2020."""
-        leads = self.rows["leads"]
-        leads.append({"external_id": f"lead{len(leads)}", "created_at": at("2020-01-02")} | values)
-
     def rate(self, currency: str, start: str, rate: str) -> None:
         """Home-currency units for one unit, from that day on."""
         self.rows["exchange_rates"].append(
             {"currency": currency, "start_date": date.fromisoformat(start), "rate": Decimal(rate)}
         )
+
+    def lead(self, key: str, created: str, source: str | None = None, **values: Any) -> str:
+        """A lead; its dates as text."""
+        row: Row = {"external_id": key, "company": f"{key} Inc.", "created_at": at(created), "source": source}
+        for name, value in values.items():
+            dated = name in ("mql_at", "sql_at", "converted_at")
+            row[name] = (
+                date.fromisoformat(value) if dated and value else at(value) if name == "deleted_at" else value
+            )
+        self.rows["leads"].append(row)
+        return key
 
     def quota(self, start: str, amount: int, currency: str = "USD", owner: str | None = None) -> None:
         """A quota in whole units."""

@@ -11,6 +11,7 @@ import yaml
 
 from metrics.compute import bridge, compute
 from metrics.facts import Facts
+from metrics.kpi import KpiValue
 from tests.unit.books import Books, at
 
 CASES = Path(__file__).parents[1] / "cases" / "kpis"
@@ -53,6 +54,7 @@ def books_of(case: Case) -> Books:
     for start, amount, *currency in case.get("quotas", ()):
         books.quota(start, amount, *currency)
     _sales(books, case)
+    _leads(books, case)
     return books
 
 
@@ -90,10 +92,18 @@ def _sales(books: Books, case: Case) -> None:
         books.deal(key, created, **{"stage": "Discovery", "amount": cents, "close_date": close} | extra)
     for deal, day, completed, *contact in case.get("meetings", ()):
         books.meeting(deal, day, completed, *contact)
-    for contact, deal in case.get("leads", ()):
-        books.lead(converted_contact_id=contact, converted_deal_id=deal)
+    for contact, deal in case.get("became", ()):
+        books.lead(f"lead of {deal}", "2020-01-02", converted_contact_id=contact, converted_deal_id=deal)
     for deal, field, day, old, new in case.get("changes", ()):
         books.change(deal, field, day, old, new)
+
+
+def _leads(books: Books, case: Case) -> None:
+    for count, created, dates in case.get("leads_alike", ()):
+        for _ in range(count):
+            books.lead(f"lead {len(books.rows['leads'])}", created, **dates)
+    for key, created, source, *more in case.get("leads", ()):
+        books.lead(key, created, source, **(more[0] if more else {}))
 
 
 def _in_cents(values: dict[str, Any]) -> dict[str, Any]:
@@ -105,32 +115,52 @@ def _in_cents(values: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
-def facts_of(case: Case) -> Facts:
+def facts_of(case: Case, folder: Path) -> Facts:
     now = datetime.fromisoformat(case.get("now", "2026-12-31")).replace(hour=12, tzinfo=UTC)
-    return books_of(case).facts(*case["months"], now=now, **case.get("settings", {}))
+    settings = dict(case.get("settings", {}))
+    if "files" in case:  # the lines of input files by their kind
+        settings["inputs"] = {kind: folder / f"{kind}.csv" for kind in case["files"]}
+        for kind, text in case["files"].items():
+            settings["inputs"][kind].write_text(text, encoding="utf-8")
+    return books_of(case).facts(*case["months"], now=now, **settings)
 
 
 @pytest.mark.parametrize("case", cases())
-def test_case(case: Case) -> None:
-    facts = facts_of(case)
-    found = compute(facts)
-    values = {(value.id, value.month): value.value for value in found}
-    reasons = {(value.id, value.month): "; ".join(value.reasons) for value in found}
-    for kpi, texts in case.get("told", {}).items():
-        for month, text in texts.items():
-            assert text in reasons[kpi, month]
-    for kpi, by_month in case["expect"].items():
-        for month, wanted in by_month.items():
-            got = values[kpi, month]
-            assert got == (wanted if wanted is None else pytest.approx(wanted, rel=1e-12, abs=1e-12)), (
-                kpi,
-                month,
-            )
-    for kpi, wanted in case.get("totals", {}).items():
-        assert sum(values[kpi, month] or 0 for month in facts.months) == wanted, kpi
+def test_case(case: Case, tmp_path: Path) -> None:
+    facts = facts_of(case, tmp_path)
+    named = {kpi for part in ("expect", "parts", "reasons", "totals") for kpi in case.get(part, {})}
+    _totals(case, facts, {(value.id, value.month): value for value in compute(facts, sorted(named))})
     table = {row["month"]: row for row in bridge(facts).iter_rows(named=True)}
     for month, columns in case.get("bridge", {}).items():
         assert {name: table[month][name] for name in columns} == columns
     for cut, kpis in case.get("segments", {}).items():
         parts = {(value.id, value.segment[cut]): value.value for value in compute(facts, kpis, (cut,))}
-        assert parts == {(kpi, name): wanted for kpi, found in kpis.items() for name, wanted in found.items()}
+        want = {(kpi, name): wanted for kpi, found in kpis.items() for name, wanted in found.items()}
+        assert parts == pytest.approx(want, abs=1e-12)
+    for cut, kpis in case.get("segment_reasons", {}).items():
+        told = {(value.id, value.segment[cut]): value.reasons for value in compute(facts, kpis, (cut,))}
+        for kpi, reasons in kpis.items():
+            for segment, wanted in reasons.items():
+                assert wanted in "; ".join(told[kpi, segment]), (kpi, segment, told)
+
+
+def _totals(case: Case, facts: Facts, found: dict[tuple[str, str], KpiValue]) -> None:
+    """The values of the whole company; ``parts``: numerator, denominator, n; a reason of null: there is none."""
+    for kpi, by_month in case["expect"].items():
+        for month, wanted in by_month.items():
+            got = found[kpi, month].value
+            assert got == (wanted if wanted is None else pytest.approx(wanted, rel=1e-12, abs=1e-12)), (
+                kpi,
+                month,
+            )
+    for kpi, by_month in case.get("parts", {}).items():
+        for month, wanted in by_month.items():
+            value = found[kpi, month]
+            parts = [value.numerator, value.denominator, value.n]
+            assert parts == pytest.approx(wanted, abs=1e-12), (kpi, month)
+    for kpi, by_month in case.get("reasons", {}).items():
+        for month, wanted in by_month.items():
+            told = "; ".join(found[kpi, month].reasons)
+            assert told == "" if wanted is None else wanted in told, (kpi, month, told)
+    for kpi, wanted in case.get("totals", {}).items():
+        assert sum(found[kpi, month].value or 0 for month in facts.months) == wanted, kpi

@@ -8,7 +8,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from connectors.schema import TABLES, empty
 from connectors.source import FieldState
 from pipeline.company import Company
 from pipeline.emptiness import filled
@@ -25,6 +24,7 @@ from pipeline.quality import (
 from pipeline.records import SourceInfo
 from pipeline.states import deals_at
 from pipeline.store import FINDINGS
+from pipeline.tables import SCHEMAS
 from tests.rows import NOW, frame
 
 COMPANY = Company(name="acme", timezone="Europe/Berlin")
@@ -54,7 +54,7 @@ STAGES = [
 
 def frames(**tables: list[dict[str, Any]]) -> dict[str, pl.DataFrame]:
     return {
-        **{name: empty(name) for name in TABLES},
+        **{name: pl.DataFrame(schema=schema) for name, schema in SCHEMAS.items()},
         "stages": frame("stages", STAGES),
         **{name: frame(name, rows) for name, rows in tables.items()},
     }
@@ -151,7 +151,7 @@ def test_the_ratio_counts_cells_of_open_deals_of_every_type() -> None:
 
 def test_without_open_deals_it_is_undefined_not_nought() -> None:
     have = completeness(frames(deals=deals({"stage": "won"})), COMPANY, None, NOW)
-    assert (have.ratio, have.required, have.reason) == (None, 0, "no open deals")
+    assert (have.ratio, have.required, have.reason) == (None, 0, "no deal was open on 2026-11-22")
 
 
 def test_hidden_and_unmapped_fields_do_not_count() -> None:
@@ -282,6 +282,7 @@ def test_many_moments_in_one_pass_give_what_each_gives_alone() -> None:
         {"created_at": "2026-03-10", "close_date": "2026-03-31", "owner_id": None},
         {"deleted_at": "2026-04-15", "amount": None},
         {"created_at": None, "stage": "gone", "pilot": True},
+        {"stage": "late", "next_step": None},
     )
     log = [
         *changes("d0", "stage", ("2026-01-10", None, "new"), ("2026-05-01", "new", "won")),
@@ -292,7 +293,13 @@ def test_many_moments_in_one_pass_give_what_each_gives_alone() -> None:
         *changes("d3", "stage", ("2026-02-10", "late", "won"), ("2026-07-10", "won", "gone")),
     ]
     contacts = [{"external_id": "c", "created_at": "2026-01-01"}]
-    known = frames(deals=rows, deal_changes=log, contacts=contacts)
+    # The layout has had "late" in use since 20 July only, as an open stage; before, it counted as lost.
+    laid_out = [
+        {"pipeline": "default", "stage": "late", "changed_at": "2026-07-20", "seq": 0, "origin": "comparison"}
+        | {"field": field, "old_value": old, "new_value": new}
+        for field, old, new in (("active", "false", "true"), ("is_closed", "true", "false"))
+    ]
+    known = frames(deals=rows, deal_changes=log, contacts=contacts, stage_changes=laid_out)
     moments = [datetime(2026, month, 20, tzinfo=UTC) for month in (9, 1, 2, 3, 4, 5, 6, 8)]
     opened = opened_at(known, COMPANY, moments, NOW)
     whole = completeness_over(opened, known, COMPANY, None, moments, "owner")
@@ -301,13 +308,16 @@ def test_many_moments_in_one_pass_give_what_each_gives_alone() -> None:
     for moment in moments:
         assert whole[moment] == completeness(known, COMPANY, None, moment, "owner", NOW)
         assert clean[moment] == cleanliness(known, COMPANY, None, moment, NOW)
-        found = faults(known, COMPANY, None, moment, NOW).filter(pl.col("object") == "deals")
+        found = faults(known, COMPANY, None, moment, NOW).filter(
+            pl.col("rule").is_in(["invalid_stage", "overdue_close_date"])
+        )
         assert clean[moment].parts[2].faulty == found["external_id"].n_unique()
     assert list(whole) == moments
     counts = {moment.month: (score.filled, score.required) for moment, score in whole.items()}
     # d0 is open up to April; d1 begins in March without owner and with a default date; d2 is gone, as known now.
+    # d3 was in "late" in January, d4 always: not open before that stage was; d4 has no next step.
     both, three = (11, 12), {3: (16, 18), 4: (17, 18)}
-    assert counts == {1: (12, 12), 2: (12, 12), **three, 5: both, 6: both, 8: both, 9: both}
+    assert counts == {1: (6, 6), 2: (12, 12), **three, 5: both, 6: both, 8: (16, 18), 9: (16, 18)}
 
 
 # -- cleanliness
@@ -415,6 +425,7 @@ def test_the_report_has_the_documented_shape() -> None:
         "measurable": True,
     }
     assert {rule["id"]: rule["findings"] for rule in document["rules"]} == {
+        "blank_required_fields": 0,
         "duplicate_accounts": 1,
         "duplicate_contacts": 0,
         "invalid_stage": 0,

@@ -271,4 +271,7 @@ def test_the_scores_are_read_whole() -> None:
     assert [(owner.owner, owner.findings) for owner in found.owners] == [("Ann", 2), ("Bob", 1)]
     assert found.fields[0].filled == 45
     assert found.parts[0].reason == "no contacts"
-    assert found.rules[0].findings == 3
+    assert {rule.rule: rule.findings for rule in found.rules if rule.findings} == {
+        "duplicate_accounts": 3,
+        "invalid_stage": 1,
+    }

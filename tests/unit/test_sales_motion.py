@@ -98,6 +98,7 @@ def test_wins_without_arr_in_a_currency_without_rate_give_no_size() -> None:
     books = Books()
     books.account("A")
     sold(books, "franc", "2026-02-09", "2026-03-11", 900, currency="CHF")
+    books.deal("open", "2026-02-01", history=(("2026-02-09", "Discovery"),), account_id="A")
     values = {value.id: value for value in compute(books.facts("2026-03", now=MARCH))}
     assert values["sales_velocity"].value is None
     assert values["cycle_days_weighted"].value is None
