@@ -69,8 +69,8 @@ class Rates:
             return None
         lacking = self.report if self.report != self.home else " or ".join(mine)
         return (
-            f"the CRM has no exchange rate for {lacking}, and its deals are in {', '.join(mine)}, so nothing can be said in "
-            f"{self.report}; name a currency that the CRM converts into, or enter the rates in the CRM"
+            f"the CRM has no exchange rate for {lacking}, and its deals are in {', '.join(mine)}, so nothing "
+            f"can be said in {self.report}; name a currency that the CRM converts into, or enter the rates in the CRM"
         )
 
     def convert(

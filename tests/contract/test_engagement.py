@@ -19,7 +19,7 @@ from pipeline.company import Company
 from pipeline.store import Store
 from tests.unit.books import Books, at
 
-TOOK, LATER = at("2026-06-20"), at("2026-09-05")
+TOOK, LATER, READ = at("2026-06-20"), at("2026-09-05"), at("2026-12-31")
 SEEN = Capabilities(
     home_currency="USD", fields={}, links={"deals": "https://crm.example/{id}"}, history=frozenset()
 )
@@ -52,8 +52,8 @@ def books(lost_customers: int = 2, won_since: int = 9, of: int = 12) -> Books:
     return made
 
 
-def keep(store: Store, made: Books, complete: bool = True) -> None:
-    """What a sync would have left in the store."""
+def keep(store: Store, made: Books, read: datetime | None = READ) -> None:
+    """What syncs up to ``read`` would have left in the store; None: none came to its end."""
     with store.transaction() as tx:
         for table, rows in made.frames().items():
             frame = rows.with_columns(pl.col("custom").fill_null("{}")) if "custom" in rows.columns else rows
@@ -61,8 +61,8 @@ def keep(store: Store, made: Books, complete: bool = True) -> None:
                 tx.append_changes(table, "acme", "fake", frame, TOOK)
             elif not frame.is_empty():
                 tx.upsert(table, "acme", "fake", frame, TOOK)
-        tx.save_source("acme", "fake", SEEN, "", TOOK)
-        tx.mark_complete("acme", "fake", TOOK if complete else None)
+        tx.save_source("acme", "fake", SEEN, "", read or TOOK)
+        tx.mark_complete("acme", "fake", read)
 
 
 def ask(store: Store, settings: Company, day: str, **more: Any) -> CheckpointReport:
@@ -106,11 +106,20 @@ def test_it_is_frozen_once(store: Store) -> None:
 
 
 def test_half_a_crm_is_not_frozen(store: Store) -> None:
-    keep(store, books(), complete=False)
+    keep(store, books(), read=None)
     made = baseline.frozen(store, company(), load("hr_tech"), LATER)
     assert made.taken_at is None
     assert made.note is not None
     assert "not been read to its end" in made.note
+    assert snapshots(store) == 0
+
+
+def test_a_crm_that_was_last_read_before_the_engagement_began_is_not_frozen(store: Store) -> None:
+    keep(store, books(), read=at("2026-05-31"))
+    made = baseline.frozen(store, company(), load("hr_tech"), LATER)
+    assert made.note == (
+        "not frozen: the CRM has not been read since the engagement began; run `boardline sync --once`"
+    )
     assert snapshots(store) == 0
 
 
