@@ -155,7 +155,7 @@ class Facts:
 
     @cached_property
     def raw_deals(self) -> pl.DataFrame:
-        """Deals that exist at ``known_at``, with the CRM's current values: what ``timeline.states`` starts from."""
+        """Deals that exist at ``known_at``, with the CRM's current values: what their past is undone from."""
         return deal_facts.known(self.raw("deals"), self.calendar, self.home_currency)
 
     @cached_property
@@ -258,13 +258,6 @@ class Facts:
     def closed(self) -> pl.DataFrame:
         """Deals of the sales motion closed in each month's quarter to date: see ``metrics.sales.closed``."""
         return sales.closed(self.deals, self.periods, self.calendar, self.rates, self.company.sales.types)
-
-    @cached_property
-    def snapshots(self) -> pl.DataFrame:
-        """Open in-quarter pipeline on day 21: see ``metrics.sales.snapshots``."""
-        return sales.snapshots(
-            self.raw_deals, self.deals, self.changes, self.stages, self.periods, self.rates
-        )
 
     @cached_property
     def quotas(self) -> pl.DataFrame:

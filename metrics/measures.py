@@ -125,6 +125,15 @@ def explained(frame: pl.LazyFrame, notes: pl.LazyFrame) -> pl.LazyFrame:
     return joined.with_columns(reason=pl.when(text != "").then(text)).drop("note")
 
 
+def whole(exact: pl.Expr, over: str = "month") -> pl.Expr:
+    """Exact amounts (decimals) in minor units, rounded so that those of a month add up to its rounded total (R15).
+
+    Each is the step that the rounded running sum takes with it, so it is less than one unit from its exact amount.
+    """
+    total = exact.fill_null(0).cum_sum().round(0, mode="half_to_even").cast(pl.Int64)
+    return (total - total.shift(1, fill_value=0)).over(over)
+
+
 def nothing() -> pl.LazyFrame:
     """No rows: this KPI cannot be cut that way."""
     return pl.LazyFrame(schema=MEASURE)

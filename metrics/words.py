@@ -29,6 +29,14 @@ def in_percent(ratio: pl.Expr) -> pl.Expr:
     return pl.format("{}%", (ratio * 100).round(1).cast(pl.String).str.strip_suffix(".0"))
 
 
+def in_times(multiple: pl.Expr) -> pl.Expr:
+    """A multiple as text, to two decimals: 2.25 -> ``2.25×``."""
+    hundredths = (multiple * 100).round(0).cast(pl.Int64)
+    sign = pl.when(hundredths < 0).then(pl.lit("-")).otherwise(pl.lit(""))
+    size = hundredths.abs()
+    return pl.format("{}{}.{}×", sign, size // 100, (size % 100).cast(pl.String).str.zfill(2))
+
+
 def when_any(count: pl.Expr, text: pl.Expr) -> pl.Expr:
     """The text where there is something to count, else null."""
     return pl.when(count > 0).then(text)

@@ -12,6 +12,7 @@ import pytest
 
 from connectors.simulator.company import Company
 from metrics.compute import compute
+from metrics.coverage import to_go
 from metrics.facts import Facts
 from metrics.kpi import KpiValue
 from pipeline.company import Company as Definitions
@@ -19,6 +20,7 @@ from pipeline.store import Store
 from scheduler import config as configuration
 from tests.e2e.process import NOW, site
 from tests.oracle.acquisition import CHANNELS, Acquisition, Paid
+from tests.oracle.forecast import Forecasts
 from tests.oracle.motion import Motion
 from tests.oracle.quality import cleanliness, completeness
 from tests.oracle.record import Truth, quarter_start, shift
@@ -41,8 +43,9 @@ LOSSES = ("contraction", "churn")  # printed as positive amounts
 class Synced:
     """The same 36-month company read from one CRM, and the truth about it."""
 
-    def __init__(self, store: Store, definitions: Definitions, world: Company) -> None:
+    def __init__(self, store: Store, definitions: Definitions, world: Company, crm: str) -> None:
         self.store, self.definitions, self.world = store, definitions, world
+        self.keeps_retired = crm == "salesforce"  # HubSpot does not list the stages that a layout had once
         self.facts = Facts.load(store, definitions, MONTHS, NOW)
         self.values: dict[tuple[str, str], KpiValue] = {}
         for value in compute(self.facts):
@@ -63,7 +66,7 @@ def synced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     settings = configuration.load(folder / "config.yaml")
     store = Store.open(settings.store.url)
     try:
-        yield Synced(store, settings.companies["demo"], world)
+        yield Synced(store, settings.companies["demo"], world, request.param)
     finally:
         store.close()
 
@@ -221,6 +224,34 @@ def test_the_sales_motion_of_every_month(synced: Synced, truth: Truth) -> None:
     assert known == set(motion.values(MONTHS[-1])), "a number that is never there proves nothing"
 
 
+def test_forecasts_of_every_month(synced: Synced, truth: Truth) -> None:
+    forecasts, sales = Forecasts(truth, keeps_retired=synced.keeps_retired), Sales(truth)
+    wrong = []
+    for month in MONTHS:
+        weighted, coverage, judged = forecasts.weighted(month), sales.coverage(month), forecasts.error(month)
+        quota = coverage[1] if coverage else 0
+        expected = {
+            "forecast_in_quarter": forecasts.in_quarter(month)[0],
+            "pipeline_coverage_weighted": weighted / quota if weighted is not None and quota else None,
+            "forecast_accuracy_error": _error(judged),
+        }
+        for kpi, want in expected.items():
+            got = synced.value(kpi, month)
+            if (got is None) != (want is None) or (got is not None and got != pytest.approx(want, rel=1e-12)):
+                wrong.append((month, kpi, got, want, synced.values[kpi, month].reasons))
+    assert wrong == []
+    landings = to_go(synced.facts).select("month", "landing_p1", "landing_p2").rows()
+    assert landings == [(month, *reversed(forecasts.in_quarter(month))) for month in MONTHS]
+    assert any(by_crm != by_history for _, by_crm, by_history in landings), "own history was never used"
+
+
+def _error(judged: tuple[int, int] | None) -> float | None:
+    if judged is None or judged == (0, 0):
+        return None
+    said, won = judged
+    return abs(said - won) / won if won else 1.0
+
+
 def test_data_quality_of_every_month(synced: Synced, truth: Truth) -> None:
     wrong = []
     for month in MONTHS:
@@ -247,8 +278,11 @@ def test_the_past_as_it_was_known_then(synced: Synced, months_ago: int) -> None:
     month = min(month, f"{then.today:%Y-%m}")
     sales = Sales(then)
     facts = Facts.load(synced.store, synced.definitions, (month,), known_at)
-    kpis = ("win_rate", "pipeline_coverage", "cycle_days_median")
-    got = {value.id: value for value in compute(facts, kpis=kpis)}
+    kpis = (
+        *("win_rate", "cycle_days_median", "pipeline_coverage"),
+        *("pipeline_coverage_weighted", "forecast_in_quarter"),
+    )
+    got = {value.id: value for value in compute(facts, kpis)}
     won, closed = sales.win_rate(month)
     coverage = sales.coverage(month)
     assert (got["win_rate"].numerator, got["win_rate"].denominator) == (won, closed)
@@ -257,6 +291,9 @@ def test_the_past_as_it_was_known_then(synced: Synced, months_ago: int) -> None:
         assert got["pipeline_coverage"].value is None
     else:
         assert (got["pipeline_coverage"].numerator, got["pipeline_coverage"].denominator) == coverage
+    forecasts = Forecasts(then, keeps_retired=synced.keeps_retired)
+    assert got["forecast_in_quarter"].value == forecasts.in_quarter(month)[0]
+    assert got["pipeline_coverage_weighted"].numerator == forecasts.weighted(month)
 
 
 @pytest.mark.parametrize("months_ago", [14, 20])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from connectors.simulator.company import Company as World
 from connectors.simulator.company import Parameters
+from metrics import coverage
 from metrics.bridge import LOSSES, MOVEMENTS
 from metrics.compute import bridge, compute
 from metrics.facts import Facts
@@ -96,7 +97,8 @@ def test_the_past_seen_from_then_needs_no_knowledge_of_what_came_later(vertical:
     still = new.raw("deals").filter(pl.col("deleted_at").is_null())["external_id"].implode()
     columns = ["month", "external_id", "stage", "amount", "close_date"]
     before, after = (
-        f.snapshots.select(columns).filter(pl.col("external_id").is_in(still)).rows() for f in (old, new)
+        coverage.snapshot(f).select(columns).filter(pl.col("external_id").is_in(still)).rows()
+        for f in (old, new)
     )
     assert before == after
     assert len(before) > 50

@@ -76,6 +76,8 @@ def test_every_kpi_gives_rows_evidence_and_documentation(name: str) -> None:
         "win_rate",
         "avg_deal_size",
         "pipeline_coverage",
+        "pipeline_coverage_weighted",
+        "forecast_in_quarter",
     ],
 )
 def test_evidence_adds_up_to_the_numerator(name: str) -> None:
@@ -189,7 +191,7 @@ def test_lost_deals_without_history_are_named() -> None:
     reasons = {value.id: value.reasons for value in compute(found, ["win_rate", "pipeline_coverage"])}
     assert "1 lost deals without stage history count as qualified" in reasons["win_rate"]
     assert reasons["pipeline_coverage"] == (
-        "1 deals of the snapshot have no stage history: not reconstructed",
+        "1 deals of the snapshot have no stage history: not reconstructed; to go on 2026-02-28: 0.50×",
     )
 
 
