@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from metrics import compute, playbook
+from metrics import playbook
 from metrics.diagnose import diagnose, registered
 from metrics.facts import Facts
 from metrics.finding import Finding
@@ -410,10 +410,7 @@ def test_what_a_role_does_not_own_is_hidden() -> None:
 def test_another_kind_of_company_has_another_headline() -> None:
     facts = facts_of(leaking(), engagement={"founder_led": True, "partner_led": True})
     names, why = scorecard(facts, MONTH, playbook.load("dev_tools"))
-    shifted = [
-        name for name in ("pipeline_coverage_weighted", "cycle_days_weighted") if name in compute.registered()
-    ]
-    assert names[: len(shifted)] == shifted
+    assert names[:2] == ["pipeline_coverage_weighted", "cycle_days_weighted"]
     assert why is not None
     assert why.startswith("founder-led sales")
     _, partner = scorecard(facts, MONTH, playbook.load("hr_tech"))
@@ -432,12 +429,6 @@ def test_completeness_fields_come_from_the_playbook(tmp_path: Any) -> None:
     assert playbook.applied(Company(name="x")) == Company(name="x")
 
 
-def needs(*kpis: str) -> pytest.MarkDecorator:
-    """A diagnosis of numbers that a version may not compute yet."""
-    return pytest.mark.skipif(not set(kpis) <= set(compute.registered()), reason=f"needs {', '.join(kpis)}")
-
-
-@needs("health_score")
 def test_customers_at_risk(tmp_path: Any) -> None:
     """Usage weighs 50 and tickets 25: c2 has (0 x 50 + 100 x 25) / 75 = 33.3, c1 fell from 86.7 to 53.3."""
     weeks = {5: ("04", "11", "18", "25"), 6: ("01", "08", "15", "22")}
@@ -461,7 +452,6 @@ def test_customers_at_risk(tmp_path: Any) -> None:
     assert [one.contribution for one in finding.records] == pytest.approx([100 / 3, 160 / 3])
 
 
-@needs("cac_payback_months")
 def test_payback_by_channel(tmp_path: Any) -> None:
     """Four quarters of 3,000 (inbound) and 27,000 (outbound) for 1,000 ARR each at 75 %: 12,000 / 62.5 = 192 months and
     108,000 / 62.5 = 1,728; together 120,000 / 125 = 960."""
@@ -496,7 +486,6 @@ def test_payback_by_channel(tmp_path: Any) -> None:
     )
 
 
-@needs("pipeline_coverage_weighted")
 def test_unweighted_coverage_that_misleads() -> None:
     """3,000 at 50 % against 500: 6x, weighted 3x is healthy; against 600 5x and 2.5x. 100 is what is usually won."""
     books = Books()
