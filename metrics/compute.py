@@ -19,10 +19,14 @@ from connectors.errors import ConfigurationError
 from connectors.registry import units
 from connectors.schema import exponent
 from metrics import bridge as arr_bridge
-from metrics import opening
+from metrics import circumstances, client_targets, opening
+from metrics.condition import Quantity
 from metrics.facts import Facts
 from metrics.inputs import InputFault
+from metrics.judge import Asked, Verdict
 from metrics.kpi import CUTS, EVIDENCE, MEASURE, Kpi, KpiValue, Status, Unit
+from metrics.period import month_last, shift
+from metrics.playbook_parts import CIRCUMSTANCES
 from metrics.words import UNKNOWN
 from pipeline.emptiness import filled
 
@@ -33,7 +37,7 @@ UNREAD: Final = (
 
 _DOUBTS: Final[WeakKeyDictionary[Facts, dict[str, Mapping[str, tuple[str, ...]]]]] = WeakKeyDictionary()
 _MEASURED: Final[WeakKeyDictionary[Facts, dict[tuple[str, str | None], pl.DataFrame]]] = WeakKeyDictionary()
-Judge = Callable[[str, float | None], tuple[Status, str | None]]
+Judge = Callable[[Asked], Verdict]
 
 # Required columns that are read from another column of the facts, where 0 is a value and not a blank (ruling 7).
 _DERIVED: Final = {"arr": "arr_value"}
@@ -119,10 +123,12 @@ def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Ite
         # "There are no deals" would be said of deals that nobody has read.
         reason = UNREAD if unread and value is None else told
         status, reasons = _status(kpi, value, n, reason, doubts.get(month, ()))
-        number, target = _number(value, kpi.unit), None
+        number, target, sentence = _number(value, kpi.unit), None, None
         if judge is not None:
-            judged, target = judge(kpi.id, number)
-            status = judged if status == "no_target" else status
+            verdict = judge(_asked(facts, kpi, cut, month, segment, number))
+            target = verdict.target
+            if status == "no_target":
+                status, sentence = verdict.status, verdict.sentence
         yield KpiValue(
             id=kpi.id,
             title=kpi.title,
@@ -141,7 +147,71 @@ def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Ite
             known_at=facts.known_at,
             currency=facts.currency,
             parts=kpi.parts,
+            verdict=sentence,
         )
+
+
+def _asked(
+    facts: Facts, kpi: Kpi, cut: str | None, month: str, segment: str | None, number: float | None
+) -> Asked:
+    """The number as a judge sees it: with all that its rules may ask."""
+    return Asked(
+        kpi=kpi.id,
+        value=number,
+        title=kpi.title,
+        unit=kpi.unit,
+        period=facts.calendar.label(month, kpi.period),
+        currency=facts.currency,
+        segment={} if cut is None else {cut: segment or ""},
+        other=lambda name, back: raw_value(facts, name, cut, shift(month, -back), segment),
+        money=lambda bound: in_minor_units(facts, bound, month),
+        settled=lambda days: settled(facts, month, days),
+        client=client_targets.target(facts, kpi, month, cut, segment),
+        higher_is_better=kpi.higher_is_better,
+    )
+
+
+def raw_value(facts: Facts, name: str, cut: str | None, month: str, segment: str | None) -> float | None:
+    """A KPI of one of the facts' months and segments, or a circumstance, as it was computed.
+
+    None where it is undefined, where that KPI cannot be cut so or is not there, or where the month is none of the
+    facts'.
+    """
+    if name in CIRCUMSTANCES:
+        return circumstances.value(facts, name, month)
+    kpi = registered().get(name)
+    if kpi is None or (cut is not None and cut not in kpi.cuts):
+        return None
+    rows = facts.once(_looked_up)
+    if (name, cut) not in rows:
+        table = _measured(facts, kpi, cut).select("month", "segment", "value")
+        rows[name, cut] = {(row[0], row[1]): row[2] for row in table.iter_rows()}
+    return rows[name, cut].get((month, segment))
+
+
+def _looked_up(facts: Facts) -> dict[tuple[str, str | None], dict[tuple[str, str | None], float | None]]:
+    """KPI and cut -> month and segment -> value, filled as it is asked for."""
+    return {}
+
+
+def settled(facts: Facts, month: str, days: int) -> int:
+    """How many months before a month the last one lies that had been over for so many days when it was asked."""
+    back = 0
+    while (facts.calendar.known_day - month_last(shift(month, -back))).days < days:
+        back += 1
+    return back
+
+
+def in_minor_units(facts: Facts, bound: Quantity, month: str) -> float | None:
+    """An amount of a playbook in the report's currency at the rate of D; None where its currency has no rate."""
+    if bound.currency is None:
+        return bound.value
+    amount = pl.DataFrame(
+        {"minor": [round(bound.value * 10 ** exponent(bound.currency))], "currency": [bound.currency]},
+        schema={"minor": pl.Int64, "currency": pl.String},
+    ).with_columns(day=pl.lit(facts.calendar.day(month)))
+    found: int | None = facts.rates.convert(amount, "minor", "day", "value")["value"][0]
+    return found
 
 
 def _not_reconstructed(facts: Facts, kpi: Kpi) -> tuple[str, ...]:
@@ -399,6 +469,7 @@ def as_json(values: Sequence[KpiValue], company: str, known_at: datetime, curren
                 "segment": dict(value.segment),
                 "status": value.status,
                 "target": value.target,
+                "verdict": value.verdict,
                 "reasons": list(value.reasons),
                 "definition": value.definition,
             }

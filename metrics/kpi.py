@@ -106,3 +106,4 @@ class KpiValue:
     known_at: datetime
     currency: str
     parts: tuple[Unit | None, Unit | None] = ("count", "count")  # units of numerator and denominator
+    verdict: str | None = None  # the sentence that says why the status is what it is, where a target speaks

@@ -8,17 +8,16 @@ import polars as pl
 
 from metrics import measures, sales, stages
 from metrics.facts import Facts
+from metrics.playbook import load
 from metrics.words import in_days, in_percent, when_any
 
-_LIMITS: Final = {"hr_tech": 30}  # playbook -> days that a pilot may take
-_LIMIT: Final = 45  # of any other
 _NAMES: Final = r"(?i)\b(pilot|poc|pov|trial|proof of (concept|value))\b"
 
 
 def limit(facts: Facts) -> int:
     """How many days a pilot may take."""
     given = facts.company.sales.poc_limit_days
-    return given if given is not None else _LIMITS.get(facts.company.playbook, _LIMIT)
+    return given if given is not None else load(facts.company.playbook).poc_limit_days
 
 
 def pilots(facts: Facts) -> pl.DataFrame:

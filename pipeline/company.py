@@ -231,6 +231,23 @@ class PrivacySettings(Settings):
         return self
 
 
+class EngagementSettings(Settings):
+    """What was agreed with the CRO, and what of the company no CRM knows; it changes no number.
+
+    ``agreed_kpis``: what the 90-day checkpoint looks at; empty: the playbook's. ``scope`` full_gtm: marketing is part
+    of it. ``sales_team``: how many people sell and look after customers. ``methodology`` and ``compensation``: what the
+    30-day audit found out about them, in your words.
+    """
+
+    agreed_kpis: tuple[str, ...] = ()
+    scope: Literal["revenue", "full_gtm"] = "revenue"
+    sales_team: Annotated[int, Field(ge=0)] | None = None
+    founder_led: bool = False
+    partner_led: bool = False
+    methodology: str | None = None
+    compensation: str | None = None
+
+
 class SizeBand(Settings):
     """A size segment by number of employees: from ``employees_from`` up to the next band."""
 
@@ -249,6 +266,7 @@ class Company(Settings):
     )
     fiscal_year_start_month: Annotated[int, Field(ge=1, le=12)] = 1
     engagement_start: date | None = None
+    engagement: EngagementSettings = EngagementSettings()
     deal_types: DealTypes = DealTypes()
     channels: dict[str, tuple[str, ...]] = {"marketing": ("inbound",), "partner": ("partner",)}
     # Sales motion -> the lead sources (compared without case) that tell it where a deal names no motion itself.
@@ -293,7 +311,8 @@ class Company(Settings):
 
     def definitions(self) -> dict[str, Any]:
         """What decides what the numbers mean, as plain data; input files (where they lie says nothing) are left out."""
-        return self.model_dump(mode="json", include=set(Company.model_fields) - {"name", "privacy", "inputs"})
+        left_out = {"name", "privacy", "inputs", "engagement"}
+        return self.model_dump(mode="json", include=set(Company.model_fields) - left_out)
 
     @property
     def zone(self) -> ZoneInfo:

@@ -122,6 +122,18 @@ class DeliveryRecord:
 
 
 @dataclass(frozen=True)
+class KeptSnapshot:
+    """A month's numbers that were frozen, whether or not they were posted. ``values`` as in ``metrics.snapshot``."""
+
+    month: str
+    digest: str
+    known_at: datetime
+    taken_at: datetime
+    currency: str
+    values: pl.DataFrame = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Published:
     """The numbers of a month that were posted last, as they were then. Frames as in ``metrics.snapshot``."""
 

@@ -12,6 +12,7 @@ import structlog
 from connectors.errors import BoardlineError
 from metrics import bi, deliver
 from metrics.period import Calendar, month_last
+from metrics.playbook import applied
 from metrics.playbook import load as load_playbook
 from metrics.report import BoardReport, build_report
 from pipeline.failures import StoreError
@@ -68,7 +69,7 @@ def sync(
 def _renew_tables(app: App, company: CompanyConfig) -> None:
     """Bring the tables for BI tools up to date; the next pass tries again where that is not possible."""
     try:
-        bi.refresh(app.store, company, load_playbook(company.playbook), datetime.now(UTC))
+        bi.refresh(app.store, applied(company), load_playbook(company.playbook), datetime.now(UTC))
     except StoreError:
         raise
     except BoardlineError as error:
@@ -77,7 +78,7 @@ def _renew_tables(app: App, company: CompanyConfig) -> None:
 
 def report(app: App, company: CompanyConfig, month: str, as_of: datetime) -> BoardReport:
     """The board report of a month from the store alone; no CRM is called."""
-    return build_report(app.store, company, month, as_of, load_playbook(company.playbook))
+    return build_report(app.store, applied(company), month, as_of, load_playbook(company.playbook))
 
 
 def post(

@@ -68,6 +68,7 @@ def run(place: Site, *command: str) -> subprocess.CompletedProcess[str]:
         (["quality"], "field completeness"),
         (["report"], "SCORECARD"),
         (["status"], "last pass: complete"),
+        (["audit"], "no baseline: engagement_start is not set"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

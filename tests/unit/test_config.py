@@ -56,6 +56,26 @@ FAULTS = {
         "    fields: {deals: {ar: ARR__c}}\n    report:",
         ["line 10", "deals.ar is unknown", "did you mean 'arr'?"],
     ),
+    "unknown agreed KPI": (
+        "    report:",
+        "    engagement: {agreed_kpis: [nrr, win_rat]}\n    report:",
+        ["line 10", "agreed_kpis: there is no KPI 'win_rat'", "did you mean 'win_rate'?"],
+    ),
+    "agreed twice": (
+        "    report:",
+        "    engagement: {agreed_kpis: [nrr, nrr]}\n    report:",
+        ["line 10", "a KPI is named twice"],
+    ),
+    "unknown engagement key": (
+        "    report:",
+        "    engagement: {agreed: [nrr]}\n    report:",
+        ["line 10", "unknown key 'agreed'", "did you mean 'agreed_kpis'?"],
+    ),
+    "unknown scope": (
+        "    report:",
+        "    engagement: {scope: marketing}\n    report:",
+        ["line 10", "'marketing' is not known; it is one of revenue, full_gtm"],
+    ),
     "a type with two meanings": (
         "    report:",
         "    deal_types: {new: [Deal], expansion: [deal]}\n    report:",
