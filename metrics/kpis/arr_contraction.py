@@ -4,6 +4,9 @@ Formula: month-end to month-end at the rate of D, netted per customer and produc
 that is subtracted.
 Exclusions: those of ARR; exchange-rate changes, which are the bridge's own line.
 Unit: money. Source: definition book, section 2 (bridge), rulings 2, 5, 15.
+Elsewhere:
+- Baremetrics: downgrades stand in revenue churn, together with cancellations.
+- ChartMogul: any fall of a customer's MRR, the end of one of several subscriptions included.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ Formula: (ARR at D - ARR at the end of the same month a year before) / ARR at th
 before, both at the rate of D, so that exchange rates are never growth. Null where the opening ARR is 0. n:
 customers at the opening.
 Exclusions: those of ARR. Unit: ratio (0.05 is 5 %). Source: definition book, section 2, rulings 2 and 5.
+Elsewhere:
+- ICONIQ: the rise of ending ARR over that of the same period a year before, as here.
 """
 
 from __future__ import annotations

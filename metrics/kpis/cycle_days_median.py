@@ -7,6 +7,10 @@ lost deals stand beside it. n: deals measured.
 Exclusions: deals closed at most a day after their creation, and those closed before they start (both counted in the
 note); unconverted pilots, other types. The start can be the creation or the first meeting (`sales.cycle_start`).
 Unit: days. Source: definition book, section 3, rulings 2, 4, 18, 21, 22.
+Elsewhere:
+- Fivetran (dbt_salesforce): mean of the days between creation and close date, taken, as read, in the order that makes
+  them negative.
+- HubSpot: its report named deal velocity is the days to close.
 """
 
 from __future__ import annotations

@@ -5,6 +5,9 @@ blank, unknown, retired or overdue stage or close date) + 20 x (1 - share of con
 for twelve months). Deals at D as known now; duplicates and contacts always as known now. Null where a part has no base.
 Exclusions: probable duplicates that only fuzzy matching finds. Unit: points. Source: definition book,
 section 6, rulings 36, 37.
+Elsewhere:
+- HubSpot: its data-quality screen counts duplicates, faults of format and empty properties, and does not say what they
+  cost.
 """
 
 from __future__ import annotations

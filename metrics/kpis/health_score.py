@@ -9,6 +9,9 @@ The reason gives ARR by band (red below 40, amber, green from 70, unknown) and w
 evidence every customer. Weights, bands and what counts as severe or old are settings (``health:``).
 Needs input files: usage, or tickets and NPS. Customers of the files that match no account are named.
 Unit: points. Source: definition book, section 6, rulings 1, 16.
+Elsewhere:
+- HubSpot: points up to 100 from groups that each account sets up, by default engagement, calls, tickets, the success
+  manager's sentiment and NPS.
 """
 
 from __future__ import annotations

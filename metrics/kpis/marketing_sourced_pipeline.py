@@ -9,6 +9,8 @@ deal's motion field decides. What marketing only influenced is another number.
 Exclusions: renewals, downgrades, churn and unmapped types; deals deleted since; a currency without rate (counted in a
 note).
 Unit: money. Source: definition book, section 5, rulings 2, 3, 5, 6, 20, 33.
+Elsewhere:
+- Petavue: keeps three definitions of marketing-sourced side by side.
 """
 
 from __future__ import annotations

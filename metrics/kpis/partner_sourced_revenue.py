@@ -10,6 +10,8 @@ deal's motion field decides. What partners only influenced is another number.
 Exclusions: renewals, downgrades, churn and unmapped types; deals deleted since; a currency without rate (counted in a
 note).
 Unit: money. Source: definition book, section 5, rulings 2, 3, 5, 6, 20, 21, 33.
+Elsewhere:
+- GitLab: net ARR of the opportunities whose sales-qualified source is the channel.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ that is past without conversion, whichever came first. A pilot in a won stage is
 the age of the pilots still running. n: pilots decided.
 Exclusions: pilots still running, deleted and merged records, other types.
 Unit: ratio. Source: definition book, section 3, R8, rulings 2, 3, 21.
+Elsewhere:
+- GitLab: closes a proof of concept as successful or unsuccessful, the result of the test and not of the deal.
 """
 
 from __future__ import annotations

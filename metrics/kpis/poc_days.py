@@ -9,6 +9,8 @@ end date once that is past without conversion, whichever came first. The note ha
 measured.
 Exclusions: pilots without a known start, and those decided before they began (both counted); other types.
 Unit: days. Source: definition book, section 3, R8, rulings 2, 3, 4, 21.
+Elsewhere:
+- GitLab: its handbook aims at 1 to 8 weeks, by the complexity of the test.
 """
 
 from __future__ import annotations

@@ -8,6 +8,9 @@ names the stage, its 75th percentile, how many went on from it, and the medians 
 Exclusions: stages no longer in use, and those with fewer than five deals, cannot be the bottleneck; deals without stage
 history (counted).
 Unit: days. Source: definition book, section 3 (pipeline velocity and bottlenecks), rulings 2, 4, 25.
+Elsewhere:
+- Fivetran (dbt_hubspot): a row for every stage that a deal was in, with the times it entered and left, and no figure
+  over them.
 """
 
 from __future__ import annotations

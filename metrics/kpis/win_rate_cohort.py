@@ -5,6 +5,10 @@ that have reached the qualified stage; outcomes as known now. Honest, and late: 
 share is in the note. n: deals of the cohort.
 Exclusions: deals that never qualified, deleted and merged records, other and unmapped types.
 Unit: ratio. Source: definition book, section 3, rulings 2, 3, 18, 19.
+Elsewhere:
+- Funnelcast and Varicent: hold against cohorts by creation that they understate until they are mature.
+- Salesforce: its help offers won / all opportunities of a report, those still open included, as the alternative win
+  rate.
 """
 
 from __future__ import annotations
