@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import reconciliation, recurring
+from metrics import alternatives, reconciliation, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -49,4 +49,5 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     stands_on=recurring.stands_on,
+    alternatives=(*alternatives.HEADLINE, *alternatives.LEDGER),
 )

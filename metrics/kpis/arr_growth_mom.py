@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import alternatives, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -37,4 +37,5 @@ KPI = Kpi(
     evidence=evidence,
     low_sample=recurring.FEW_CUSTOMERS,
     stands_on=recurring.stands_on,
+    alternatives=alternatives.LEDGER,
 )

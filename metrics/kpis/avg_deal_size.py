@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import outcomes
+from metrics import alternatives, outcomes
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -42,4 +42,5 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=outcomes.wins,
+    alternatives=(*alternatives.DEALS, *alternatives.DEAL_VALUE),
 )

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import payback, recurring
+from metrics import alternatives, payback, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -47,4 +47,5 @@ KPI = Kpi(
     low_sample=payback.FEW_CUSTOMERS,
     cuts=payback.CUTS,
     stands_on=recurring.stands_on,
+    alternatives=alternatives.LEDGER,
 )

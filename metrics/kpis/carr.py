@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import alternatives, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -41,4 +41,5 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     stands_on=recurring.stands_on,
+    alternatives=(*alternatives.HEADLINE, *alternatives.LEDGER),
 )

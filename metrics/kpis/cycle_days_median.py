@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import cycles, outcomes
+from metrics import alternatives, cycles, outcomes
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -44,4 +44,5 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=outcomes.wins,
+    alternatives=(*alternatives.CYCLE, *alternatives.DEALS, *alternatives.QUALIFIED),
 )

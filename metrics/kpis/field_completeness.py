@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import data_quality
+from metrics import alternatives, data_quality
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -39,4 +39,5 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     cuts=("owner",),
+    alternatives=alternatives.REQUIRED_FIELDS,
 )

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import health
+from metrics import alternatives, health
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -44,4 +44,5 @@ KPI = Kpi(
     evidence=evidence,
     low_sample=health.FEW_CUSTOMERS,
     cuts=health.CUTS,
+    alternatives=(*alternatives.HEALTH, *alternatives.LEDGER),
 )

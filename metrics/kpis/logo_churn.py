@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring, retention
+from metrics import alternatives, recurring, retention
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -42,4 +42,5 @@ KPI = Kpi(
     cuts=recurring.CUSTOMER_CUTS,
     stands_on=recurring.stands_on,
     configured=retention.configured,
+    alternatives=alternatives.LOGO_CHURN,
 )

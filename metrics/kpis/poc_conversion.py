@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import outcomes, pilots
+from metrics import alternatives, outcomes, pilots
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -41,4 +41,5 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=pilots.stands_on,
+    alternatives=(*alternatives.PILOT_STAGES, *alternatives.DEALS, *alternatives.QUALIFIED),
 )

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import outcomes, pilots
+from metrics import alternatives, outcomes, pilots
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -44,4 +44,10 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=pilots.stands_on,
+    alternatives=(
+        *alternatives.PILOT_STAGES,
+        *alternatives.PILOT_LIMIT,
+        *alternatives.DEALS,
+        *alternatives.QUALIFIED,
+    ),
 )

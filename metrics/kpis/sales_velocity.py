@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import outcomes, velocity
+from metrics import alternatives, outcomes, velocity
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -44,4 +44,11 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=outcomes.wins,
+    alternatives=(
+        *alternatives.OPPORTUNITIES,
+        *alternatives.CYCLE,
+        *alternatives.DEALS,
+        *alternatives.QUALIFIED,
+        *alternatives.DEAL_VALUE,
+    ),
 )

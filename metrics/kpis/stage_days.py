@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import outcomes, stages
+from metrics import alternatives, outcomes, stages
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -44,4 +44,5 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=stages.stands_on,
+    alternatives=alternatives.DEALS,
 )

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import outcomes
+from metrics import alternatives, outcomes
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -41,4 +41,5 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=outcomes.cohort_stands_on,
+    alternatives=(*alternatives.DEALS, *alternatives.QUALIFIED),
 )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import outcomes
+from metrics import alternatives, outcomes
 from metrics.currency import in_words
 from metrics.facts import Facts
 from metrics.kpi import Kpi
@@ -47,4 +47,5 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=outcomes.stands_on,
+    alternatives=(*alternatives.DEALS, *alternatives.QUALIFIED, *alternatives.DEAL_VALUE),
 )

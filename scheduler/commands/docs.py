@@ -15,7 +15,7 @@ import yaml
 
 from connectors import registry
 from connectors.errors import ConfigurationError
-from metrics import diagnose, documentation, inputs, playbook
+from metrics import definitions, diagnose, documentation, inputs, playbook
 from pipeline import reference
 from scheduler import config as configuration
 from scheduler.invocation import Invocation
@@ -40,7 +40,22 @@ def _kpis() -> str:
         if told.elsewhere:
             sentences = "\n".join(f"- {product}: {words}" for product, words in told.elsewhere)
             parts.append(f"Elsewhere:\n\n{sentences}")
+    parts += [
+        "## Settings that make another number",
+        "The choices that the definition book leaves to a company, the default first; a dash stands for any value of "
+        "its kind. `boardline kpis --definitions` shows which are in force, and what a number is the other way.",
+        _choices(),
+    ]
     return "\n\n".join(parts)
+
+
+def _choices() -> str:
+    lines = ["| setting | value | then | of |", "|---|---|---|---|"]
+    for path, ways in definitions.by_setting(registry.units("metrics.kpis", "KPI").values()).items():
+        for way, kpis in ways.items():
+            value = "-" if way.value is None else f"`{definitions.words(way.value)}`"
+            lines.append(f"| `{path}` | {value} | {way.means} | {', '.join(kpis)} |")
+    return "\n".join(lines)
 
 
 def _rules() -> str:
