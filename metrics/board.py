@@ -139,12 +139,13 @@ class Caveat:
 
 @dataclass(frozen=True)
 class Definition:
-    """One entry of the appendix: the KPI's own documentation."""
+    """One entry of the appendix: the KPI's own documentation, and (product, sentence) for who defines it otherwise."""
 
     id: str
     title: str
     version: str
     text: str
+    elsewhere: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 import polars as pl
 
+from metrics.alternatives import Alternative
 from metrics.facts import Facts
 from metrics.words import CUTS as CUTS
 from pipeline.company import Company
@@ -60,6 +61,7 @@ class Kpi:
     ``low_sample``: below this n the value is marked; None when counting makes no sense.
     ``cuts``: the ways this number can be cut; by any other ``compute`` returns no rows.
     ``parts``: the units of numerator and denominator.
+    ``alternatives``: the ways to make it that are a company's choice, with the setting of each.
     ``configured``: the KPI as a company's settings make it, where they change its period or definition.
     ``stands_on``: the deals behind the number (columns month, external_id), over which the filling of ``requires``
     is measured; None where trust in single deals is not the question.
@@ -78,6 +80,7 @@ class Kpi:
     parts: tuple[Unit | None, Unit | None] = ("count", "count")
     cuts: tuple[str, ...] = CUTS
     stands_on: Callable[[Facts], pl.DataFrame] | None = field(default=None, repr=False)
+    alternatives: tuple[Alternative, ...] = field(default=(), repr=False)
     configured: Callable[[Kpi, Company], Kpi] | None = field(default=None, repr=False)
 
     def under(self, company: Company) -> Kpi:

@@ -5,16 +5,14 @@ Nothing is computed here: every number comes from ``metrics.compute`` and every 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from inspect import cleandoc
 from typing import Final
 
 import polars as pl
 
-from metrics import caveats, compute, scope, snapshot, trust
+from metrics import caveats, compute, documentation, scope, snapshot, trust
 from metrics.board import (
     BoardReport,
     Bridge,
@@ -237,8 +235,8 @@ def _left_out(table: pl.DataFrame, links: Mapping[str, str]) -> tuple[LeftOut, .
 
 def _definition(kpi: Kpi) -> Definition:
     """The documentation of the KPI's module."""
-    module = sys.modules[f"metrics.kpis.{kpi.id}"]
-    return Definition(kpi.id, kpi.title, kpi.definition, cleandoc(module.__doc__ or ""))
+    told = documentation.of(kpi.id)
+    return Definition(kpi.id, kpi.title, kpi.definition, told.text, told.elsewhere)
 
 
 def _evidence(kpi: Kpi, facts: Facts, month: str, links: Mapping[str, str]) -> Evidence:

@@ -21,6 +21,7 @@ from connectors.source import Source, SourceSettings
 from pipeline import database
 from pipeline.mapping import behind
 from pipeline.privacy import Privacy
+from pipeline.records import SourceInfo
 from pipeline.store import Store
 from scheduler import config as configuration
 from scheduler import secrets
@@ -64,14 +65,20 @@ class App:
         """
         return database.missing_file(self.store_url) is None and bool(self.store)
 
+    def last_read(self, company: CompanyConfig) -> SourceInfo | None:
+        """What is known of the company's CRM as it was last read; None where nothing was ever read."""
+        if database.missing_file(self.store_url) is not None:
+            return None
+        return self.store.source_info(company.name)
+
     def require_synced(self, company: CompanyConfig) -> None:
         """Raise ``ConfigurationError`` where nothing was ever read: an empty store must not look like an empty CRM.
 
         What was read long ago, or under another configuration, is told as it was read, and said so in the log.
         """
-        missing = database.missing_file(self.store_url)
-        info = None if missing is not None else self.store.source_info(company.name)
+        info = self.last_read(company)
         if info is None:
+            missing = database.missing_file(self.store_url)
             place = (
                 f"there is no store at {missing}" if missing else f"{self.store.place} holds nothing of it"
             )

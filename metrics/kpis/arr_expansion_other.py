@@ -5,13 +5,15 @@ month in which quantities rose at lower prices. What contracts had stepping up f
 product) is told beside it as escalator: the part of the rise that was contracted before.
 Exclusions: those of ARR; exchange-rate changes, which are the bridge's own line.
 Unit: money. Source: definition book, section 2 (bridge), R13, rulings 2, 5, 15.
+Elsewhere:
+- ChartMogul: a discount that expires is expansion, in one movement with higher quantities and further subscriptions.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import alternatives, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -39,4 +41,5 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     stands_on=recurring.stands_on,
+    alternatives=alternatives.LEDGER,
 )

@@ -9,13 +9,18 @@ payback of ungrossed ARR stands in the reason. No new-logo ARR: no payback. n: c
 By motion: the spend of the channel that stands for it over the customers whose first contract came that way; spend
 without a channel is the row ``unallocated``, in the total and spread over nobody.
 Exclusions: expansion, reactivation. Unit: months. Source: definition book, section 5, rulings 2, 5, 6, 15, 16, 34.
+Elsewhere:
+- Kellblog: CAC ratio, last period's sales and marketing / this period's new ARR, without margin and not in months.
+- SaaS CFO: the margin of the same revenue stream, and new, expansion and blended ratios as different KPIs.
+- SaaSGrid: spend of the month or quarter before, and not by channel.
+- SMSB: new, expansion and blended ratios as different KPIs.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import payback, recurring
+from metrics import alternatives, payback, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -42,4 +47,5 @@ KPI = Kpi(
     low_sample=payback.FEW_CUSTOMERS,
     cuts=payback.CUTS,
     stands_on=recurring.stands_on,
+    alternatives=alternatives.LEDGER,
 )

@@ -7,6 +7,8 @@ By motion: spend of the channel that stands for it; spend without a channel is t
 spread over nobody. A channel without spend has no cost, which is not 0. Null where no lead came in. n: leads.
 Exclusions: leads deleted or merged by now; people's pay.
 Unit: money. Source: definition book, section 5, rulings 2, 5, 6.
+Elsewhere:
+- Fivetran (dbt_salesforce): a campaign's actual cost per opportunity and per won opportunity, and none per lead.
 """
 
 from __future__ import annotations

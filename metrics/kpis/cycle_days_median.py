@@ -7,13 +7,17 @@ lost deals stand beside it. n: deals measured.
 Exclusions: deals closed at most a day after their creation, and those closed before they start (both counted in the
 note); unconverted pilots, other types. The start can be the creation or the first meeting (`sales.cycle_start`).
 Unit: days. Source: definition book, section 3, rulings 2, 4, 18, 21, 22.
+Elsewhere:
+- Fivetran (dbt_salesforce): mean of the days between creation and close date, taken, as read, in the order that makes
+  them negative.
+- HubSpot: its report named deal velocity is the days to close.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import cycles, outcomes
+from metrics import alternatives, cycles, outcomes
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -40,4 +44,5 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=outcomes.wins,
+    alternatives=(*alternatives.CYCLE, *alternatives.DEALS, *alternatives.QUALIFIED),
 )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import cycles, outcomes
+from metrics import alternatives, cycles, outcomes
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -41,4 +41,5 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=cycles.trailing_stands_on,
+    alternatives=(*alternatives.DEALS, *alternatives.QUALIFIED, *alternatives.DEAL_VALUE),
 )

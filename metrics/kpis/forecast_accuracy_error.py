@@ -9,6 +9,9 @@ Beside it: the signed error (A - F) / F, above 0 where the quarter brought more;
 the mean error and bias (mean signed error) of the last four quarters.
 Exclusions: those of ``forecast_in_quarter``. Deals created after day 21 are in A and not in F.
 Unit: ratio. Source: definition book, section 4, rulings 26, 29 to 31.
+Elsewhere:
+- ClariLayer: asks that grain, time of the snapshot, basis of the actuals and sign be fixed and kept with the number.
+- Salesforce: its forecast trend charts compare quarters at equal days to their end.
 """
 
 from __future__ import annotations

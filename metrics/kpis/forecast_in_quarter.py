@@ -11,6 +11,11 @@ included. n: deals won and open.
 Exclusions: renewals, downgrades, churn; overdue close dates; deals still to be created; deals deleted since; a
 currency without rate (counted).
 Unit: money. Source: definition book, section 4, rulings 5, 6, 20, 21, 26, 28 to 30.
+Elsewhere:
+- Clari: keeps the forecasts that were submitted, and its history drops users who have left.
+- HubSpot: its forecast tool shows amounts weighted by stage unless set otherwise, in categories that follow the stage
+  or the seller.
+- Salesforce: adds opportunities up by forecast category; weighted, its expected revenue is amount x probability.
 """
 
 from __future__ import annotations

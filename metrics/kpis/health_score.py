@@ -9,13 +9,16 @@ The reason gives ARR by band (red below 40, amber, green from 70, unknown) and w
 evidence every customer. Weights, bands and what counts as severe or old are settings (``health:``).
 Needs input files: usage, or tickets and NPS. Customers of the files that match no account are named.
 Unit: points. Source: definition book, section 6, rulings 1, 16.
+Elsewhere:
+- HubSpot: points up to 100 from groups that each account sets up, by default engagement, calls, tickets, the success
+  manager's sentiment and NPS.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import health
+from metrics import alternatives, health
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -41,4 +44,5 @@ KPI = Kpi(
     evidence=evidence,
     low_sample=health.FEW_CUSTOMERS,
     cuts=health.CUTS,
+    alternatives=(*alternatives.HEALTH, *alternatives.LEDGER),
 )

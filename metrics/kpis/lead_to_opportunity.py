@@ -7,6 +7,9 @@ days have passed since the month's end. n: leads created. By motion it is the le
 Exclusions: leads deleted or merged by now; dates that were not known yet. A conversion dated before the creation does
 not count, and is counted in a note.
 Unit: ratio. Source: definition book, section 5, rulings 2, 3, 32.
+Elsewhere:
+- Fivetran (dbt_salesforce): leads created and leads converted per day, each by its own date, and no rate.
+- Salesforce: converted / all leads, without a cohort.
 """
 
 from __future__ import annotations

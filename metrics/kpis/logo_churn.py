@@ -5,13 +5,17 @@ and came back by D has not churned. Null where the cohort is empty.
 Options (retention: logo_churn, window, beside): every time one of them left, also those that came back since; three
 months or one. The definition printed beside the number says which.
 Unit: ratio. Source: definition book, section 2, ruling 17.
+Elsewhere:
+- Baremetrics: customers cancelled in the last 30 days (365 for annual plans) / those active at their start, a customer
+  more than 30 days delinquent counted as cancelled.
+- SaaSGrid: logo retention, its complement, is the share of a sign-up cohort that still pays.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring, retention
+from metrics import alternatives, recurring, retention
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -38,4 +42,5 @@ KPI = Kpi(
     cuts=recurring.CUSTOMER_CUTS,
     stands_on=recurring.stands_on,
     configured=retention.configured,
+    alternatives=alternatives.LOGO_CHURN,
 )

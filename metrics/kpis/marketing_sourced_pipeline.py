@@ -9,13 +9,15 @@ deal's motion field decides. What marketing only influenced is another number.
 Exclusions: renewals, downgrades, churn and unmapped types; deals deleted since; a currency without rate (counted in a
 note).
 Unit: money. Source: definition book, section 5, rulings 2, 3, 5, 6, 20, 33.
+Elsewhere:
+- Petavue: keeps three definitions of marketing-sourced side by side.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import sourcing
+from metrics import alternatives, sourcing
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -45,4 +47,5 @@ KPI = Kpi(
     evidence=evidence,
     cuts=sourcing.CUTS,
     stands_on=stands_on,
+    alternatives=alternatives.MARKETING,
 )

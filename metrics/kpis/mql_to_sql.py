@@ -7,6 +7,9 @@ end. n: MQLs. By motion it is the lead's source through the source map.
 Exclusions: leads deleted or merged by now; dates that were not known yet. An SQL date before the MQL date does not
 count as reached, and is counted in a note.
 Unit: ratio. Source: definition book, section 5, rulings 2, 3, 32.
+Elsewhere:
+- GitLab: MQL to SAO, the rate at which MQLs become sales-accepted opportunities.
+- HubSpot: a contact's lifecycle stage normally only moves forward, and going back needs rules of its own.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import sourcing
+from metrics import alternatives, sourcing
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -45,4 +45,5 @@ KPI = Kpi(
     evidence=evidence,
     cuts=sourcing.CUTS,
     stands_on=stands_on,
+    alternatives=alternatives.PARTNER,
 )

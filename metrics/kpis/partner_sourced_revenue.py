@@ -10,13 +10,15 @@ deal's motion field decides. What partners only influenced is another number.
 Exclusions: renewals, downgrades, churn and unmapped types; deals deleted since; a currency without rate (counted in a
 note).
 Unit: money. Source: definition book, section 5, rulings 2, 3, 5, 6, 20, 21, 33.
+Elsewhere:
+- GitLab: net ARR of the opportunities whose sales-qualified source is the channel.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import sourcing
+from metrics import alternatives, sourcing
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -46,4 +48,5 @@ KPI = Kpi(
     evidence=evidence,
     cuts=sourcing.CUTS,
     stands_on=stands_on,
+    alternatives=alternatives.PARTNER,
 )

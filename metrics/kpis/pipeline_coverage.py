@@ -10,6 +10,11 @@ coverage of the next two quarters as they stand on D; how many overdue deals are
 Exclusions: renewals, downgrades, churn; overdue close dates; deals deleted since; a currency without rate
 (listed).
 Unit: multiple. Source: definition book, section 4, rulings 3, 5, 26, 27, 30.
+Elsewhere:
+- Battery: read on day 3 of the quarter.
+- GitLab: net ARR of the pipeline that closes in the quarter / net ARR target, on day 5, and once more for later stages
+  alone.
+- Kellblog: pipeline of week 3 / new-ARR target, new business and expansion apart.
 """
 
 from __future__ import annotations

@@ -11,6 +11,11 @@ quota; to-go coverage on D = expected of what is open then / (quota - won), or t
 landing on D = won + expected. A playbook's 3 to 4 is read literally, though 1.0 breaks even.
 Exclusions: those of ``pipeline_coverage``.
 Unit: multiple. Source: definition book, section 4, rulings 5, 6, 26 to 30.
+Elsewhere:
+- Fivetran (dbt_salesforce): sum of amount x probability of open opportunities of any close date, without those whose
+  forecast category is omitted, as of the run.
+- HubSpot: weighs by the probability of the pipeline's stage, whose defaults of 20 to 90 % are guesses.
+- Salesforce: expected revenue, the amount x probability of an opportunity.
 """
 
 from __future__ import annotations

@@ -7,13 +7,15 @@ that is past without conversion, whichever came first. A pilot in a won stage is
 the age of the pilots still running. n: pilots decided.
 Exclusions: pilots still running, deleted and merged records, other types.
 Unit: ratio. Source: definition book, section 3, R8, rulings 2, 3, 21.
+Elsewhere:
+- GitLab: closes a proof of concept as successful or unsuccessful, the result of the test and not of the deal.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import outcomes, pilots
+from metrics import alternatives, outcomes, pilots
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -39,4 +41,5 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=pilots.stands_on,
+    alternatives=(*alternatives.PILOT_STAGES, *alternatives.DEALS, *alternatives.QUALIFIED),
 )

@@ -9,13 +9,15 @@ end date once that is past without conversion, whichever came first. The note ha
 measured.
 Exclusions: pilots without a known start, and those decided before they began (both counted); other types.
 Unit: days. Source: definition book, section 3, R8, rulings 2, 3, 4, 21.
+Elsewhere:
+- GitLab: its handbook aims at 1 to 8 weeks, by the complexity of the test.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import outcomes, pilots
+from metrics import alternatives, outcomes, pilots
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -42,4 +44,10 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=pilots.stands_on,
+    alternatives=(
+        *alternatives.PILOT_STAGES,
+        *alternatives.PILOT_LIMIT,
+        *alternatives.DEALS,
+        *alternatives.QUALIFIED,
+    ),
 )

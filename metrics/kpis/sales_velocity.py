@@ -9,13 +9,15 @@ lack an input. Null where no cell has all. By size and motion the segments add u
 cells lie inside the segment, so they need not. n: deals closed in the cells.
 Exclusions: those of its four inputs.
 Unit: money a day. Source: definition book, section 3, rulings 2, 5, 18 to 23.
+Elsewhere:
+- HubSpot: its report named deal velocity is only the days to close, no money a day.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import outcomes, velocity
+from metrics import alternatives, outcomes, velocity
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -42,4 +44,11 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=outcomes.wins,
+    alternatives=(
+        *alternatives.OPPORTUNITIES,
+        *alternatives.CYCLE,
+        *alternatives.DEALS,
+        *alternatives.QUALIFIED,
+        *alternatives.DEAL_VALUE,
+    ),
 )

@@ -8,13 +8,16 @@ names the stage, its 75th percentile, how many went on from it, and the medians 
 Exclusions: stages no longer in use, and those with fewer than five deals, cannot be the bottleneck; deals without stage
 history (counted).
 Unit: days. Source: definition book, section 3 (pipeline velocity and bottlenecks), rulings 2, 4, 25.
+Elsewhere:
+- Fivetran (dbt_hubspot): a row for every stage that a deal was in, with the times it entered and left, and no figure
+  over them.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import outcomes, stages
+from metrics import alternatives, outcomes, stages
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -41,4 +44,5 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=stages.stands_on,
+    alternatives=alternatives.DEALS,
 )

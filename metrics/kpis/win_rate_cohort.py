@@ -5,13 +5,17 @@ that have reached the qualified stage; outcomes as known now. Honest, and late: 
 share is in the note. n: deals of the cohort.
 Exclusions: deals that never qualified, deleted and merged records, other and unmapped types.
 Unit: ratio. Source: definition book, section 3, rulings 2, 3, 18, 19.
+Elsewhere:
+- Funnelcast and Varicent: hold against cohorts by creation that they understate until they are mature.
+- Salesforce: its help offers won / all opportunities of a report, those still open included, as the alternative win
+  rate.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import outcomes
+from metrics import alternatives, outcomes
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -37,4 +41,5 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=outcomes.cohort_stands_on,
+    alternatives=(*alternatives.DEALS, *alternatives.QUALIFIED),
 )

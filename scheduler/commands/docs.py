@@ -15,7 +15,7 @@ import yaml
 
 from connectors import registry
 from connectors.errors import ConfigurationError
-from metrics import diagnose, inputs, playbook
+from metrics import definitions, diagnose, documentation, inputs, playbook
 from pipeline import reference
 from scheduler import config as configuration
 from scheduler.invocation import Invocation
@@ -25,14 +25,37 @@ _BELOW: Final = "see below"
 
 
 def _kpis() -> str:
-    parts = ["# KPIs", "Every number Boardline computes, from the code that computes it."]
+    parts = [
+        "# KPIs",
+        "Every number Boardline computes, from the code that computes it. Under *Elsewhere*: how others define the "
+        "same name, as their documentation or code said when it was read.",
+    ]
     for name, kpi in registry.units("metrics.kpis", "KPI").items():
+        told = documentation.of(name)
         parts += [
             f"## {kpi.title}",
             f"`{name}` · {kpi.unit} · {kpi.period.replace('_', ' ')} · definition {kpi.definition}",
-            _documentation("metrics.kpis", name),
+            told.text,
         ]
+        if told.elsewhere:
+            sentences = "\n".join(f"- {product}: {words}" for product, words in told.elsewhere)
+            parts.append(f"Elsewhere:\n\n{sentences}")
+    parts += [
+        "## Settings that make another number",
+        "The choices that the definition book leaves to a company, the default first; a dash stands for any value of "
+        "its kind. `boardline kpis --definitions` shows which are in force, and what a number is the other way.",
+        _choices(),
+    ]
     return "\n\n".join(parts)
+
+
+def _choices() -> str:
+    lines = ["| setting | value | then | of |", "|---|---|---|---|"]
+    for path, ways in definitions.by_setting(registry.units("metrics.kpis", "KPI").values()).items():
+        for way, kpis in ways.items():
+            value = "-" if way.value is None else f"`{definitions.words(way.value)}`"
+            lines.append(f"| `{path}` | {value} | {way.means} | {', '.join(kpis)} |")
+    return "\n".join(lines)
 
 
 def _rules() -> str:

@@ -20,6 +20,7 @@ from metrics.playbook import KPI_IDS, applied
 from metrics.playbook import load as load_playbook
 from metrics.render.numbers import value_text
 from metrics.render.safe import plain
+from scheduler import kpi_definitions
 from scheduler.app import App
 from scheduler.config import CompanyConfig
 from scheduler.invocation import (
@@ -52,6 +53,10 @@ def command(
     diagnose: Annotated[
         bool, typer.Option("--diagnose", help="What to look at: the playbook's diagnoses on these numbers.")
     ] = False,
+    definitions: Annotated[
+        bool,
+        typer.Option("--definitions", help="How each KPI is defined here, and the other ways, side by side."),
+    ] = False,
     config: ConfigOption = None,
     company: CompanyOption = None,
     json: JsonOption = False,
@@ -62,6 +67,10 @@ def command(
     run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=True)
     if diagnose and (by or evidence):
         raise ConfigurationError("--diagnose looks at the whole company; leave out --by and --evidence")
+    if definitions and (by or evidence or diagnose):
+        raise ConfigurationError(
+            "--definitions compares whole numbers; leave out --by, --evidence and --diagnose"
+        )
     if evidence is not None and evidence not in metrics.registered():
         raise ConfigurationError(
             f"--evidence: there is no KPI {evidence!r}; known are {', '.join(metrics.registered())}"
@@ -69,6 +78,11 @@ def command(
     app = App.load(config, writes=False)
     companies = app.companies(company or ())
     app.open_store()
+    if definitions:
+        documents, failures = for_each(
+            companies, lambda settings: kpi_definitions.one(run, app, settings, month, as_of, ORDER)
+        )
+        run.finish(companies, documents, failures)
     documents, failures = for_each(
         companies,
         lambda settings: _one(run, app, settings, month, as_of, by=by, evidence=evidence, diagnose=diagnose),

@@ -158,6 +158,9 @@ def test_definitions_are_the_kpis_own_words(made: BoardReport) -> None:
     texts = {item.id: item.text for item in made.definitions}
     assert {row.now.id for row in made.scorecard} <= set(texts)
     assert all("Formula" in text and "Source" in text for text in texts.values())
+    assert not any("Elsewhere" in text for text in texts.values())
+    elsewhere = {item.id: dict(item.elsewhere) for item in made.definitions}
+    assert elsewhere["nrr"]["SMSB"].startswith("a flow formula")
 
 
 def test_headline_names_what_is_there(made: BoardReport) -> None:
