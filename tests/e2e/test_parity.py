@@ -60,7 +60,7 @@ def test_same_segments(both: dict[str, Site], cut: str) -> None:
 
 
 def test_same_pipelines_under_their_own_names(both: dict[str, Site]) -> None:
-    """HubSpot names its pipeline, Salesforce has none to name: the numbers are the same, label and sentences are not."""
+    """HubSpot names its pipeline, Salesforce has none: the numbers are the same, label and sentences are not."""
     left, right = (
         [
             {**value, "segment": None, "verdict": None}
