@@ -69,10 +69,16 @@ class DeliveryConflict(BoardlineError):
 
 
 class Retriable(BoardlineError):
-    """A passing fault. Caught by ``connectors.retry`` and turned into ``UnreachableError`` at the end."""
+    """A passing fault. Caught by ``connectors.retry`` and turned into ``UnreachableError`` at the end.
+
+    ``remedy``: what a person does when it does not pass.
+    """
 
     exit_status = 4
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, retry_after: float | None = None, *, remedy: str = "try again later"
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.remedy = remedy
