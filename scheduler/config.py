@@ -16,6 +16,7 @@ import platformdirs
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from connectors import address
 from connectors.errors import ConfigurationError
 from connectors.schema import TABLES
 from pipeline.company import Company, Settings
@@ -65,7 +66,7 @@ class CrmSettings(Settings):
     """
 
     type: str
-    url: str | None = None
+    url: Annotated[str, AfterValidator(address.read)] | None = None
     auth: dict[str, str] = Field(repr=False)
     ca_bundle: Path | None = None
     options: dict[str, Any] = {}
