@@ -10,6 +10,7 @@ these, with a message for a person (what is wrong, where, what to do) and withou
 - ``StreamUnavailable``   an optional object is not visible; skip it, say so   (no failure)
 - ``SourceError``         this stream failed in a way nobody foresaw; others go on  exit status 1
 - ``DeliveryConflict``   something else stands where a message should go; a person decides    exit status 1
+- ``DiskError``          a file could not be written whole; nothing of it was kept    exit status 1
 - ``Retriable``           inside ``connectors`` only: try again, after ``retry_after`` seconds if given
 """
 
@@ -66,6 +67,10 @@ class DeliveryConflict(BoardlineError):
     def __init__(self, message: str, location: str | None = None) -> None:
         super().__init__(message)
         self.location = location
+
+
+class DiskError(BoardlineError):
+    """The disk is full or failing: a file that was to be written is what it was before."""
 
 
 class Retriable(BoardlineError):

@@ -181,6 +181,11 @@ def load(path: Path) -> Config:
         raise ConfigurationError(
             f"cannot read the configuration {path}: {reason}; name an existing file with -c, or run `boardline init`"
         ) from error
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Config:
+    """Check the text of the file ``path``, which need not be there yet. Raises as ``load``."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)

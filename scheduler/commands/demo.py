@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from connectors import files
 from connectors.errors import ConfigurationError
 from connectors.simulator.server import Simulator
 from metrics.board import BoardReport
@@ -52,8 +53,8 @@ def command(
     if summary.error is not None:
         raise summary.error
     report = jobs.report(app, company, jobs.last_full_month(now, company), datetime.now(UTC))
-    files = write(report, out / "reports")
-    _print(run, summary, report, files, out)
+    written = write(report, out / "reports")
+    _print(run, summary, report, written, out)
     app.store.close()
 
 
@@ -72,34 +73,34 @@ def _prepare(out: Path) -> None:
             old.unlink()
     except OSError as error:
         raise ConfigurationError(
-            f"cannot use {out}: {error.strerror}; name another folder with --out"
+            f"cannot use {out}: {error.strerror}; {demo_config.ANOTHER_FOLDER}"
         ) from error
 
 
 def _configure(out: Path, served: Served, crm: str, playbook: str, simulator: Simulator) -> Path:
     certificate = out / "simulator-ca.pem"
-    certificate.write_bytes(Path(simulator.ca_bundle or "").read_bytes())
+    path = out / "config.yaml"
     targets = None
     if served.world is not None and crm == "hubspot":
         demo_config.write_targets(out / "targets.csv", served.world)
         targets = "targets.csv"
-    path = out / "config.yaml"
-    path.write_text(
-        demo_config.text(
-            crm,
-            simulator.url,
-            certificate.name,
-            playbook,
-            served.world.timezone if served.world else "UTC",
-            targets=targets,
-            mapped=served.world is not None,
-        ),
-        encoding="utf-8",
+    text = demo_config.text(
+        crm,
+        simulator.url,
+        certificate.name,
+        playbook,
+        served.world.timezone if served.world else "UTC",
+        targets=targets,
+        mapped=served.world is not None,
     )
+    bundle = Path(simulator.ca_bundle or "").read_bytes()
+    files.write({certificate: bundle, path: text.encode()}, demo_config.ANOTHER_FOLDER)
     return path
 
 
-def _print(run: Invocation, summary: SyncSummary, report: BoardReport, files: list[Path], out: Path) -> None:
+def _print(
+    run: Invocation, summary: SyncSummary, report: BoardReport, written: list[Path], out: Path
+) -> None:
     streams = summary.as_json()["runs"]
     rows = sum(item["rows"] for item in streams)
     requests = sum(item["requests"] for item in streams)
@@ -111,6 +112,6 @@ def _print(run: Invocation, summary: SyncSummary, report: BoardReport, files: li
     start = text.find("SCORECARD")
     if start >= 0:
         run.out.print(text[start:].split("\n\n")[0] + "\n")
-    for path in files:
+    for path in written:
         run.out.print(f"Report: {path}")
     run.out.print(f"Ask more: boardline kpis -c {out / 'config.yaml'} --by size")

@@ -13,7 +13,7 @@ import orjson
 import typer
 import yaml
 
-from connectors import registry
+from connectors import files, registry
 from connectors.errors import ConfigurationError
 from metrics import inputs
 from pipeline import reference
@@ -165,14 +165,8 @@ def command(
     if topic is not None and topic not in PAGES:
         raise ConfigurationError(f"there is no page {topic!r}; known are {', '.join(PAGES)}")
     if write is not None:
-        try:
-            write.mkdir(parents=True, exist_ok=True)
-            for name, page in FILES.items():
-                (write / name).write_text(page() + "\n", encoding="utf-8")
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot write to {write}: {error.strerror}; name another folder"
-            ) from error
+        pages = {write / name: f"{page()}\n".encode() for name, page in FILES.items()}
+        files.write(pages, "name another folder", folder=write)
     elif json:
         sys.stdout.write(_schema() + "\n")
     else:

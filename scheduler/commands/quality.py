@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
+from connectors import files
 from connectors.errors import ConfigurationError
 from metrics.render.safe import plain
 from pipeline.quality import report as quality_report
@@ -105,15 +107,11 @@ def _table(*columns: str) -> Table:
 
 def _write_csv(path: Path, documents: list[dict[str, Any]]) -> None:
     """All findings; a cell that a spreadsheet would take for a formula is made harmless."""
-    try:
-        with path.open("w", newline="", encoding="utf-8-sig") as file:
-            rows = csv.writer(file)
-            rows.writerow(["company", *_COLUMNS])
-            for document in documents:
-                for finding in document["findings"]:
-                    cells = ("" if finding[column] is None else str(finding[column]) for column in _COLUMNS)
-                    rows.writerow([document["company"], *(plain(cell, 2000) for cell in cells)])
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot write {path}: {error.strerror}; name another file with --csv"
-        ) from error
+    written = io.StringIO()
+    rows = csv.writer(written)
+    rows.writerow(["company", *_COLUMNS])
+    for document in documents:
+        for finding in document["findings"]:
+            cells = ("" if finding[column] is None else str(finding[column]) for column in _COLUMNS)
+            rows.writerow([document["company"], *(plain(cell, 2000) for cell in cells)])
+    files.write({path: written.getvalue().encode("utf-8-sig")}, "name another file with --csv")
