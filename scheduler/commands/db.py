@@ -26,6 +26,7 @@ from scheduler.invocation import (
     NoProgressOption,
     QuietOption,
     VerboseOption,
+    names_of,
 )
 from scheduler.lock import exclusive
 from scheduler.progress import sync_progress
@@ -164,7 +165,7 @@ def export(
     if form not in get_args(exports.Format):
         raise ConfigurationError(f"--format: {form!r} is not known; it is parquet or csv")
     wanted = exports.Wanted(
-        names=tuple(name.strip() for name in only.split(",")) if only else (),
+        names=() if only is None else names_of(only, "--only"),
         companies=tuple(company or ()),
         days=tuple(_day(text) for text in day or ()),
         format="csv" if form == "csv" else "parquet",

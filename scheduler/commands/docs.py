@@ -18,7 +18,7 @@ from connectors.errors import ConfigurationError
 from metrics import inputs
 from pipeline import reference
 from scheduler import config as configuration
-from scheduler.invocation import Invocation
+from scheduler.invocation import Invocation, print_json_text
 
 _LONGEST_CELL: Final = 120  # characters of a default beside its key
 _BELOW: Final = "see below"
@@ -168,6 +168,6 @@ def command(
         pages = {write / name: f"{page()}\n".encode() for name, page in FILES.items()}
         files.write(pages, "name another folder", folder=write)
     elif json:
-        sys.stdout.write(_schema() + "\n")
+        print_json_text(_schema())
     else:
         sys.stdout.write("\n\n".join(PAGES[name]() for name in ([topic] if topic else PAGES)) + "\n")

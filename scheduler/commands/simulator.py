@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ import typer
 
 from connectors.simulator.faults import FaultPlan
 from connectors.simulator.server import Simulator
+from scheduler import signals
 from scheduler.invocation import Invocation, QuietOption, VerboseOption, moment
 from scheduler.simulation import CRMS, open_crm
 
@@ -60,8 +60,7 @@ def serve(
     clock = moment(now, ZoneInfo("UTC"), "--now", future=True) if now else datetime.now(UTC)
     plan = FaultPlan.parse(faults) if faults else None
     stop = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.set())
+    signals.note(stop.set)
     with ExitStack() as stack:
         served = open_crm(
             crm,
