@@ -16,6 +16,7 @@ The primary key of a table is listed in ``KEYS``; the store adds the company and
 
 from __future__ import annotations
 
+import datetime as clock
 from typing import Final
 
 import polars as pl
@@ -254,6 +255,11 @@ WITHDRAWN: Final[dict[str, str]] = {
 def exponent(currency: str) -> int:
     """Digits after the decimal point of a currency (ISO 4217); 2 unless listed."""
     return MINOR_UNITS.get(currency, 2)
+
+
+def iso(moment: clock.datetime) -> str:
+    """An instant as every document for machines has it: ISO 8601, UTC, ``Z``."""
+    return moment.astimezone(clock.UTC).isoformat().replace("+00:00", "Z")
 
 
 def empty(table: str) -> pl.DataFrame:

@@ -23,6 +23,7 @@ import typer
 from rich.console import Console
 
 from connectors.errors import BoardlineError, ConfigurationError
+from connectors.schema import iso
 from scheduler import logs
 from scheduler.config import CompanyConfig
 from scheduler.secrets import mask
@@ -90,9 +91,9 @@ class Invocation:
         """The one document of this run."""
         _answered.set(True)
         try:
-            written = orjson.dumps(document, option=orjson.OPT_INDENT_2)
+            written = _as_json(document)
         except orjson.JSONEncodeError:  # the name of a file may be no text at all
-            written = orjson.dumps(_readable(document), option=orjson.OPT_INDENT_2)
+            written = _as_json(_readable(document))
         print_json_text(written.decode())
 
     def finish(
@@ -125,6 +126,24 @@ def print_json_text(text: str) -> None:
     if codecs.lookup(sys.stdout.encoding or "utf-8").name != "utf-8":
         text = _NOT_ASCII.sub(lambda found: dumps(found[0])[1:-1], text)
     sys.stdout.write(text + "\n")
+
+
+def _as_json(document: Any) -> bytes:
+    return orjson.dumps(
+        document, default=_plain_value, option=orjson.OPT_INDENT_2 | orjson.OPT_PASSTHROUGH_DATETIME
+    )
+
+
+def _plain_value(value: Any) -> str:
+    """What orjson leaves to us: every instant in one format."""
+    if isinstance(value, datetime):
+        return iso(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def local(moment: datetime, zone: ZoneInfo) -> str:
+    """An instant as every text for a person has it: local time to the minute, with its zone."""
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M %Z}"
 
 
 def _readable(value: Any) -> Any:

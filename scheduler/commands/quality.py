@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.table import Table
@@ -25,6 +27,7 @@ from scheduler.invocation import (
     QuietOption,
     VerboseOption,
     for_each,
+    local,
     moment,
 )
 
@@ -57,7 +60,7 @@ def command(
         _write_csv(csv_file, documents)
     if not json:
         for document in documents:
-            _print(run, document, by)
+            _print(run, document, by, app.config.companies[document["company"]].zone)
     run.finish(companies, documents, failures)
 
 
@@ -66,9 +69,9 @@ def _one(app: App, company: CompanyConfig, as_of: str | None, by: str | None) ->
     return quality_report(app.store, company, moment(as_of, company.zone), by=by).as_json()
 
 
-def _print(run: Invocation, document: dict[str, Any], by: str | None) -> None:
+def _print(run: Invocation, document: dict[str, Any], by: str | None, zone: ZoneInfo) -> None:
     out = run.out
-    out.print(f"{document['company']}, as of {document['as_of']}")
+    out.print(f"{document['company']}, as of {local(datetime.fromisoformat(document['as_of']), zone)}")
     completeness, score = document["completeness"], document["score"]
     out.print(f"  field completeness {'not computable' if completeness is None else f'{completeness:.1%}'}")
     out.print(f"  cleanliness        {'not computable' if score is None else f'{score:.1f} of 100'}")

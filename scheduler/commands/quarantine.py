@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import typer
@@ -28,6 +29,7 @@ from scheduler.invocation import (
     JsonOption,
     QuietOption,
     VerboseOption,
+    local,
 )
 from scheduler.lock import exclusive
 
@@ -63,7 +65,7 @@ def list_(
     """What is in quarantine, oldest reason first by table and record."""
     run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=True)
     application = App.load(config)
-    documents = []
+    documents: list[dict[str, Any]] = []
     for settings, reader in _synced(application, company):
         found = _filtered(quarantine.entries(reader, settings.name), table, field, record)
         documents.append(
@@ -73,7 +75,7 @@ def list_(
         run.print_json(documents)
         return
     for document in documents:
-        _print_list(run, document)
+        _print_list(run, document, application.config.companies[document["company"]].zone)
 
 
 @app.command()
@@ -107,9 +109,11 @@ def explain(
         run.print_json(documents)
         return
     for document in documents:
+        zone = application.config.companies[document["company"]].zone
         for name, value in document.items():
             if value is not None:
-                run.out.print(f"{name.replace('_', ' '):>12}  {_line(str(value), 2000)}")
+                text = local(value, zone) if isinstance(value, datetime) else str(value)
+                run.out.print(f"{name.replace('_', ' '):>12}  {_line(text, 2000)}")
         run.out.print("")
 
 
@@ -226,7 +230,7 @@ def _explained(company: CompanyConfig, row: dict[str, Any], info: SourceInfo | N
     }
 
 
-def _print_list(run: Invocation, document: dict[str, Any]) -> None:
+def _print_list(run: Invocation, document: dict[str, Any], zone: ZoneInfo) -> None:
     rows = document["quarantined"]
     run.out.print(f"{document['company']}: {len(rows):,} in quarantine")
     if not rows:
@@ -243,7 +247,7 @@ def _print_list(run: Invocation, document: dict[str, Any]) -> None:
             row["external_id"] or "",
             _line(row["reason"]),
             raw,
-            f"{row['first_seen']:%Y-%m-%d}",
+            local(row["first_seen"], zone),
         )
     run.out.print(table)
     if len(rows) > _SHOWN:

@@ -91,8 +91,9 @@ def command(
     except signals.Stopped as asked:
         raise signals.Stopped(asked.number, _GOES_ON) from None
     if len(failures) < len(companies) or any(summary.status == "stopped" for summary in summaries):
-        failures.append(StoppedError(_GOES_ON))
-        print_error(failures[-1])
+        stopped = StoppedError(_GOES_ON)
+        print_error(stopped)
+        failures.append(stopped)
     if json:
         status = exit_status(failures)
         first = next((failure for failure in failures if failure is not None), None)

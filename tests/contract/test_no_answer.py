@@ -104,11 +104,16 @@ def no_tls(_: Path) -> Iterator[Place]:
 
 @contextlib.contextmanager
 def hanging_up(_: Path) -> Iterator[Place]:
-    with listening(lambda caller: caller.recv(100) and None) as url:
+    def serve(caller: socket.socket) -> None:
+        caller.recv(100)
+
+    with listening(serve) as url:
         yield Place(url)
 
 
-def certified(name: str, *, trusted: bool = True, expired: bool = False) -> Callable[[Path], object]:
+def certified(
+    name: str, *, trusted: bool = True, expired: bool = False
+) -> Callable[[Path], contextlib.AbstractContextManager[Place]]:
     """A server with a certificate for this name."""
 
     @contextlib.contextmanager
