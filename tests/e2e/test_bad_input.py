@@ -107,6 +107,42 @@ def unknown_stream(place: Site, folder: Path) -> Done:
     return place.run("sync", "--once", "--only", "deels")
 
 
+def no_stream(place: Site, folder: Path) -> Done:
+    return place.run("sync", "--once", "--only", "")
+
+
+def stream_between_commas(place: Site, folder: Path) -> Done:
+    return place.run("sync", "--once", "--only", "deals,,leads")
+
+
+def full_since(place: Site, folder: Path) -> Done:
+    return place.run("sync", "--once", "--full", "--since", "2026-05-01")
+
+
+def since_nothing(place: Site, folder: Path) -> Done:
+    return place.run("sync", "--once", "--since", "")
+
+
+def only_on_schedule(place: Site, folder: Path) -> Done:
+    return place.run("sync", "--only", "")
+
+
+def export_nothing(place: Site, folder: Path) -> Done:
+    return boardline("db", "export", "-c", place.config, "--out", folder / "out", "--only", "")
+
+
+def no_currency(place: Site, folder: Path) -> Done:
+    return boardline(
+        "kpis", "-c", changed(place, folder, "    timezone:", "    currency: XXX\n    timezone:")
+    )
+
+
+def password_in_the_address(place: Site, folder: Path) -> Done:
+    host = place.simulator.url.removeprefix("https://")
+    path = changed(place, folder, place.simulator.url, f"https://me:hidden-password-0815@{host}")
+    return boardline("check", "-c", path)
+
+
 def unknown_evidence(place: Site, folder: Path) -> Done:
     return place.run("kpis", "--evidence", "ar")
 
@@ -144,6 +180,14 @@ CASES: dict[Callable[[Site, Path], Done], tuple[int, list[str]]] = {
     no_time: (2, ["yesterday", "2026-05-31"]),
     unknown_company: (2, ["nobody", "demo"]),
     unknown_stream: (2, ["deels", "deals"]),
+    no_stream: (2, ["--only: '' holds an empty name"]),
+    stream_between_commas: (2, ["--only: 'deals,,leads' holds an empty name"]),
+    full_since: (2, ["--full", "--since", "leave out one of them"]),
+    since_nothing: (2, ["--since: '' is no date"]),
+    only_on_schedule: (2, ["--only need --once"]),
+    export_nothing: (2, ["--only: '' holds an empty name"]),
+    no_currency: (2, ["companies.demo.currency", "'XXX' is no currency in use"]),
+    password_in_the_address: (2, ["companies.demo.crm.url", "must not contain credentials"]),
     unknown_evidence: (2, ["'ar'", "arr"]),
     unknown_cut: (2, ["colour", "size"]),
     wrong_cron_field: (2, ["config.yaml, line", "companies.demo.schedule.sync", "minute '99'", "0 to 59"]),
