@@ -91,5 +91,6 @@ def _explained(place: Path, remedy: str) -> Iterator[None]:
         elif error.errno in _FAILING:
             problem, cure = f"the disk failed ({error.strerror})", "look after it"
         else:
-            raise ConfigurationError(f"cannot write {place}: {error.strerror or error}; {remedy}") from error
+            told = "it is no folder" if error.errno == errno.EEXIST else error.strerror or error
+            raise ConfigurationError(f"cannot write {place}: {told}; {remedy}") from error
         raise DiskError(f"{place}: {problem}, nothing was written; {cure} and run this again") from error

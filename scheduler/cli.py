@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from connectors.errors import BoardlineError, ConfigurationError, DiskError
 from connectors.files import FULL
-from scheduler import signals
+from scheduler import logs, signals
 from scheduler.invocation import StoppedError, answer_error, print_anything, print_error
 
 # Each command is a module of ``scheduler.commands``, loaded when it is asked for: help answers at once.
@@ -79,6 +79,7 @@ def main() -> None:
     """Run one command; an error that we foresaw is one line, any other a bug with a traceback on request."""
     signals.raise_when_asked()
     print_anything()
+    logs.configure()  # a command says how much it logs; before that, too, nothing may go to stdout
     sys.exit(_flushed(_run()))
 
 

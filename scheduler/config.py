@@ -164,7 +164,7 @@ def find(explicit: Path | None) -> Path:
     here = Path(CONFIG_NAME)
     user = platformdirs.user_config_path("boardline") / CONFIG_NAME
     for candidate in (here, user):
-        if candidate.is_file():
+        if os.path.isfile(candidate):  # False also where this user may not look
             return candidate
     raise ConfigurationError(
         f"no configuration: there is no {CONFIG_NAME} here and none at {user}; "

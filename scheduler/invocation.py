@@ -31,9 +31,19 @@ from scheduler.secrets import mask
 T = TypeVar("T")
 _Failure: TypeAlias = BoardlineError | None
 
+
+def path_of(text: str | Path) -> Path:
+    """A path as an option takes it: one from a variable that is not set must not mean the current folder."""
+    if not str(text).strip():
+        raise typer.BadParameter("it is empty; name a place, or leave the option out")
+    return Path(text)
+
+
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Configuration file.", metavar="FILE", show_default=False),
+    typer.Option(
+        "--config", "-c", help="Configuration file.", metavar="FILE", parser=path_of, show_default=False
+    ),
 ]
 CompanyOption = Annotated[
     list[str] | None, typer.Option("--company", help="Only this company; repeatable.", metavar="NAME")

@@ -17,7 +17,7 @@ from pipeline.sync import SyncSummary
 from scheduler import demo_config, jobs
 from scheduler.app import App
 from scheduler.commands.report import write
-from scheduler.invocation import Invocation, NoProgressOption, QuietOption, VerboseOption
+from scheduler.invocation import Invocation, NoProgressOption, QuietOption, VerboseOption, path_of
 from scheduler.progress import sync_progress
 from scheduler.simulation import Served, open_crm
 
@@ -27,12 +27,14 @@ def command(
     playbook: Annotated[
         str, typer.Option("--playbook", help="hr_tech, supply_chain or dev_tools.")
     ] = "hr_tech",
-    out: Annotated[Path, typer.Option("--out", help="Folder for store and report.", metavar="DIR")] = Path(
-        "boardline-demo"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for store and report.", metavar="DIR", parser=path_of)
+    ] = Path("boardline-demo"),
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="Your own export instead of a generated company.", metavar="DIR"),
+        typer.Option(
+            "--data", help="Your own export instead of a generated company.", metavar="DIR", parser=path_of
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Another generated company.")] = 7,
     verbose: VerboseOption = False,
@@ -61,13 +63,15 @@ def command(
 def _prepare(out: Path) -> None:
     """Make room for a new demo; only ever an earlier demo's own files are removed."""
     config = out / "config.yaml"
-    if config.exists() and not config.read_text(encoding="utf-8").startswith(demo_config.MARK):
-        raise ConfigurationError(
-            f"{out} holds a configuration that is not a demo's; name another folder with --out"
-        )
-    if (out / "boardline.db").exists() and not config.exists():
-        raise ConfigurationError(f"{out} holds a store that is not a demo's; name another folder with --out")
     try:
+        if config.exists() and not config.read_bytes().startswith(demo_config.MARK.encode()):
+            raise ConfigurationError(
+                f"{out} holds a configuration that is not a demo's; {demo_config.ANOTHER_FOLDER}"
+            )
+        if (out / "boardline.db").exists() and not config.exists():
+            raise ConfigurationError(
+                f"{out} holds a store that is not a demo's; {demo_config.ANOTHER_FOLDER}"
+            )
         out.mkdir(parents=True, exist_ok=True)
         for old in out.glob("boardline.db*"):
             old.unlink()

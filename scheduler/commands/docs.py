@@ -18,7 +18,7 @@ from connectors.errors import ConfigurationError
 from metrics import inputs
 from pipeline import reference
 from scheduler import config as configuration
-from scheduler.invocation import Invocation, print_json_text
+from scheduler.invocation import Invocation, path_of, print_json_text
 
 _LONGEST_CELL: Final = 120  # characters of a default beside its key
 _BELOW: Final = "see below"
@@ -157,7 +157,7 @@ def command(
         bool, typer.Option("--json", help="The configuration's JSON schema, for editors.")
     ] = False,
     write: Annotated[
-        Path | None, typer.Option("--write", help="Write the pages as files.", metavar="DIR")
+        Path | None, typer.Option("--write", help="Write the pages as files.", metavar="DIR", parser=path_of)
     ] = None,
 ) -> None:
     """Print the reference: KPIs, data-quality rules, configuration, input files, the store's tables and views."""

@@ -20,7 +20,7 @@ from metrics import inputs as input_files
 from pipeline.company import Company
 from scheduler import config as configuration
 from scheduler.app import App
-from scheduler.invocation import Invocation, QuietOption, VerboseOption, print_error
+from scheduler.invocation import Invocation, QuietOption, VerboseOption, path_of, print_error
 
 _FLOWS = {
     "salesforce": {
@@ -35,9 +35,9 @@ _PLAYBOOKS = ("hr_tech", "supply_chain", "dev_tools")
 
 
 def command(
-    path: Annotated[Path, typer.Option("--config", "-c", help="File to write.", metavar="FILE")] = Path(
-        configuration.CONFIG_NAME
-    ),
+    path: Annotated[
+        Path, typer.Option("--config", "-c", help="File to write.", metavar="FILE", parser=path_of)
+    ] = Path(configuration.CONFIG_NAME),
     name: Annotated[str | None, typer.Option("--name", help="Short name of the client company.")] = None,
     crm: Annotated[str | None, typer.Option("--crm", help="salesforce or hubspot.")] = None,
     url: Annotated[
@@ -51,6 +51,7 @@ def command(
             "--inputs",
             help="Write templates of the files with what no CRM knows into this folder, and nothing else.",
             metavar="DIR",
+            parser=path_of,
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,

@@ -29,6 +29,7 @@ from scheduler.invocation import (
     for_each,
     local,
     moment,
+    path_of,
 )
 
 _SHOWN = 25
@@ -40,7 +41,7 @@ def command(
     as_of: AsOfOption = None,
     by: Annotated[str | None, typer.Option("--by", help="Count by owner, field, rule or segment.")] = None,
     csv_file: Annotated[
-        Path | None, typer.Option("--csv", help="Write all findings there.", metavar="FILE")
+        Path | None, typer.Option("--csv", help="Write all findings there.", metavar="FILE", parser=path_of)
     ] = None,
     config: ConfigOption = None,
     company: CompanyOption = None,

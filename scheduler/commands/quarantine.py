@@ -64,7 +64,7 @@ def list_(
 ) -> None:
     """What is in quarantine, oldest reason first by table and record."""
     run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=True)
-    application = App.load(config)
+    application = App.load(config, writes=False)
     documents: list[dict[str, Any]] = []
     for settings, reader in _synced(application, company):
         found = _filtered(quarantine.entries(reader, settings.name), table, field, record)
@@ -93,7 +93,7 @@ def explain(
 ) -> None:
     """What was expected of a value, where it comes from, and what to change."""
     run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=True)
-    application = App.load(config)
+    application = App.load(config, writes=False)
     documents: list[dict[str, Any]] = []
     for settings, reader in _synced(application, company):
         everything = quarantine.entries(reader, settings.name)

@@ -29,6 +29,7 @@ from scheduler.invocation import (
     for_each,
     moment,
     month_of,
+    path_of,
     print_error,
 )
 
@@ -36,7 +37,9 @@ from scheduler.invocation import (
 def command(
     month: MonthOption = None,
     as_of: AsOfOption = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Write all forms there.", metavar="DIR")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write all forms there.", metavar="DIR", parser=path_of)
+    ] = None,
     post: Annotated[bool, typer.Option("--post", help="Deliver to the configured destinations.")] = False,
     to: Annotated[
         list[str] | None, typer.Option("--to", help="With --post: only there.", metavar="NAME")

@@ -15,7 +15,7 @@ import typer
 from connectors.simulator.faults import FaultPlan
 from connectors.simulator.server import Simulator
 from scheduler import signals
-from scheduler.invocation import Invocation, QuietOption, VerboseOption, moment
+from scheduler.invocation import Invocation, QuietOption, VerboseOption, moment, path_of
 from scheduler.simulation import CRMS, open_crm
 
 app = typer.Typer(
@@ -41,7 +41,7 @@ def serve(
     months: Annotated[int, typer.Option("--months", min=1, max=120)] = 36,
     now: Annotated[str | None, typer.Option("--now", help="The simulated clock.", metavar="TIME")] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Serve an export instead.", metavar="DIR")
+        Path | None, typer.Option("--data", help="Serve an export instead.", metavar="DIR", parser=path_of)
     ] = None,
     faults: Annotated[
         str | None, typer.Option("--faults", help="For example 429@3,reset@7,random:0.05")
