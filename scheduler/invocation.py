@@ -6,6 +6,7 @@ Results go to stdout, everything else (progress, logs, errors) to stderr, so tha
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -126,7 +127,10 @@ class Invocation:
 
 def print_anything() -> None:
     """A character that the encoding of the output lacks is printed as its number, and ends no command."""
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # it was closed before we started
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  for as long as we live
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 

@@ -266,6 +266,8 @@ class Simulator:
                 return self.crm.error_body("not_found").response()
             except web.HTTPException:
                 raise
+            except ConnectionResetError:  # whoever asked has gone in the middle; nobody reads this
+                return web.Response(status=400)
             except Exception:
                 log.exception("simulator failed", method=request.method, path=request.path)
                 raise

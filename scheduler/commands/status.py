@@ -183,7 +183,7 @@ def _pasts(history: Sequence[dict[str, Any]], when: _When) -> Iterator[str]:
 
 _PASSES: Final = {
     "complete": "complete",
-    "partial": "ended well, but only some streams were read",
+    "partial": "only some streams were read",
     "failed": "failed",
     "stopped": "was stopped before its end; the next one goes on from there",
     "running": "running",

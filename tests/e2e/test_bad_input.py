@@ -161,6 +161,12 @@ def unsafe_company_name(place: Site, folder: Path) -> Done:
     return boardline("report", "--out", folder / "out", "-c", path)
 
 
+def taken_port(place: Site, folder: Path) -> Done:
+    port = place.simulator.url.rpartition(":")[2]
+    small = ("--accounts", "5", "--deals", "20", "--months", "3")
+    return boardline("simulator", "serve", "--port", port, *small)
+
+
 CASES: dict[Callable[[Site, Path], Done], tuple[int, list[str]]] = {
     no_config: (2, ["no configuration", "boardline init", "-c FILE"]),
     missing_file: (2, ["nowhere.yaml", "No such file", "boardline init"]),
@@ -188,6 +194,7 @@ CASES: dict[Callable[[Site, Path], Done], tuple[int, list[str]]] = {
     export_nothing: (2, ["--only: '' holds an empty name"]),
     no_currency: (2, ["companies.demo.currency", "'XXX' is no currency in use"]),
     password_in_the_address: (2, ["companies.demo.crm.url", "must not contain credentials"]),
+    taken_port: (2, ["cannot listen on port", "address already in use; choose another port, or 0"]),
     unknown_evidence: (2, ["'ar'", "arr"]),
     unknown_cut: (2, ["colour", "size"]),
     wrong_cron_field: (2, ["config.yaml, line", "companies.demo.schedule.sync", "minute '99'", "0 to 59"]),
@@ -210,3 +217,16 @@ def test_bad_input(served: Site, tmp_path: Path, case: Callable[[Site, Path], Do
     assert "Traceback" not in done.err
     for secret in ("simulator-secret", "wrong-secret-4711", "hidden-password-0815"):
         assert secret not in done.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("report", "--out"), ("quality", "--csv"), ("docs", "--write"), ("kpis", "-c"), ("init", "--inputs"),
+     ("demo", "--out"), ("db", "backup", "--to"), ("db", "export", "--out"), ("simulator", "serve", "--data")],
+    ids=" ".join,
+)  # fmt: skip
+def test_an_empty_path_is_not_the_current_folder(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = boardline(*command, "", cwd=tmp_path)
+    assert done.status == 2
+    assert "it is empty; name a place, or leave the option out" in done.err
+    assert list(tmp_path.iterdir()) == []
