@@ -149,7 +149,7 @@ def instants(document: Any) -> Iterator[str]:
 
 
 def test_machines_read_one_format_of_times(served: Site) -> None:
-    found = []
+    found: list[str] = []
     for command in (
         ("kpis",),
         ("quality",),

@@ -349,11 +349,10 @@ def test_what_is_undefined_is_read_in_one_line() -> None:
     rows = report().scorecard
 
     def without(count: int) -> BoardReport:
-        blank = [
-            replace(row, **{at: replace(row.now, value=None, status="not_computable", reasons=("no data",))
-                            for at in ("now", "last_month", "year_ago")})
-            for row in rows[:count]
-        ]  # fmt: skip
+        blank = []
+        for row in rows[:count]:
+            gone = replace(row.now, value=None, status="not_computable", reasons=("no data",))
+            blank.append(replace(row, now=gone, last_month=gone, year_ago=gone))
         return report(scorecard=(*blank, *rows[count:]))
 
     for count in (1, len(rows)):
