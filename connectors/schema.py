@@ -166,6 +166,8 @@ TABLES: Final[dict[str, pl.Schema]] = {
         unit_price=pl.Int64,
         amount=pl.Int64,  # net line total in `currency`
         currency=pl.String,
+        start_date=pl.Date,  # of this line, where it is not the deal's: a step of a ramp
+        term_months=pl.Int64,
     ),
     "meetings": _record(
         account_id=pl.String,

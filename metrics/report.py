@@ -14,7 +14,7 @@ from typing import Final
 
 import polars as pl
 
-from metrics import caveats, compute, snapshot, trust
+from metrics import caveats, compute, scope, snapshot, trust
 from metrics.board import (
     BoardReport,
     Bridge,
@@ -27,6 +27,7 @@ from metrics.board import (
     ScoreRow,
     StageRow,
 )
+from metrics.diagnose import diagnose
 from metrics.facts import Facts
 from metrics.judge import Judge
 from metrics.kpi import Kpi, KpiValue
@@ -126,7 +127,7 @@ def _records(facts: Facts) -> int:
 def _filled(report: BoardReport, facts: Facts, book: Playbook, info: SourceInfo | None) -> BoardReport:
     known = compute.registered()
     judge = Judge(book)
-    headline = [name for name in book.headline if name in known]
+    headline, role = scope.scorecard(facts, report.month, book)
     wanted = [*headline, *(name for name in _BOARD if name not in headline)]
     values = {(value.id, value.month): value for value in compute.compute(facts, wanted, judge=judge)}
     scorecard = tuple(_row(name, report.month, values, book, known[name]) for name in headline)
@@ -149,8 +150,10 @@ def _filled(report: BoardReport, facts: Facts, book: Playbook, info: SourceInfo 
         left_out=_left_out(left_out, links),
         left_out_total=left_out.height,
         caveats=caveats.of(facts, info, [row.now for row in scorecard]),
-        definitions=tuple(_definition(known[name]) for name in wanted),
+        definitions=tuple(_definition(known[name].under(facts.company)) for name in wanted),
         evidence=tuple(_evidence(known[name], facts, report.month, links) for name in headline),
+        findings=diagnose(facts, report.month, book, links),
+        role=role,
     )
 
 

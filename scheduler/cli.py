@@ -25,6 +25,8 @@ COMMANDS: Final = {
     "quality": "Completeness, cleanliness and the fix list.",
     "kpis": "The numbers, for any month, as known at any moment.",
     "report": "Build the board report, write it, post it.",
+    "audit": "The 30-day audit: data, history, wins and losses, pilots, a 90-day plan.",
+    "checkpoint": "Where the engagement stands against its baseline.",
     "quarantine": "Values that did not parse: list, explain, retry.",
     "forget": "Remove a person, or a whole company, from the store.",
     "run": "The daemon: syncs and reports on schedule.",

@@ -14,12 +14,13 @@ from typing import Annotated, Any
 
 import platformdirs
 import yaml
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from connectors import address
 from connectors.errors import ConfigurationError
 from connectors.schema import TABLES
-from pipeline.company import Company, Settings
+from metrics.kpi_ids import KPI_IDS
+from pipeline.company import Company, EngagementSettings, Settings
 from scheduler import schedule
 from scheduler.config_faults import explain, nearest
 
@@ -127,6 +128,16 @@ class CompanyConfig(Company):
     fields: FieldMap = FieldMap()
     schedule: ScheduleSettings = ScheduleSettings()
     report: ReportSettings = ReportSettings()
+
+    @field_validator("engagement")
+    @classmethod
+    def _known_kpis(cls, engagement: EngagementSettings) -> EngagementSettings:
+        for kpi in engagement.agreed_kpis:
+            if kpi not in KPI_IDS:
+                raise ValueError(f"agreed_kpis: there is no KPI {kpi!r}" + nearest(kpi, KPI_IDS))
+        if len(set(engagement.agreed_kpis)) < len(engagement.agreed_kpis):
+            raise ValueError("agreed_kpis: a KPI is named twice; name each once")
+        return engagement
 
 
 class Config(Settings):

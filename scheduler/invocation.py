@@ -152,6 +152,8 @@ def _plain_value(value: Any) -> str:
     """What orjson leaves to us: every instant in one format."""
     if isinstance(value, datetime):
         return iso(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
     raise TypeError(f"{type(value).__name__} is no JSON")
 
 

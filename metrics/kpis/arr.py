@@ -5,6 +5,8 @@ numbers are known at). Each row (line item, remainder, or deal without lines) is
 Exclusions: one-time lines, deals without ARR and term, without account, with reversed dates, of unmapped type, in
 a currency without rate (all listed); unconverted pilots. Contracts that expired with a renewal still open stay
 for the grace period and are named in the evidence.
+Where a billing export is given (inputs: billing) the gap to it stands beside the number; metrics.reconciliation has it
+customer by customer with its cause.
 Unit: money. Source: definition book, section 2, R3 to R8, rulings 5 to 13.
 """
 
@@ -12,13 +14,14 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import reconciliation, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
 
 def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    return recurring.stock(facts, cut)
+    measure = recurring.stock(facts, cut)
+    return measure if cut else reconciliation.noted(facts, measure)
 
 
 def evidence(facts: Facts, month: str) -> pl.DataFrame:

@@ -22,7 +22,7 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
 
 
 def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return data_quality.fields_behind(facts, month)
+    return data_quality.cells_behind(facts, month)
 
 
 KPI = Kpi(

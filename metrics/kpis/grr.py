@@ -2,6 +2,8 @@
 
 Formula: sum over the cohort of min(ARR at D, ARR a year before) / sum of the ARR a year before; both at the rate
 of D. The cohort is that of NRR. At most 1 by construction, and never above NRR. Null where the cohort's ARR is 0.
+Options (retention: grr, window, beside): (opening - contraction - churn) / opening, harsher where customers dip and
+recover; three months or one. The definition printed beside the number says which.
 Unit: ratio. Source: definition book, section 2 (the min rule), rulings 5 and 17.
 """
 
@@ -9,17 +11,17 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import recurring, retention
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
 
 def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    return recurring.retention(facts, "kept", cut)
+    return retention.measure(facts, "grr", cut)
 
 
 def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return recurring.cohort_behind(facts, "kept", month)
+    return retention.behind(facts, "grr", month)
 
 
 KPI = Kpi(
@@ -36,4 +38,5 @@ KPI = Kpi(
     low_sample=recurring.FEW_CUSTOMERS,
     cuts=recurring.CUSTOMER_CUTS,
     stands_on=recurring.stands_on,
+    configured=retention.configured,
 )

@@ -2,6 +2,8 @@
 
 Formula: customers of the cohort without ARR at D / customers of the cohort. The cohort is that of NRR; who left
 and came back by D has not churned. Null where the cohort is empty.
+Options (retention: logo_churn, window, beside): every time one of them left, also those that came back since; three
+months or one. The definition printed beside the number says which.
 Unit: ratio. Source: definition book, section 2, ruling 17.
 """
 
@@ -9,17 +11,17 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import recurring, retention
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
 
 def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    return recurring.logo_churn(facts, cut)
+    return retention.measure(facts, "logo_churn", cut)
 
 
 def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return recurring.cohort_behind(facts, "lost", month)
+    return retention.behind(facts, "logo_churn", month)
 
 
 KPI = Kpi(
@@ -35,4 +37,5 @@ KPI = Kpi(
     low_sample=recurring.FEW_CUSTOMERS,
     cuts=recurring.CUSTOMER_CUTS,
     stands_on=recurring.stands_on,
+    configured=retention.configured,
 )

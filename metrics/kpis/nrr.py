@@ -4,6 +4,8 @@ Formula: sum of the ARR at D of the customers that had ARR a year before / sum o
 of D.
 Cohort: customers with ARR > 0 at the end of the same month a year before. New logos and customers that had left
 before are out; one that left and came back counts at today's ARR. Null where the cohort's ARR is 0.
+Options (retention: nrr, window, beside): (opening + expansion - contraction - churn) / opening, with or without
+reactivation; three months or one. See metrics.retention. The definition printed beside the number says which.
 Unit: ratio (1.05 is 105 %). Source: definition book, section 2, rulings 5 and 17.
 """
 
@@ -11,17 +13,17 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import recurring, retention
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
 
 def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    return recurring.retention(facts, "retained", cut)
+    return retention.measure(facts, "nrr", cut)
 
 
 def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return recurring.cohort_behind(facts, "retained", month)
+    return retention.behind(facts, "nrr", month)
 
 
 KPI = Kpi(
@@ -38,4 +40,5 @@ KPI = Kpi(
     low_sample=recurring.FEW_CUSTOMERS,
     cuts=recurring.CUSTOMER_CUTS,
     stands_on=recurring.stands_on,
+    configured=retention.configured,
 )

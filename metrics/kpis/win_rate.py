@@ -2,7 +2,8 @@
 
 Formula: won / (won + lost), closed in the fiscal quarter of the month, from its first day to D, by close date (a
 pilot by its conversion date), with the outcomes known now. Only new-business deals that reached the qualified
-stage; a deal won without it counts. Lost without a decision is lost. n: deals closed.
+stage; a deal won without it counts. Lost without a decision is lost. n: deals closed. Deals that nobody marks lost
+flatter it: the note counts the open ones older than twice the median cycle and tells the rate if they were lost.
 Exclusions: deals that never qualified, deleted and merged records, other and unmapped types.
 Unit: ratio. Source: definition book, section 3, rulings 2, 3, 18, 19, 21.
 """

@@ -51,12 +51,8 @@ def _parts(report: BoardReport) -> Iterator[ConsoleRenderable]:
     yield from _heading("Headline")
     for number, sentence in enumerate(report.headline, 1):
         yield _text(f"{number}. {sentence}")
-    if report.scorecard:
-        yield from _heading("Scorecard")
-        yield _scorecard(report)
-        yield from _undefined(report)
-        for number, note in enumerate(view.score_notes(report), 1):
-            yield _text(f"note {number}: {note}")
+    yield from _scores(report)
+    yield from _findings(report)
     for name, tables in view.sections(report):
         yield from _heading(name)
         coverage = view.coverage(report) if name == view.PIPELINE else None
@@ -81,6 +77,19 @@ def _parts(report: BoardReport) -> Iterator[ConsoleRenderable]:
     yield _text("Evidence and definitions: see the HTML or Markdown form of this summary. Made by Boardline.")
 
 
+def _scores(report: BoardReport) -> Iterator[ConsoleRenderable]:
+    """The scorecard with its notes."""
+    if not report.scorecard:
+        return
+    yield from _heading("Scorecard")
+    yield _scorecard(report)
+    yield from _undefined(report)
+    for number, note in enumerate(view.score_notes(report), 1):
+        yield _text(f"note {number}: {note}")
+    if report.role:
+        yield _text(f"Headline KPIs of this company: {report.role}.")
+
+
 def _scorecard(report: BoardReport) -> Grid:
     scores = view.scores(report)
     numbers_of = [(row.now or annex.UNDEFINED, row.last_month, row.year_ago) for row in scores]
@@ -94,6 +103,15 @@ def _scorecard(report: BoardReport) -> Grid:
         lines = [line for line in (*status, row.marks) if line]
         grid.add_row(_text(name), *map(_number, cells), _text("; ".join(lines)))
     return grid
+
+
+def _findings(report: BoardReport) -> Iterator[ConsoleRenderable]:
+    """What to look at; the other forms also list the parts and records."""
+    found = annex.findings(report)
+    if found:
+        yield from _heading(annex.LOOK_AT)
+    for item in found:
+        yield _text(f"* {item.sentence} Next: {item.next}")
 
 
 def _undefined(report: BoardReport) -> Iterator[Text]:

@@ -47,7 +47,8 @@ def _position(report: BoardReport) -> str:
     row = next((row for row in report.scorecard if row.now.id == "arr"), None)
     if row is None or row.now.value is None:
         return f"ARR is {_undefined(row.now if row else None)}."
-    text = f"ARR was {numbers.money_short(row.now.value, report.currency)} on {numbers.day(report.state_on)}"
+    text = f"{_lead(report)} {numbers.money_short(row.now.value, report.currency)}"
+    text += f" on {numbers.day(report.state_on)}"
     parts = [
         f"{_direction(growth.value)} on {name}"
         for growth, name in ((report.growth_month, "the month before"), (report.growth_year, "a year before"))
@@ -55,6 +56,14 @@ def _position(report: BoardReport) -> str:
     ]
     changes = f", {' and '.join(parts)}{_constant(report)}" if parts else ""
     return f"{text}{changes}{_marked(row.now)}."
+
+
+def _lead(report: BoardReport) -> str:
+    """``ARR was``, after the contracted ARR where that leads the scorecard."""
+    first = report.scorecard[0].now
+    if first.id != "carr" or first.value is None:
+        return "ARR was"
+    return f"Contracted ARR was {numbers.money_short(first.value, report.currency)} and live ARR"
 
 
 def _direction(growth: float) -> str:

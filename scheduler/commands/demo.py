@@ -54,7 +54,9 @@ def command(
             summary = jobs.sync(app, company, on_progress=on_progress)
     if summary.error is not None:
         raise summary.error
-    report = jobs.report(app, company, jobs.last_full_month(now, company), datetime.now(UTC))
+    # An export tells what stands in the CRM now and not since when: its deals are there from today on.
+    month = jobs.last_full_month(now, company) if served.world else f"{now.astimezone(company.zone):%Y-%m}"
+    report = jobs.report(app, company, month, datetime.now(UTC))
     written = write(report, out / "reports")
     _print(run, summary, report, written, out)
     app.store.close()

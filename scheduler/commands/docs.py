@@ -15,7 +15,7 @@ import yaml
 
 from connectors import files, registry
 from connectors.errors import ConfigurationError
-from metrics import inputs
+from metrics import diagnose, inputs, playbook
 from pipeline import reference
 from scheduler import config as configuration
 from scheduler.invocation import Invocation, path_of, print_json_text
@@ -57,6 +57,30 @@ def _inputs() -> str:
             f"```csv\n{inputs.example(kind)}```",
         ]
     return "\n\n".join(parts)
+
+
+def _playbooks() -> str:
+    parts = ["# Playbooks", _documentation("metrics", "playbook"), _documentation("metrics", "condition")]
+    parts += ["## Parts", _documentation("metrics", "playbook_parts")]
+    for part in playbook.PARTS:
+        rows = [f"| `{name}` | {_key_default(field)} |" for name, field in part.model_fields.items()]
+        parts += [
+            f"### {part.__name__}",
+            inspect.cleandoc(part.__doc__ or ""),
+            "| key | default |\n|---|---|\n" + "\n".join(rows),
+        ]
+    parts += ["## Diagnoses", _documentation("metrics", "case")]
+    for name, diagnosis in diagnose.registered().items():
+        parts += [f"### {diagnosis.title}", f"`{name}`", _documentation("metrics.diagnosis", name)]
+    for name in playbook.shipped():
+        parts += [f"## {playbook.load(name).title}", f"`{name}`", f"```yaml\n{playbook.text(name)}```"]
+    return "\n\n".join(parts)
+
+
+def _key_default(field: Any) -> str:
+    if field.is_required():
+        return "required"
+    return f"`{field.default}`" if field.default not in (None, (), {}, "") else "none"
 
 
 def _config() -> str:
@@ -143,6 +167,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "rules": _rules,
     "config": _config,
     "inputs": _inputs,
+    "playbooks": _playbooks,
     "schema": reference.page,
 }
 FILES: dict[str, Callable[[], str]] = {
@@ -160,7 +185,7 @@ def command(
         Path | None, typer.Option("--write", help="Write the pages as files.", metavar="DIR", parser=path_of)
     ] = None,
 ) -> None:
-    """Print the reference: KPIs, data-quality rules, configuration, input files, the store's tables and views."""
+    """Print the reference: KPIs, rules, configuration, input files, playbooks, the store's tables and views."""
     Invocation.start()
     if topic is not None and topic not in PAGES:
         raise ConfigurationError(f"there is no page {topic!r}; known are {', '.join(PAGES)}")

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from connectors import files
 from connectors.errors import ConfigurationError
+from metrics.playbook import applied
 from metrics.render.safe import plain
 from pipeline.quality import report as quality_report
 from scheduler.app import App
@@ -67,7 +68,7 @@ def command(
 
 def _one(app: App, company: CompanyConfig, as_of: str | None, by: str | None) -> dict[str, Any]:
     app.require_synced(company)
-    return quality_report(app.store, company, moment(as_of, company.zone), by=by).as_json()
+    return quality_report(app.store, applied(company), moment(as_of, company.zone), by=by).as_json()
 
 
 def _print(run: Invocation, document: dict[str, Any], by: str | None, zone: ZoneInfo) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -103,6 +104,14 @@ def test_report_is_posted_once(served: Site) -> None:
     assert second.status == 0, second.err
     assert sorted((served.folder / "reports").rglob("*.html")) == files
     assert files[0].read_bytes() == content
+
+
+def test_a_month_that_is_not_over_is_never_posted(served: Site) -> None:
+    running = f"{datetime.now(UTC):%Y-%m}"
+    done = served.run("report", "--month", running, "--post", "--json")
+    assert done.status == 1
+    assert f"{running} was not over when the CRM was last read" in done.err
+    assert not list((served.folder / "reports").rglob(f"*{running}*"))
 
 
 def test_report_of_the_past_is_never_posted(served: Site) -> None:

@@ -154,6 +154,7 @@ def test_machines_read_one_format_of_times(served: Site) -> None:
         ("kpis",),
         ("quality",),
         ("status",),
+        ("audit",),
         ("report",),
         ("sync", "--once"),
         ("kpis", "--evidence", "arr"),

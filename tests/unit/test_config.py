@@ -12,7 +12,7 @@ import yaml
 
 from connectors.errors import ConfigurationError
 from connectors.schema import CURRENCIES, MINOR_UNITS, WITHDRAWN
-from pipeline.company import PrivacySettings
+from pipeline.company import ArrSettings, PrivacySettings, RetentionSettings
 from scheduler import config, secrets
 from scheduler.app import App
 
@@ -56,6 +56,26 @@ FAULTS = {
         "    report:",
         "    fields: {deals: {ar: ARR__c}}\n    report:",
         ["line 10", "deals.ar is unknown", "did you mean 'arr'?"],
+    ),
+    "unknown agreed KPI": (
+        "    report:",
+        "    engagement: {agreed_kpis: [nrr, win_rat]}\n    report:",
+        ["line 10", "agreed_kpis: there is no KPI 'win_rat'", "did you mean 'win_rate'?"],
+    ),
+    "agreed twice": (
+        "    report:",
+        "    engagement: {agreed_kpis: [nrr, nrr]}\n    report:",
+        ["line 10", "a KPI is named twice"],
+    ),
+    "unknown engagement key": (
+        "    report:",
+        "    engagement: {agreed: [nrr]}\n    report:",
+        ["line 10", "unknown key 'agreed'", "did you mean 'agreed_kpis'?"],
+    ),
+    "unknown scope": (
+        "    report:",
+        "    engagement: {scope: marketing}\n    report:",
+        ["line 10", "'marketing' is not known; it is one of revenue, full_gtm"],
     ),
     "a type with two meanings": (
         "    report:",
@@ -310,6 +330,8 @@ def test_the_example_is_complete_and_valid() -> None:
         config.ScheduleSettings,
         config.ReportSettings,
         PrivacySettings,
+        ArrSettings,
+        RetentionSettings,
     )
     for model in parts:
         for key in model.model_fields:

@@ -11,10 +11,11 @@ import pytest
 from rich.cells import cell_len
 
 from metrics.board import BoardReport
+from metrics.finding import CausePart, Finding, Involved
 from metrics.kpi import KpiValue
 from metrics.render import numbers, render_forms, wording
 from metrics.render.safe import _JOINER
-from tests.unit.board_sample import ratio, report
+from tests.unit.board_sample import KNOWN_AT, ratio, report
 
 FORMS = ("html", "md", "txt")
 
@@ -366,3 +367,34 @@ def test_what_is_undefined_is_read_in_one_line() -> None:
         assert table.count(" not computable") == missing >= 3 * count, table
         assert not re.search(r"\bnot *\|", table), table
         assert max(map(cell_len, table.splitlines())) <= 80
+
+
+def test_what_to_look_at_is_in_every_form_and_harmless() -> None:
+    hostile = Involved(
+        "deals",
+        "006<b>",
+        "=HYPERLINK(1) <script>@all</script> [x](http://evil.example)",
+        -1_234_500,
+        "lost: <i>",
+        None,
+    )
+    finding = Finding(
+        call="retention", rule="retention_leak", kpi="nrr", title="Net revenue retention", month="2026-05", segment={},
+        sentence="Net revenue retention is 95.5%, below 100.0%: <b>Key</b> accounts left.",
+        next="Build a renewal process.",
+        parts=(CausePart("Churn of small accounts", -1_234_500, "currency", "4.5 points"),),
+        records=(hostile,), total=7,
+        unit="currency", currency="USD", known_at=KNOWN_AT,
+    )  # fmt: skip
+    made = report(findings=(finding,), role="founder-led sales")
+    page, markdown, words = (form.decode() for form in render_forms(made).values())
+    for form in (page, markdown, words):
+        assert "what to look at" in form.lower()
+        assert "Build a renewal process" in " ".join(form.split())
+        assert "founder" in form
+    for form in (page, markdown):
+        assert "<script" not in form
+        assert "<b>Key" not in form
+        assert "-$12,345.00" in form
+    assert "[x](http" not in markdown
+    assert b"What to look at" not in render_forms(report(), ("html",))["html"]

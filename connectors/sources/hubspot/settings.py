@@ -13,7 +13,7 @@ from typing import Any, Final
 from connectors import address
 from connectors.errors import ConfigurationError
 from connectors.source import Reference, SourceSettings
-from connectors.sources.hubspot.mapping import COLUMNS
+from connectors.sources.hubspot.mapping import COLUMNS, LINKED
 from connectors.sources.hubspot.paths import VERSIONS
 
 DEFAULT_URL: Final = "https://api.hubapi.com"
@@ -158,6 +158,11 @@ def _mapping(
                 )
     for table, columns in fields.items():
         for column in columns:
+            if column in LINKED.get(table, {}):
+                raise ConfigurationError(
+                    f"{company}: fields.{table}.{column}: HubSpot tells it by the "
+                    f"{LINKED[table][column]}; remove this line"
+                )
             if column not in COLUMNS[table]:
                 raise ConfigurationError(
                     f"{company}: fields.{table}.{column}: there is no such field; {nearest(column, COLUMNS[table])}"
