@@ -17,7 +17,7 @@ import polars as pl
 
 from connectors.errors import ConfigurationError
 from connectors.registry import units
-from connectors.schema import exponent
+from connectors.schema import exponent, iso
 from metrics import bridge as arr_bridge
 from metrics import circumstances, client_targets, opening
 from metrics.condition import Quantity
@@ -454,7 +454,7 @@ def as_json(values: Sequence[KpiValue], company: str, known_at: datetime, curren
     return {
         "company": company,
         "period": period,
-        "known_at": known_at.isoformat(),
+        "known_at": iso(known_at),
         "currency": currency,
         "kpis": [
             {

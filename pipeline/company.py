@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -23,6 +24,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic.json_schema import SkipJsonSchema
+
+from connectors.schema import CURRENCIES, WITHDRAWN
 
 _CURRENCY: Final = r"^[A-Z]{3}$"
 DealType = Literal["new", "expansion", "renewal", "contraction", "churn"]
@@ -43,6 +46,15 @@ def _known_timezone(name: str) -> str:
 def _currency_code(code: Any) -> Any:
     if isinstance(code, str) and not re.fullmatch(_CURRENCY, code):
         raise ValueError(f"{code!r} is no currency; write its ISO code in capitals, such as USD")
+    if isinstance(code, str) and code not in CURRENCIES:
+        if code in WITHDRAWN:
+            raise ValueError(f"{code} is no longer in use; write {WITHDRAWN[code]}, which took its place")
+        close = get_close_matches(code, sorted(CURRENCIES), n=3)
+        near = ", ".join(sorted(close, key=lambda known: (known[:2] != code[:2], known)))
+        hint = (
+            f"did you mean {near}?" if near else "write the ISO 4217 code of the company's own, such as USD"
+        )
+        raise ValueError(f"{code!r} is no currency in use; {hint}")
     return code
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from connectors.errors import ConfigurationError
+from connectors.schema import iso
 from pipeline import asof
 from pipeline.company import Company
 from pipeline.records import SourceInfo
@@ -79,7 +80,7 @@ class QualityReport:
         ]
         document: dict[str, Any] = {
             "company": self.company,
-            "as_of": self.as_of.isoformat(),
+            "as_of": iso(self.as_of),
             "score": self.cleanliness.score,
             "completeness": self.completeness.ratio,
             "cleanliness": self.cleanliness.score,

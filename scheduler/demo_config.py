@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
+from connectors import files
 from connectors.simulator.company import Company
 from connectors.simulator.hubspot import ACCESS_TOKEN
 from connectors.simulator.salesforce.auth import Credentials
@@ -69,6 +71,7 @@ AUTH = {
     },
     "hubspot": {"flow": "token", "token": ACCESS_TOKEN},
 }
+ANOTHER_FOLDER: Final = "name another folder with --out"
 MARK = "# Written by `boardline demo`; overwritten by the next one."
 
 
@@ -124,8 +127,9 @@ def write_targets(path: Path, world: Company) -> None:
                 Decimal(1), ROUND_HALF_EVEN
             )
             totals[start] = totals.get(start, Decimal(0)) + cents / 100
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["period", "segment", "metric", "value", "source", "as_of"])
-        for start, total in sorted(totals.items()):
-            rows.writerow([start, "", "quota", f"{total:.2f}", "generated company", start])
+    written = io.StringIO()
+    rows = csv.writer(written)
+    rows.writerow(["period", "segment", "metric", "value", "source", "as_of"])
+    for start, total in sorted(totals.items()):
+        rows.writerow([start, "", "quota", f"{total:.2f}", "generated company", start])
+    files.write({path: written.getvalue().encode()}, ANOTHER_FOLDER)

@@ -242,7 +242,7 @@ def _evidence(item: Evidence, currency: str) -> EvidenceList:
 def _field_rows(quality: Quality) -> Iterator[tuple[str, str, str, bool]]:
     """Field, filled of required, share, whether it is below the gate."""
     for field in quality.fields:
-        name = plain(f"{field.object}: {field.field}".replace("_", " "), 60)
+        name = plain(f"{field.object}: {field.field.removesuffix('_id')}".replace("_", " "), 60)
         if not field.measurable:
             yield name, _NONE, "not visible in the CRM", False
         elif field.ratio is None:

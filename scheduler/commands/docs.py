@@ -13,12 +13,12 @@ import orjson
 import typer
 import yaml
 
-from connectors import registry
+from connectors import files, registry
 from connectors.errors import ConfigurationError
 from metrics import definitions, diagnose, documentation, inputs, playbook
 from pipeline import reference
 from scheduler import config as configuration
-from scheduler.invocation import Invocation
+from scheduler.invocation import Invocation, path_of, print_json_text
 
 _LONGEST_CELL: Final = 120  # characters of a default beside its key
 _BELOW: Final = "see below"
@@ -205,7 +205,7 @@ def command(
         bool, typer.Option("--json", help="The configuration's JSON schema, for editors.")
     ] = False,
     write: Annotated[
-        Path | None, typer.Option("--write", help="Write the pages as files.", metavar="DIR")
+        Path | None, typer.Option("--write", help="Write the pages as files.", metavar="DIR", parser=path_of)
     ] = None,
 ) -> None:
     """Print the reference: KPIs, rules, configuration, input files, playbooks, the store's tables and views."""
@@ -213,15 +213,9 @@ def command(
     if topic is not None and topic not in PAGES:
         raise ConfigurationError(f"there is no page {topic!r}; known are {', '.join(PAGES)}")
     if write is not None:
-        try:
-            write.mkdir(parents=True, exist_ok=True)
-            for name, page in FILES.items():
-                (write / name).write_text(page() + "\n", encoding="utf-8")
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot write to {write}: {error.strerror}; name another folder"
-            ) from error
+        pages = {write / name: f"{page()}\n".encode() for name, page in FILES.items()}
+        files.write(pages, "name another folder", folder=write)
     elif json:
-        sys.stdout.write(_schema() + "\n")
+        print_json_text(_schema())
     else:
         sys.stdout.write("\n\n".join(PAGES[name]() for name in ([topic] if topic else PAGES)) + "\n")

@@ -18,7 +18,7 @@ from metrics.kpi import KpiValue
 from metrics.period import shift
 from metrics.playbook import KPI_IDS, applied
 from metrics.playbook import load as load_playbook
-from metrics.render.numbers import value_text
+from metrics.render.numbers import undefined_text, value_text
 from metrics.render.safe import plain
 from scheduler import kpi_definitions
 from scheduler.app import App
@@ -33,6 +33,7 @@ from scheduler.invocation import (
     QuietOption,
     VerboseOption,
     for_each,
+    local,
     moment,
     month_of,
 )
@@ -110,9 +111,10 @@ def _one(
     earlier = (0,) if evidence else range(12 + 1) if diagnose else book.looks_back
     facts = Facts.load(app.store, company, [shift(wanted, -back) for back in earlier], known_at)
     if evidence is not None:
-        document = _evidence(app, company, facts, evidence, wanted)
+        value = metrics.compute(facts, kpis=(evidence,), judge=Judge(book))[0]
+        document = _evidence(app, company, facts, value, wanted)
         if not run.json:
-            _print_evidence(run, document)
+            _print_evidence(run, value, document)
         return document
     for fault in facts.input_faults:
         log.warning("a faulty input file: numbers that need it are not computable", fault=str(fault))
@@ -131,7 +133,7 @@ def _one(
 
 def _print(run: Invocation, company: CompanyConfig, known_at: datetime, values: list[KpiValue]) -> None:
     table = Table(box=None, pad_edge=False, title_justify="left")
-    table.title = f"{company.name}, as known at {known_at.astimezone(company.zone):%Y-%m-%d %H:%M %Z}"
+    table.title = f"{company.name}, as known at {local(known_at, company.zone)}"
     for name in ("KPI", "period", "segment"):
         table.add_column(name)
     table.add_column("value", justify="right")
@@ -166,11 +168,10 @@ def _print_findings(run: Invocation, findings: list[dict[str, Any]]) -> None:
             run.out.print(f"     {len(finding['records'])} of {finding['records_total']} records")
 
 
-def _evidence(app: App, company: CompanyConfig, facts: Facts, kpi: str, month: str) -> dict[str, Any]:
+def _evidence(app: App, company: CompanyConfig, facts: Facts, value: KpiValue, month: str) -> dict[str, Any]:
     info = app.store.source_info(company.name)
-    value = metrics.compute(facts, kpis=(kpi,), judge=Judge(load_playbook(company.playbook)))[0]
     document = metrics.as_json([value], company.name, facts.known_at, facts.currency)
-    records = metrics.evidence(facts, metrics.registered()[kpi], month)
+    records = metrics.evidence(facts, metrics.registered()[value.id], month)
     return {
         **document["kpis"][0],
         "company": company.name,
@@ -187,9 +188,9 @@ def _evidence(app: App, company: CompanyConfig, facts: Facts, kpi: str, month: s
     }
 
 
-def _print_evidence(run: Invocation, document: dict[str, Any]) -> None:
-    value = document["value"] if document["value"] is not None else "; ".join(document["reasons"])
-    run.out.print(f"{document['id']} {document['period']}: {value} ({document['definition']})")
+def _print_evidence(run: Invocation, value: KpiValue, document: dict[str, Any]) -> None:
+    number = value_text(value) or undefined_text(value)
+    run.out.print(f"{value.id} {value.period}: {plain(number, 400)} ({value.definition})")
     table = Table(box=None, pad_edge=False)
     for name in ("object", "id", "name", "contribution", "note", "link"):
         table.add_column(name, justify="right" if name == "contribution" else "left")

@@ -199,7 +199,7 @@ def test_the_json_document() -> None:
     found = facts()
     document = as_json(compute(found, ["arr", "nrr", "win_rate"]), "acme", found.known_at, found.currency)
     assert {name: document[name] for name in document if name != "kpis"} == {
-        "company": "acme", "period": "2026-01..2026-02", "known_at": "2026-02-28T12:00:00+00:00", "currency": "USD",
+        "company": "acme", "period": "2026-01..2026-02", "known_at": "2026-02-28T12:00:00Z", "currency": "USD",
     }  # fmt: skip
     arr, nrr, rate = (next(row for row in document["kpis"] if row["id"] == name and row["month"] == "2026-02")
                       for name in ("arr", "nrr", "win_rate"))  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from connectors.errors import ConfigurationError
+from connectors.schema import CURRENCIES, MINOR_UNITS, WITHDRAWN
 from pipeline.company import ArrSettings, PrivacySettings, RetentionSettings
 from scheduler import config, secrets
 from scheduler.app import App
@@ -215,6 +216,57 @@ def test_what_is_allowed_is_said(file: Path, old: str, new: str, expected: str) 
         config.load(file)
     assert expected in str(caught.value)
     assert "4711" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("XXX", "'XXX' is no currency in use; write the ISO 4217 code of the company's own, such as USD"),
+        ("XAU", "'XAU' is no currency in use; did you mean "),
+        ("USS", "'USS' is no currency in use; did you mean USD, "),
+        ("EUO", "EUR"),
+        ("HRK", "HRK is no longer in use; write EUR, which took its place"),
+        ("ZWL", "ZWL is no longer in use; write ZWG, which took its place"),
+    ],
+)
+def test_a_currency_is_one_in_use(file: Path, code: str, told: str) -> None:
+    file.write_text(GOOD.replace("    timezone:", f"    currency: {code}\n    timezone:", 1))
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(file)
+    assert f"{file}, line 5: companies.acme.currency: " in str(caught.value)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("code", ["USD", "EUR", "JPY", "KWD", "CLF", "XOF", "XCG", "ZWG", "SLE", "VES"])
+def test_a_currency_in_use_is_taken(file: Path, code: str) -> None:
+    file.write_text(GOOD.replace("    timezone:", f"    currency: {code}\n    timezone:", 1))
+    assert config.load(file).companies["acme"].currency == code
+
+
+def test_the_lists_of_currencies_agree() -> None:
+    assert len(CURRENCIES) == 165  # 178 codes of the list, 13 of them without a minor unit
+    assert set(MINOR_UNITS) <= CURRENCIES
+    assert set(WITHDRAWN.values()) <= CURRENCIES
+    assert not CURRENCIES & set(WITHDRAWN)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://me:hidden@acme.my.salesforce.com", "must not contain credentials; put them under crm.auth"),
+        ("https://acme.my.salesforce.com?token=hidden", "without path, query or fragment: https://acme.my."),
+        ("https://acme.my.salesforce.com/#hidden", "without path, query or fragment: https://acme.my."),
+        ("http://acme.my.salesforce.com", "use https://acme.my.salesforce.com"),
+        ("acme.my.salesforce.com", "did you mean https://acme.my.salesforce.com?"),
+    ],
+)
+def test_an_address_that_no_source_takes_is_refused_and_not_repeated(file: Path, url: str, told: str) -> None:
+    file.write_text(GOOD.replace("https://acme.my.salesforce.com", f'"{url}"'))
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(file)
+    assert f"{file}, line 8: companies.acme.crm.url: " in str(caught.value)
+    assert told in str(caught.value)
+    assert "hidden" not in str(caught.value)
 
 
 def test_no_company_is_told_with_what_to_do(file: Path) -> None:
