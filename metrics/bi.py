@@ -23,6 +23,7 @@ from metrics.judge import Judge
 from metrics.kpi import CUTS, KpiValue, Unit
 from metrics.period import month_first, month_of, shift
 from metrics.playbook import Playbook
+from pipeline import computed
 from pipeline.company import Company
 from pipeline.store import Store
 
@@ -35,14 +36,17 @@ def refresh(store: Store, company: Company, playbook: Playbook, now: datetime) -
     """Compute and write them all, in one transaction, unless they are up to date; returns whether they were written.
 
     They are out of date when rows were written since, when the company's definitions, its input files or the playbook
-    changed, and when a new local day began. A company that was never synced has none.
+    changed, when a new local day began, and when something else has taken rows out of them. A company that was never
+    synced has none.
     """
     today = now.astimezone(company.zone).date()
     months = [shift(month_of(today), back) for back in range(1 - MONTHS, 1)]
     wanted = _stands_for(company, playbook, today)
     with store.reading() as reader:
         info = reader.source_info(company.name)
-        if info is None or info.computed_for == wanted:
+        if info is None:
+            return False
+        if info.computed_for == wanted and not any(computed.faults(reader.connection, company.name)):
             return False
         facts = Facts.load(reader, company, months, now)
     frames = {

@@ -1,7 +1,7 @@
 """One file that holds the whole store: made while others write, checked before it counts.
 
 A backup is itself a complete Boardline store on SQLite, of the revision the store had. It is written beside its
-place and renamed when it is whole, on the disk, and found equal to what was read.
+place (``pipeline.partial``) and renamed when it is whole, on the disk, and found equal to what was read.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
-from sqlalchemy import Connection, MetaData, Table, text
+from sqlalchemy import Connection, MetaData, Table, inspect, text
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 
 from connectors.errors import ConfigurationError
-from pipeline import database, migrate, slices
+from pipeline import database, migrate, partial, slices
 from pipeline.failures import StoreError
 from pipeline.store import Store
 from pipeline.tables import METADATA
@@ -49,19 +50,16 @@ def backup(
     ``StoreError`` (no space, damaged, or the copy is not equal to what was read: then there is no new file).
     """
     _check_target(store, target, force=force)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        with _on_disk(target), store.reading() as reader:
+    with _on_disk(target), partial.folder(target.parent, "backup") as place:
+        copy = place / target.name
+        with store.reading() as reader:
             revision = migrate.require(reader.connection, store.place)
             counted = counts(reader.connection, reader.connection)
             write = _copy_sqlite if reader.connection.dialect.name == "sqlite" else _copy_postgres
-            write(reader.connection, partial, revision, on_progress or (lambda *_: None))
-            check_copy(partial, counted)
-        with _on_disk(target):
-            _publish(partial, target, force=force)
-    finally:
-        for suffix in ("", "-journal", "-wal", "-shm"):
-            partial.with_name(partial.name + suffix).unlink(missing_ok=True)
+            with _writing(target):
+                write(reader.connection, copy, revision, on_progress or (lambda *_: None))
+            check_copy(copy, counted, target)
+        _publish(copy, target, force=force)
     rows = {name: columns[""] for name, columns in counted.items()}
     return Backup(target, revision, rows, target.stat().st_size)
 
@@ -91,40 +89,73 @@ def is_file_of(store: Store, path: Path) -> bool:
     return own.exists() and path.exists() and own.samefile(path)
 
 
-def _copy_sqlite(connection: Connection, partial: Path, revision: str, on_progress: OnProgress) -> None:
+# What SQLite says where it cannot write; while pages are copied that is about the copy, for the store is only read.
+_NOT_WRITTEN: Final = (
+    *("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_TRUNCATE"),
+    *("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC", "SQLITE_IOERR_CLOSE", "SQLITE_IOERR_DELETE"),
+)
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """What hinders the copy is said of the backup, not of the store that is read."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if not isinstance(cause, sqlite3.Error) or not cause.sqlite_errorname.startswith(_NOT_WRITTEN):
+            raise
+        raise StoreError(_unwritten(target, cause)) from error
+
+
+def _unwritten(target: Path, why: object) -> str:
+    return f"{target}: it cannot be written ({why}), so no backup was made; check the disk and its space"
+
+
+def _copy_sqlite(connection: Connection, path: Path, revision: str, on_progress: OnProgress) -> None:
     """Page by page, all from the state that this connection's transaction sees, however much others write."""
     del revision
     pages = int(connection.execute(text("PRAGMA page_count")).scalar_one())
     size = pages * int(connection.execute(text("PRAGMA page_size")).scalar_one())
-    free = shutil.disk_usage(partial.parent).free
+    place = path.parent.parent  # where the backup goes to
+    free = shutil.disk_usage(place).free
     if free < size:
         raise StoreError(
-            f"{partial.parent}: {size:,} bytes are needed and {free:,} are free; "
+            f"{place}: {size:,} bytes are needed and {free:,} are free; "
             "free some space, or name another folder"
         )
     source: Any = connection.connection.driver_connection
-    copy = sqlite3.connect(partial)
+    copy = sqlite3.connect(path)
     try:
         source.backup(
             copy,
             pages=_PAGES,
             progress=lambda _status, left, total: on_progress("pages", total - left, total),
         )
+        if _due(connection):  # pages are copied with what was removed from them
+            copy.execute("VACUUM")
         copy.execute("PRAGMA journal_mode = DELETE")  # a file that can be read where nothing can be written
     finally:
         copy.close()
 
 
-def _copy_postgres(connection: Connection, partial: Path, revision: str, on_progress: OnProgress) -> None:
+def _due(connection: Connection) -> bool:
+    """Whether the store's file still holds what was removed (see ``pipeline.erase``)."""
+    if not inspect(connection).has_table("erasures"):
+        return False
+    return connection.execute(text("SELECT 1 FROM erasures LIMIT 1")).first() is not None
+
+
+def _copy_postgres(connection: Connection, path: Path, revision: str, on_progress: OnProgress) -> None:
     """Table by table in slices, all from the state of this connection's transaction."""
-    engine = database.connect(database.parse(f"sqlite:///{partial}"))
+    engine = database.connect(database.parse(f"sqlite:///{path}"))
     try:
         with engine.connect() as copy:
             raw: Any = copy.connection.driver_connection
             raw.execute("PRAGMA journal_mode = OFF")  # a file half written is thrown away, never repaired
             raw.execute("PRAGMA synchronous = OFF")
             with copy.begin():
-                migrate.upgrade(copy, f"store {partial}", revision)
+                migrate.upgrade(copy, f"store {path}", revision)
                 for table in tables_of(copy):
                     transfer(connection, copy, table, on_progress)
     finally:
@@ -172,13 +203,13 @@ def counts(shape: Connection, connection: Connection) -> dict[str, dict[str, int
     return result
 
 
-def check_copy(path: Path, expected: dict[str, dict[str, int]]) -> None:
+def check_copy(path: Path, expected: dict[str, dict[str, int]], target: Path) -> None:
     """Raise ``StoreError`` unless the file is sound and holds as many values in every column as ``expected``."""
     with reading_file(path) as connection:
         problem = damage(connection)
         if problem is not None:
             raise StoreError(
-                f"{path.parent}: the copy is damaged ({problem}), so no backup was made; "
+                f"{target}: the copy is damaged ({problem}), so no backup was made; "
                 "run `boardline db check`, and check the disk"
             )
         found = counts(connection, connection)
@@ -187,7 +218,7 @@ def check_copy(path: Path, expected: dict[str, dict[str, int]]) -> None:
             name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)
         )
         raise StoreError(
-            f"{path.parent}: the copy differs from the store in {', '.join(names)}, so no backup was made; try again"
+            f"{target}: the copy differs from the store in {', '.join(names)}, so no backup was made; try again"
         )
 
 
@@ -240,17 +271,15 @@ def _on_disk(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(
-            f"{target}: it cannot be written ({error.strerror}), so no backup was made; check the disk and its space"
-        ) from error
+        raise StoreError(_unwritten(target, error.strerror)) from error
 
 
-def _publish(partial: Path, target: Path, *, force: bool) -> None:
+def _publish(made: Path, target: Path, *, force: bool) -> None:
     """Give the finished file its name once it is on the disk."""
-    sync_file(partial)
+    sync_file(made)
     if target.exists() and not force:
         raise ConfigurationError(f"{target}: the file is there already; name another one, or use --force")
-    partial.replace(target)
+    made.replace(target)
     sync_folder(target.parent)
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import orjson
 import polars as pl
@@ -23,7 +22,7 @@ from polars.io.plugins import register_io_source
 from sqlalchemy import Connection, text
 
 from connectors.errors import ConfigurationError
-from pipeline import backup, dictionary, migrate, slices, views
+from pipeline import backup, dictionary, migrate, partial, slices, views
 from pipeline.failures import StoreError
 from pipeline.store import Store
 from pipeline.tables import METADATA, table
@@ -47,26 +46,27 @@ class Wanted:
 
 
 def export(
-    store: Store, folder: Path, wanted: Wanted, *, on_progress: OnProgress | None = None
+    store: Store, folder: Path, wanted: Wanted, *, force: bool = False, on_progress: OnProgress | None = None
 ) -> dict[str, Any]:
     """Write the files and ``manifest.json`` into ``folder``; returns what the manifest says.
 
-    Files of an earlier export are replaced once all new ones are whole. Raises ``ConfigurationError`` (unknown name
-    or company, folder that cannot be written) and ``StoreError`` (no space: the earlier files are as they were).
+    ``force``: all files of an earlier export are taken away once the new ones are whole. Raises ``ConfigurationError``
+    (unknown name or company, folder that cannot be written, or that holds an export and not ``force``) and
+    ``StoreError`` (no space: the earlier files are as they were).
     """
     names = _names(wanted)
-    _check_folder(folder)
-    with tempfile.TemporaryDirectory(prefix=".boardline-export-", dir=folder) as place:
-        partial = Path(place)
-        try:
+    _check_folder(folder, force=force)
+    try:
+        with partial.folder(folder, "export") as place:
             with store.reading() as reader:
-                manifest = _write(reader.connection, store, partial, wanted, names, on_progress)
-            (partial / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
-            _publish(partial, folder, [entry["file"] for entry in manifest["files"]])
-        except OSError as error:
-            raise StoreError(
-                f"{folder}: the export cannot be written ({error.strerror or error}); check the disk and its space"
-            ) from error
+                manifest = _write(reader.connection, store, place, wanted, names, on_progress)
+            (place / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+            _publish(place, folder, [entry["file"] for entry in manifest["files"]], force=force)
+    except (OSError, pl.exceptions.ComputeError) as error:
+        why = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise StoreError(
+            f"{folder}: the export cannot be written ({why}); check the disk and its space"
+        ) from error
     return manifest
 
 
@@ -83,7 +83,35 @@ def _names(wanted: Wanted) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted.names)) or tuple(name for name in NAMES if name != BY_DAY)
 
 
-def _check_folder(folder: Path) -> None:
+def earlier(folder: Path) -> list[Path]:
+    """The files of an export that are in a folder, whole or not: what its manifest names, and what has such a name."""
+    known = {MANIFEST, *(f"{name}.{form}" for name in NAMES for form in get_args(Format))}
+    manifest = folder / MANIFEST
+    if manifest.is_file():
+        try:
+            said = orjson.loads(manifest.read_bytes())
+            known |= {
+                str(entry["file"])
+                for entry in said["files"]
+                if Path(str(entry["file"])).name == entry["file"]
+            }
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            pass  # somebody else's manifest names no file of ours
+    return [path for path in sorted(folder.glob("*")) if path.name in known]
+
+
+def _refuse(folder: Path) -> None:
+    """Two exports in one folder look like one: say what is there."""
+    found = earlier(folder)
+    if found:
+        whole = "an export" if folder / MANIFEST in found else "files of an export that was not finished"
+        raise ConfigurationError(
+            f"{folder}: it holds {whole} already ({len(found)} files); name another folder, "
+            "or replace all of them with --force"
+        )
+
+
+def _check_folder(folder: Path, *, force: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"{folder}: this is a file; name a folder")
     try:
@@ -94,6 +122,8 @@ def _check_folder(folder: Path) -> None:
         ) from error
     if not os.access(folder, os.W_OK):
         raise ConfigurationError(f"{folder}: it is not writable; name another folder")
+    if not force:
+        _refuse(folder)
 
 
 def _write(
@@ -113,7 +143,8 @@ def _write(
     files = []
     for name in names:
         schema = schema_of(connection, name)
-        within: dict[str, Sequence[str]] = {"company": wanted.companies} if wanted.companies else {}
+        chosen = wanted.companies if "company" in schema else ()  # all but what is about the files
+        within: dict[str, Sequence[str]] = {"company": chosen} if chosen else {}
         if name == BY_DAY:
             within["day"] = [day.isoformat() for day in wanted.days]
         path = folder / f"{name}.{wanted.format}"
@@ -219,11 +250,18 @@ def _check_space(folder: Path) -> None:
         )
 
 
-def _publish(partial: Path, folder: Path, files: Sequence[str]) -> None:
-    """The manifest goes first and comes last: a folder with a manifest holds the files it names."""
+def _publish(made: Path, folder: Path, files: Sequence[str], *, force: bool) -> None:
+    """The manifest goes first and comes last: a folder with a manifest holds the files it names, and no others."""
+    if not force:
+        _refuse(folder)
+    old = earlier(folder)
     (folder / MANIFEST).unlink(missing_ok=True)
+    backup.sync_folder(folder)
+    for path in old:
+        path.unlink(missing_ok=True)
     for name in files:
-        (partial / name).replace(folder / name)
-    backup.sync_file(partial / MANIFEST)
-    (partial / MANIFEST).replace(folder / MANIFEST)
+        (made / name).replace(folder / name)
+    backup.sync_file(made / MANIFEST)
+    backup.sync_folder(folder)
+    (made / MANIFEST).replace(folder / MANIFEST)
     backup.sync_folder(folder)

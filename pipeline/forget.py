@@ -26,6 +26,7 @@ from pipeline.tables import METADATA, table
 from pipeline.transaction import Transaction
 
 PEOPLE: Final = ("contacts", "leads")
+_TOLD: Final = (*PEOPLE, "meetings", "findings", "quarantine")  # where a person is told of
 _AT_ONCE: Final = 500
 _BLANK: Final[Mapping[str, str | None]] = {"subject": None, "custom": "{}"}
 _NOTED: Final = pl.Schema({"table": pl.String, "external_id": pl.String})
@@ -71,6 +72,13 @@ def company_steps(company: str) -> list[Step]:
     """Everything of a company, in every table; what refers to a row goes before it."""
     owned = [name for name in reversed(METADATA.sorted_tables) if "company" in name.c]
     return [Step(str(one.name), one.c.company == company) for one in owned]
+
+
+def forget_company(tx: Transaction, company: str, now: datetime) -> dict[str, int]:
+    """Remove everything of a company; returns table -> rows. Their bytes are then due to be erased."""
+    steps = company_steps(company)
+    tx.note_erasure((step.table for step in steps), now)
+    return run(tx, steps, now)
 
 
 # -- a person
@@ -148,12 +156,15 @@ def note(tx: Transaction, company: str, crm: str, ids: Ids, now: datetime) -> No
 def forget(
     tx: Transaction, company: str, crm: str, ids: Ids, words: Sequence[str], now: datetime
 ) -> dict[str, int]:
-    """Remove records of one CRM and note them; returns table -> rows touched."""
+    """Remove records of one CRM and note them; returns table -> rows touched. Their bytes are then due to be erased."""
     steps = person_steps(tx, company, crm, ids, words)
     met = meetings_of(tx, company, crm, ids.get("contacts", ()), words)
     note(tx, company, crm, {**ids, "meetings": met}, now)
     tx.mark_computed(company, crm, None)  # the tables for BI tools are older now
-    return run(tx, steps, now)
+    touched = run(tx, steps, now)
+    if touched:
+        tx.note_erasure(_TOLD, now)
+    return touched
 
 
 def forgotten(reader: Reader, company: str, crm: str) -> dict[str, frozenset[str]]:

@@ -11,14 +11,15 @@ from typing import Any, Final
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline import backup, invariants, migrate, snapshots, views
+from pipeline import backup, erase, guards, invariants, migrate, snapshots, views
 from pipeline.reader import Reader
 from pipeline.store import Store
 from pipeline.tables import METADATA
 
 LEAST_FREE: Final = 50_000_000  # bytes below which a sync may fail
-FROZEN: Final = ("snapshots", "snapshot_values", "snapshot_evidence")  # a trigger refuses updates
+_ANEW: Final = "run `boardline db upgrade`, which makes it anew"
 _SCHEMA: Final = (
     "back up, then `boardline db restore` the backup into an empty store, which makes the schema anew"
 )
@@ -82,6 +83,7 @@ def inspect_store(store: Store) -> Inspection:
             return found
         found.faults += _schema(connection)
         if not found.faults:
+            found.faults += _views(store, found)
             _content(reader, found)
     return found
 
@@ -89,6 +91,8 @@ def inspect_store(store: Store) -> Inspection:
 def _content(reader: Reader, found: Inspection) -> None:
     connection = reader.connection
     for name in METADATA.tables:
+        if "company" not in METADATA.tables[name].c:
+            continue
         query = f"SELECT company, COUNT(*) FROM {name} GROUP BY company ORDER BY company"  # noqa: S608
         found.rows[name] = {str(company): int(rows) for company, rows in connection.execute(text(query))}
     for what, remedy in invariants.broken(connection):
@@ -97,6 +101,11 @@ def _content(reader: Reader, found: Inspection) -> None:
         what = f"{company}: the published numbers of {month} ({one[:12]}) were altered after they were frozen"
         found.faults.append(Fault(what, "restore the last backup that passes this check"))
     found.notes += invariants.worth_knowing(connection)
+    if due := erase.due(reader):
+        found.notes.append(
+            f"rows were removed from {', '.join(sorted(due))} whose bytes are still in the files; the next sync, or "
+            "`boardline forget`, takes them out"
+        )
 
 
 def _space(free: int | None) -> Iterator[Fault]:
@@ -135,32 +144,30 @@ def _schema(connection: Connection) -> list[Fault]:
         Fault(what, _SCHEMA) for change in compare_metadata(context, METADATA) for what in _in_words(change)
     ]
     there = set(inspect(connection).get_view_names())
-    for name in views.VIEWS:
-        if name not in there:
-            faults.append(
-                Fault(f"the view {name} is missing", "run `boardline db upgrade`, which makes views anew")
-            )
-    present = _triggers(connection)
-    for name in FROZEN:
-        if f"{name}_frozen" not in present:
-            faults.append(
-                Fault(f"the trigger {name}_frozen, which keeps published numbers frozen, is missing", _SCHEMA)
-            )
+    faults += [Fault(f"the view {name} is missing", _ANEW) for name in views.VIEWS if name not in there]
+    faults += [
+        Fault(f"the guard {name}, which keeps what is there from being altered, is missing or another", _ANEW)
+        for name in guards.different(connection)
+    ]
     return faults
+
+
+def _views(store: Store, found: Inspection) -> list[Fault]:
+    """Views that ask something else than they should. PostgreSQL is asked in a transaction that is then undone."""
+    with store.engine.connect() as connection, connection.begin() as undone:
+        try:
+            different = views.different(connection)
+        except SQLAlchemyError as error:
+            cause = " ".join(str(getattr(error, "orig", error)).split())
+            found.notes.append(f"what the views ask could not be compared ({cause})")
+            different = []
+        undone.rollback()
+    return [Fault(f"the view {name} asks something else than it should", _ANEW) for name in different]
 
 
 def _ours(thing: Any, name: str | None, kind: str, reflected: bool, _partner: Any) -> bool:
     """A person's own tables in the same database are none of our business."""
     return not (kind == "table" and reflected and name not in METADATA.tables)
-
-
-def _triggers(connection: Connection) -> set[str]:
-    query = (
-        "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-        if connection.dialect.name == "sqlite"
-        else "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('O', 'A')"
-    )
-    return {str(row[0]) for row in connection.execute(text(query))}
 
 
 def _in_words(change: Any) -> Iterator[str]:

@@ -220,6 +220,10 @@ OF: Final[Mapping[str, Mapping[str, str]]] = {
         "raw": "The value as it came",
         "reason": "Why it was set aside",
     },
+    "erasures": {
+        "table": "The table whose file is to be written anew",
+        "due_since": f"When rows were last removed from it | {_UTC}",
+    },
     "forgotten": {
         "external_id": "Id, or a hash of it, of the record that must not come back",
         "forgotten_at": f"When it was forgotten | {_UTC}",

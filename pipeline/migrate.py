@@ -13,9 +13,9 @@ from typing import Final
 from sqlalchemy import Connection, inspect, text
 
 from connectors.errors import ConfigurationError
-from pipeline import dictionary, views
+from pipeline import dictionary, guards, views
 
-HEAD: Final = "0003"  # the newest revision this program knows; a test compares it with the files
+HEAD: Final = "0004"  # the newest revision this program knows; a test compares it with the files
 FOLDER: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = 5_027_731_904_223_117  # any number that only Boardline uses
 
@@ -82,9 +82,25 @@ def upgrade(connection: Connection, place: str, to: str = HEAD) -> tuple[str | N
     views.drop(connection)
     command.upgrade(config, to)
     if to == HEAD:
+        guards.create(connection)
         views.create(connection)
         dictionary.comment(connection)
     return before, to
+
+
+def mend(connection: Connection) -> list[str]:
+    """Make anew the guards and views of a store at ``HEAD`` that are missing or not what this program makes; returns
+    their names. They hold no data."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    broken_guards, broken_views = guards.different(connection), views.different(connection)
+    if broken_guards:
+        guards.create(connection)
+    if broken_views:
+        views.drop(connection)
+        views.create(connection)
+        dictionary.comment(connection)
+    return [*broken_guards, *broken_views]
 
 
 @cache

@@ -56,18 +56,30 @@ def normalise_page(page: Page, home_currency: str) -> Page:
     for name, frame in page.frames.items():
         frames[name], more = normalise(name, frame, home_currency)
         rejects.append(more)
-    ids = [pl.col(column).str.strip_chars() for column in ("external_id", "merged_into")]
+    ids = [_held(pl.col(column)).str.strip_chars() for column in ("external_id", "merged_into")]
     tombstones = page.tombstones.with_columns(ids).filter(pl.col("external_id").fill_null("") != "")
-    return replace(page, frames=frames, tombstones=tombstones, rejects=pl.concat(rejects))
+    live = None
+    if page.live_ids is not None:
+        live = {
+            name: one.to_frame("id").select(_held(pl.col("id")).str.strip_chars()).to_series()
+            for name, one in page.live_ids.items()
+        }
+    aside = pl.concat(rejects).with_columns(_held(pl.col(pl.String)))
+    return replace(page, frames=frames, tombstones=tombstones, live_ids=live, rejects=aside)
+
+
+def _held(text: pl.Expr) -> pl.Expr:
+    """A text without NUL, which PostgreSQL refuses; on SQLite it is left out too, so that both hold the same."""
+    return text.str.replace_all("\x00", "", literal=True)
 
 
 def _value(column: str, dtype: pl.DataType, home_currency: str) -> pl.Expr:
     cell = pl.col(column)
     if column == "custom":
-        return cell.fill_null("{}").str.replace_all("\x00", "", literal=True)
+        return _held(cell.fill_null("{}"))
     if dtype != pl.String:
         return cell
-    text = cell.str.replace_all("\x00", "", literal=True).str.strip_chars()  # PostgreSQL refuses NUL
+    text = _held(cell).str.strip_chars()
     if column == "domain":
         return domain(text).alias(column)
     if column == "email":

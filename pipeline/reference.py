@@ -18,11 +18,11 @@ the SQL for the questions a CRO asks first), or take them along as files with `b
 **Stable names.** The names and meanings of tables, views and columns on this page stay. New ones may come; one that
 has to go is announced in the changelog and stays for at least one more minor version. Views never change their grain.
 
-**Conventions.** Every row begins with `company`: companies never mix, so ask for one at a time. Ids and words are text
-as the CRM has them. Money is an integer in the minor unit of the `currency` beside it (cents), unless its unit says
-major. Instants are UTC with microseconds (SQLite: text `YYYY-MM-DD HH:MM:SS.ffffff`); plain dates carry no time zone.
-`deleted_at` marks a record that is gone: add `deleted_at IS NULL` to see what is there now. Truth values are 0 and 1 on
-SQLite.
+**Conventions.** Every row begins with `company`, but in `erasures`, which is about the database files: companies never
+mix, so ask for one at a time. Ids and words are text as the CRM has them. Money is an integer in the minor unit of the
+`currency` beside it (cents), unless its unit says major. Instants are UTC with microseconds (SQLite: text
+`YYYY-MM-DD HH:MM:SS.ffffff`); plain dates carry no time zone. `deleted_at` marks a record that is gone: add
+`deleted_at IS NULL` to see what is there now. Truth values are 0 and 1 on SQLite.
 
 **What to start from.** For numbers: `kpi_monthly`, `arr_movements`, `quality_monthly`. For deals: `pipeline_today` and
 `deals_as_of`. The records themselves are what these are made of."""

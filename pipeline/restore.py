@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, delete, select, text
 
 from connectors.errors import ConfigurationError
-from pipeline import backup, migrate
+from pipeline import backup, erase, migrate, partial
 from pipeline.backup import OnProgress
 from pipeline.failures import StoreError
 from pipeline.store import Store
@@ -53,6 +53,7 @@ def restore(
                 f"{store.place}: it holds rows already ({', '.join(held)}); "
                 "restore into an empty store, or replace all of it with --force"
             )
+        due = erase.due(tx)  # a restore takes no bytes out of the files
         replaced = _clear(target) if held else 0
         rows = {
             each.name: backup.transfer(source, target, each, report)
@@ -62,6 +63,8 @@ def restore(
         _compare(source, target, store.place)
         if target.dialect.name == "postgresql":
             _continue_numbers(target)
+        if due:
+            tx.note_erasure(due, max(due.values()))
     return Restored(revision, rows, replaced)
 
 
@@ -91,9 +94,10 @@ def _current(file: Path, revision: str, store: Store) -> Iterator[Path]:
         yield file
         return
     own = store.url.database if store.url.drivername == "sqlite" else None
-    folder = str(Path(own).resolve().parent) if own else None  # where there is room for the store itself
-    with tempfile.TemporaryDirectory(prefix=".boardline-restore-", dir=folder) as place:
-        copy = Path(place) / "backup.db"
+    # Where there is room for the store itself.
+    folder = Path(own).resolve().parent if own else Path(tempfile.gettempdir())
+    with partial.folder(folder, "restore") as place:
+        copy = place / "backup.db"
         try:
             shutil.copyfile(file, copy)
         except OSError as error:

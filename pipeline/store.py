@@ -108,6 +108,11 @@ class Store:
         with self.transaction() as tx:
             return migrate.upgrade(tx.connection, self.place)
 
+    def mend(self) -> list[str]:
+        """Make the views and guards anew that are missing or not this program's; returns their names."""
+        with self.transaction() as tx:
+            return migrate.mend(tx.connection)
+
     def close(self) -> None:
         """Give up all connections."""
         self.engine.dispose()

@@ -28,7 +28,7 @@ from connectors.errors import (
 from connectors.source import Capabilities, Cursor, Page, Source, Stream
 from pipeline import mapping
 from pipeline.company import Company
-from pipeline.erase import scrub_or_say
+from pipeline.erase import erase
 from pipeline.failures import StoreBusyError, StoreError
 from pipeline.load import LoadCounts, load, renew_findings
 from pipeline.normalise import normalise_page
@@ -83,11 +83,15 @@ class StreamRun:
 
 @dataclass(frozen=True)
 class SyncSummary:
-    """What a pass did, stream by stream, in the order in which they were read."""
+    """What a pass did, stream by stream, in the order in which they were read.
+
+    ``unerased``: why the bytes of what was removed are still in the store's files; None: they are not.
+    """
 
     company: str
     source: str
     runs: tuple[StreamRun, ...] = ()
+    unerased: str | None = None
 
     @property
     def status(self) -> RunStatus:
@@ -102,10 +106,22 @@ class SyncSummary:
 
     @property
     def error(self) -> BoardlineError | None:
-        """What a person must hear: the one fatal error, or which streams failed; None when none did.
+        """What a person must hear: the one fatal error, which streams failed, or what is still to be erased; else None.
 
         Its exit status is the failure's own when nothing succeeded, and 1 when only some work failed.
         """
+        return self._failure or self._unerased
+
+    @property
+    def _unerased(self) -> BoardlineError | None:
+        if self.unerased is None:
+            return None
+        return StoreError(
+            f"{self.company}: what was removed of people may still be read in the store's files: {self.unerased}"
+        )
+
+    @property
+    def _failure(self) -> BoardlineError | None:
         failed = [run for run in self.runs if run.status == "failed" and run.error is not None]
         if not failed:
             return None
@@ -147,13 +163,15 @@ def sync_company(
     job = _Pass(store, source, company, privacy, clock, on_progress or (lambda *_: None), _asked(stop))
     store.renew()
     store.again("noting what was interrupted", job.close_interrupted)
+    left = erase(store)  # what an earlier command could not
     try:
         shown = source.capabilities()
         info = store.again("noting what the CRM shows", lambda: job.begin(shown))
     except StoreError:
         raise
     except BoardlineError as error:
-        return SyncSummary(company.name, source.name, (job.refused(error),))
+        return SyncSummary(company.name, source.name, (job.refused(error),), left)
+    left = erase(store, 0 if left else None)  # what another privacy mode has taken out
     runs: list[StreamRun] = []
     for stream in streams:
         if job.stopped() or (runs and isinstance(runs[-1].error, FATAL)):
@@ -162,7 +180,8 @@ def sync_company(
             runs.append(job.stream(stream, info, full=full, since=since))
     if only is None and all(run.status in ("ok", "skipped") and not run.part for run in runs):
         store.again("noting that everything was read", job.mark_complete)
-    return SyncSummary(company.name, source.name, tuple(runs))
+    left = erase(store, 0 if left else None)  # also what this pass has removed
+    return SyncSummary(company.name, source.name, tuple(runs), left)
 
 
 def _chosen(source: Source, only: Sequence[str] | None) -> tuple[Stream, ...]:
@@ -227,8 +246,8 @@ class _Pass:
             tx.save_coverage(name, source, coverage, now)
             info = cast(SourceInfo, tx.source_info(name, source))
             rewritten = self._settle_privacy(tx, info, fresh=known is None)
-        if rewritten:
-            scrub_or_say(self.store, (*PERSONAL, "findings", "quarantine"))
+            if rewritten:
+                tx.note_erasure((*PERSONAL, "findings", "quarantine"), now)
         return info
 
     def _remap(self, tx: Transaction, remapping: mapping.Remapping) -> None:

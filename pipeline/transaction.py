@@ -29,6 +29,7 @@ _COVERAGE = Merge(("crm_field", "origin", "reliable_from", "reason"), stamp=("up
 _CURSOR = Merge(("cursor", "complete", "updated_at"))
 _FINDING = Merge(("owner_id", "severity", "message", "last_seen", "resolved_at"))
 _QUARANTINED = Merge(("raw", "reason", "last_seen"))
+_DUE = Merge(("due_since",))
 
 
 class Transaction(Reader):
@@ -159,6 +160,14 @@ class Transaction(Reader):
             .values(privacy=mark)
         )
 
+    def note_erasure(self, tables: Iterable[str], now: datetime) -> None:
+        """Note that rows of these tables were removed whose bytes are still to be erased (``pipeline.erase``)."""
+        names = sorted(set(tables))
+        frame = pl.DataFrame({"table": names}, schema={"table": pl.String}).with_columns(
+            pl.lit(now, UTC).alias("due_since")
+        )
+        bulk.upsert(self.connection, table("erasures"), frame, _DUE)
+
     # -- findings and quarantine
 
     def save_findings(
@@ -235,8 +244,9 @@ class Transaction(Reader):
     def finish_run(self, run: int, status: RunStatus, now: datetime, **values: Any) -> None:
         """Note how a run ended: rows, changed, deleted, quarantined, requests, seconds, error, remedy."""
         runs = table("runs")
+        held = {name: _held(value) for name, value in values.items()}
         self.connection.execute(
-            sql_update(runs).where(runs.c.id == run).values(status=status, finished_at=now, **values)
+            sql_update(runs).where(runs.c.id == run).values(status=status, finished_at=now, **held)
         )
 
     def close_interrupted_runs(self, company: str, now: datetime) -> None:
@@ -329,7 +339,7 @@ class Transaction(Reader):
         that key was begun.
         """
         deliveries = table("deliveries")
-        values: dict[str, Any] = {"status": status, "location": location, "error": error}
+        values: dict[str, Any] = {"status": status, "location": _held(location), "error": _held(error)}
         values["posted_at"] = now if status == "posted" else None
         if content_hash is not None:
             values["content_hash"] = content_hash
@@ -350,6 +360,11 @@ def owned(frame: pl.DataFrame, company: str, source: str, **clocks: datetime) ->
         pl.all(),
         *(pl.lit(moment, UTC).alias(name) for name, moment in clocks.items()),
     )
+
+
+def _held(value: Any) -> Any:
+    """A text that others wrote, without NUL, which PostgreSQL refuses."""
+    return value.replace("\x00", "") if isinstance(value, str) else value
 
 
 def _json(value: Any) -> str:

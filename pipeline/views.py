@@ -47,7 +47,7 @@ VIEWS: Final = ("current_sources", "deals_as_of", "pipeline_today")
 def create(connection: Connection) -> None:
     """Make all views, in the order in which they stand on each other."""
     for name, query in definitions(connection.dialect.name).items():
-        connection.execute(text(f"CREATE VIEW {name} AS {query}".replace(":", "\\:")))
+        connection.execute(text(_statement(name, query).replace(":", "\\:")))
 
 
 def drop(connection: Connection) -> None:
@@ -56,6 +56,41 @@ def drop(connection: Connection) -> None:
     for name in reversed(VIEWS):
         if name in there:
             connection.execute(text(f"DROP VIEW {name}"))
+
+
+def different(connection: Connection) -> list[str]:
+    """The views that are missing, or do not ask what this program asks.
+
+    PostgreSQL keeps a view as it understood it: it is shown the same questions once more, as temporary views that are
+    gone when this returns. That takes a transaction that may write; raises the driver's error where it may not.
+    """
+    if connection.dialect.name == "sqlite":
+        listed = text("SELECT name, sql FROM sqlite_master WHERE type = 'view'")
+        there = {str(name): str(sql) for name, sql in connection.execute(listed)}
+        return [
+            name
+            for name, query in definitions("sqlite").items()
+            if there.get(name) != _statement(name, query)
+        ]
+    there = _understood(connection)
+    trial = connection.begin_nested()
+    for name, query in definitions("postgresql").items():
+        connection.execute(text(_statement(name, query).replace("VIEW", "TEMP VIEW", 1).replace(":", "\\:")))
+    wanted = _understood(connection)
+    trial.rollback()
+    return [name for name in VIEWS if there.get(name) != wanted[name]]
+
+
+def _understood(connection: Connection) -> dict[str, str]:
+    """View -> its query in PostgreSQL's own words, for the views that are seen first."""
+    query = (
+        "SELECT relname, pg_get_viewdef(oid) FROM pg_class WHERE relkind = 'v' AND pg_table_is_visible(oid)"
+    )
+    return {str(name): str(words) for name, words in connection.execute(text(query))}
+
+
+def _statement(name: str, query: str) -> str:
+    return f"CREATE VIEW {name} AS {query.rstrip()}"
 
 
 def definitions(dialect: str) -> dict[str, str]:

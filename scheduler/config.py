@@ -209,9 +209,11 @@ def parse(text: str, path: Path) -> Config:
         )
     _refuse_duplicate_keys(path, node)
     companies = data.get("companies")
-    for name, company in companies.items() if isinstance(companies, dict) else ():
-        if isinstance(company, dict):
-            company.setdefault("name", str(name))
+    if isinstance(companies, dict):  # two may be one and the same mapping, by an alias of YAML
+        data["companies"] = {
+            name: {"name": str(name), **company} if isinstance(company, dict) else company
+            for name, company in companies.items()
+        }
     try:
         config = Config.model_validate(data)
     except ValidationError as error:

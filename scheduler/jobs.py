@@ -69,7 +69,10 @@ def sync(
 def _renew_tables(app: App, company: CompanyConfig) -> None:
     """Bring the tables for BI tools up to date; the next pass tries again where that is not possible."""
     try:
-        bi.refresh(app.store, applied(company), load_playbook(company.playbook), datetime.now(UTC))
+        playbook, now = load_playbook(company.playbook), datetime.now(UTC)
+        app.store.again(
+            "renewing the tables for BI tools", lambda: bi.refresh(app.store, applied(company), playbook, now)
+        )
     except StoreError:
         raise
     except BoardlineError as error:

@@ -99,3 +99,12 @@ class Forgotten(Row, table=True):
     table: Key
     external_id: Key
     forgotten_at: SomeMoment
+
+
+class Erasure(SQLModel, table=True):
+    """Tables from which rows were removed whose bytes the database's files still hold. Grain: one table. Written with
+    the removal; the next sync or ``boardline forget`` takes the bytes out and the row with them."""
+
+    __tablename__ = "erasures"
+    table: Key
+    due_since: SomeMoment

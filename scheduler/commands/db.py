@@ -50,16 +50,19 @@ def upgrade(
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Bring the store's schema to this program's. There is no way back but a backup."""
+    """Bring the store's schema to this program's, and mend its views and guards. No way back but a backup."""
     run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=True)
     with Store.at(App.load(config).store_url) as store:
         before, after = store.upgrade()
+        mended = store.mend()
         place = store.place
     if json:
-        run.print_json([{"place": place, "from": before, "to": after}])
+        run.print_json([{"place": place, "from": before, "to": after, "made_anew": mended}])
     elif not quiet:
         done = (
-            f"its schema is {after} already; nothing to do"
+            f"its schema is {after} already; {', '.join(mended)} made anew"
+            if mended
+            else f"its schema is {after} already; nothing to do"
             if before == after
             else f"its schema was upgraded from {before} to {after}"
             if before
@@ -160,6 +163,7 @@ def export(
         typer.Option("--day", help=f"The day of {exports.BY_DAY}; repeatable.", metavar="YYYY-MM-DD"),
     ] = None,
     company: CompanyOption = None,
+    force: ForceOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -180,7 +184,7 @@ def export(
         Store.at(App.load(config).store_url, writes=False) as store,
         sync_progress(run, "export") as on_progress,
     ):
-        manifest = exports.export(store, out, wanted, on_progress=on_progress)
+        manifest = exports.export(store, out, wanted, force=force, on_progress=on_progress)
     if json:
         run.print_json([manifest])
         return

@@ -13,7 +13,7 @@ import typer
 
 from connectors.errors import BoardlineError, ConfigurationError
 from pipeline import database, forget, mentions
-from pipeline.erase import scrub_or_say
+from pipeline.erase import due, erase
 from pipeline.person import Person, find_person
 from pipeline.privacy import Privacy
 from pipeline.store import Reader
@@ -72,7 +72,7 @@ def command(
         for work in works:
             stack.enter_context(exclusive(app.store, company, work))
         removed = _remove(app, company, person)
-        trouble = scrub_or_say(app.store, _touched(everything=everything))
+        trouble = erase(app.store)
     _tell(run, company, plan, removed, outside, trouble)
     if trouble:
         raise BoardlineError(
@@ -84,6 +84,10 @@ def _plan(app: App, reader: Reader, company: str, person: str | None) -> Plan:
     """Count, without changing anything. Raises ``ConfigurationError`` where there is nothing to remove."""
     if person is None:
         rows = forget.count(reader, forget.company_steps(company))
+        if not rows and due(reader):
+            return Plan(
+                f"everything of {company}, of which the store holds nothing any more", {}, (), already=True
+            )
         if not rows:
             raise ConfigurationError(
                 f"{app.store.place} holds nothing of a company {company!r}{_known(app, reader)}"
@@ -94,6 +98,10 @@ def _plan(app: App, reader: Reader, company: str, person: str | None) -> Plan:
         if any(person.strip() in ids for crm in _crms(reader, company)
                for ids in forget.forgotten(reader, company, crm).values()):  # fmt: skip
             return Plan(f"{person} of {company}, who was forgotten already", {}, (), None, already=True)
+        if due(reader) and forget.count(reader, forget.company_steps(company)):
+            return Plan(
+                f"{person} of {company}, of whom the store holds nothing any more", {}, (), already=True
+            )
         raise ConfigurationError(_nobody(app, reader, company, person))
     rows = {}
     for crm, ids in found.ids.items():
@@ -183,18 +191,12 @@ def _remove(app: App, company: str, person: str | None) -> dict[str, int]:
     removed: dict[str, int] = {}
     with app.store.transaction() as tx:
         if person is None:
-            return forget.run(tx, forget.company_steps(company), now)
+            return forget.forget_company(tx, company, now)
         found = find_person(tx, company, person, _privacy(app, company, person))
         for crm, ids in found.ids.items():
             for name, number in forget.forget(tx, company, crm, ids, found.words, now).items():
                 removed[name] = removed.get(name, 0) + number
     return removed
-
-
-def _touched(*, everything: bool) -> list[str]:
-    if everything:
-        return [one.name for one in METADATA.sorted_tables if "company" in one.c]
-    return [*forget.PEOPLE, "meetings", "findings", "quarantine"]
 
 
 def _outside(app: App, company: str) -> list[str]:
@@ -210,7 +212,8 @@ def _outside(app: App, company: str) -> list[str]:
             lines.append(f"files of destination {name}: {Path(str(settings['path']))}")
     lines += [
         "reports and CSV files that were written elsewhere, and messages that were posted",
-        "backups and exports of the store, and PostgreSQL's WAL archives and replicas until they are rotated out",
+        "backups and exports of the store, and PostgreSQL's write-ahead log, its archives and replicas until they are "
+        "rotated out",
         "logs of the daemon, where somebody keeps them",
         "the CRM itself",
     ]
@@ -238,8 +241,12 @@ def _tell(
         return
     if run.quiet:
         return
-    rows = ", ".join(f"{number:,} of {name}" for name, number in sorted(removed.items())) or "no rows"
-    run.out.print(f"Removed {plan.what}: {rows}.")
+    if plan.already:
+        gone = "" if trouble else "; no byte of what was removed is left in the store's files"
+        run.out.print(f"Nothing to remove of {plan.what}{gone}.")
+    else:
+        rows = ", ".join(f"{number:,} of {name}" for name, number in sorted(removed.items())) or "no rows"
+        run.out.print(f"Removed {plan.what}: {rows}.")
     for line in plan.notes:
         run.out.print(line)
     run.out.print("These lie outside the store and may still hold it:")

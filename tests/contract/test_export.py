@@ -18,6 +18,7 @@ from connectors.errors import ConfigurationError
 from connectors.source import Capabilities
 from pipeline import dictionary, slices, views
 from pipeline.export import BY_DAY, MANIFEST, NAMES, Wanted, export
+from pipeline.failures import StoreError
 from pipeline.store import Store
 from pipeline.tables import METADATA, table
 from tests.rows import NOW, frame
@@ -168,7 +169,7 @@ def test_an_export_is_one_state_while_others_write(lived: Store, tmp_path: Path)
     writer.start()
     try:
         for _ in range(4):
-            export(lived, tmp_path, Wanted(names=("deal_changes", "deals")))
+            export(lived, tmp_path, Wanted(names=("deal_changes", "deals")), force=True)
             changes, deals = (
                 pl.read_parquet(tmp_path / f"{name}.parquet").height for name in ("deal_changes", "deals")
             )
@@ -202,3 +203,91 @@ def test_meanings_stand_in_the_database(postgres_url: str) -> None:
             assert said == dictionary.about()[what]
         query = "SELECT col_description('deals'::regclass, attnum) FROM pg_attribute WHERE attname = 'term_months'"
         assert connection.execute(query).fetchone() == ("Length of the contract [calendar months]",)
+
+
+def test_a_folder_that_holds_an_export_is_left_alone_unless_forced(filled: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    mine = folder / "notes.txt"
+    mine.write_text("mine")
+    export(filled, folder, Wanted())
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    smaller = Wanted(names=("deals", "owners"), format="csv")
+    with pytest.raises(ConfigurationError, match=r"holds an export already .*another folder.*--force"):
+        export(filled, folder, smaller)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    export(filled, folder, smaller, force=True)
+    assert {path.name for path in folder.iterdir()} == {"notes.txt", "deals.csv", "owners.csv", MANIFEST}
+    assert mine.read_text() == "mine"
+
+
+def test_what_an_older_program_exported_goes_with_the_rest(filled: Store, tmp_path: Path) -> None:
+    """Its manifest names tables that this program does not know; nothing outside the folder is touched."""
+    outside = tmp_path / "outside.parquet"
+    outside.write_text("mine")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "former_table.parquet").write_text("old")
+    files = [{"file": "former_table.parquet"}, {"file": "../outside.parquet"}]
+    (folder / MANIFEST).write_bytes(orjson.dumps({"files": files}))
+    export(filled, folder, Wanted(names=("deals",)), force=True)
+    assert {path.name for path in folder.iterdir()} == {"deals.parquet", MANIFEST}
+    assert outside.read_text() == "mine"
+
+
+def test_a_manifest_of_something_else_is_not_overwritten(filled: Store, tmp_path: Path) -> None:
+    (tmp_path / MANIFEST).write_text('{"name": "my web page"}')
+    with pytest.raises(ConfigurationError, match="--force"):
+        export(filled, tmp_path, Wanted(names=("deals",)))
+    assert (tmp_path / MANIFEST).read_text() == '{"name": "my web page"}'
+
+
+def test_an_export_that_was_not_finished_is_named(filled: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "deals.parquet").write_text("half")
+    with pytest.raises(ConfigurationError, match=r"that was not finished already \(1 files\)"):
+        export(filled, folder, Wanted(names=("owners",)))
+    assert [path.name for path in folder.iterdir()] == ["deals.parquet"]
+
+
+def test_an_export_that_breaks_off_does_not_look_whole(filled: Store, tmp_path: Path) -> None:
+    """A folder stands where a file should go: the earlier export is gone by then, and nobody takes what is left for
+    one."""
+    folder = tmp_path / "out"
+    export(filled, folder, Wanted(names=("deals", "owners")))
+    (folder / "runs.parquet").mkdir()
+    with pytest.raises(StoreError, match="the export cannot be written"):
+        export(filled, folder, Wanted(names=("deals", "owners", "runs")), force=True)
+    assert not (folder / MANIFEST).exists()
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+    (folder / "runs.parquet").rmdir()
+    export(filled, folder, Wanted(names=("runs",)), force=True)
+    assert {path.name for path in folder.iterdir()} == {"runs.parquet", MANIFEST}
+
+
+def test_csv_comes_back_as_it_was(store: Store, tmp_path: Path) -> None:
+    """Read back by polars: money to the minor unit, days, instants, and texts with everything that CSV minds."""
+    texts = [
+        'a "quoted", and', "two\nlines", "two\r\nlines", "=1+1", "+49 30 1", "-1", "@home", "", None, " spaced ",
+        "\ttab", "NULL", "é😀", "semi;colon", "'", "\\", "\x01\x1f\x7f",
+    ]  # fmt: skip
+    rows = [
+        {"external_id": f"d{n}", "name": one, "amount": (-1) ** n * (2**53 + n), "close_date": f"2026-02-{n + 1:02}",
+         "created_at": "2026-01-31", "probability": 0.1 * (n % 10), "is_won": n % 2 == 0, "currency": "JPY"}
+        for n, one in enumerate(texts)
+    ]  # fmt: skip
+    with store.transaction() as tx:
+        tx.upsert("deals", "acme", "fake", frame("deals", rows), NOW)
+    export(store, tmp_path, Wanted(names=("deals",), format="csv"))
+    schema = slices.schema_of(table("deals"))
+    plain = {name: pl.String if isinstance(dtype, pl.Datetime) else dtype for name, dtype in schema.items()}
+    found = pl.read_csv(tmp_path / "deals.csv", schema=plain).with_columns(
+        pl.col(name).str.to_datetime("%Y-%m-%dT%H:%M:%S%.6fZ", time_unit="us", time_zone="UTC")
+        for name, dtype in schema.items()
+        if isinstance(dtype, pl.Datetime)
+    )
+    with store.reading() as reader:
+        (expected,) = contents(reader.connection, [table("deals")]).values()
+    assert rows_of(found) == expected
+    assert sorted(map(repr, found["name"])) == sorted(map(repr, texts))

@@ -12,14 +12,13 @@ import pytest
 from sqlalchemy import Connection, MetaData, Table, insert, inspect, text
 
 from connectors.errors import BoardlineError, ConfigurationError
-from pipeline import backup, database, export, inspection, migrate, restore, views
-from pipeline.inspection import FROZEN
+from pipeline import backup, database, export, guards, inspection, migrate, restore, views
 from pipeline.store import Store
 from pipeline.tables import METADATA, table
 from tests.rows import NOW, frame
 from tests.store_contents import COMPANIES, contents, fill
 
-RELEASED = ("0001",)
+RELEASED = {"0001": 17, "0002": 28, "0003": 28}  # every older revision, and how many tables it has
 
 
 @contextmanager
@@ -53,7 +52,7 @@ def make_old(url: str, revision: str = "0001") -> dict[str, list[tuple[Any, ...]
 @pytest.mark.parametrize("revision", RELEASED)
 def test_every_row_of_every_released_revision_survives(store_url: str, revision: str) -> None:
     before = make_old(store_url, revision)
-    assert len(before) == 17
+    assert len(before) == RELEASED[revision]
     assert {len(rows) for rows in before.values()} == {7 * len(COMPANIES)}
     with bare(store_url) as connection:
         old = tables_of(connection)
@@ -115,7 +114,7 @@ def shape(connection: Connection) -> dict[str, Any]:
             "JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal ORDER BY 1"
         )
     found["triggers"] = [tuple(row) for row in connection.execute(text(query))]
-    assert len(found["triggers"]) == len(FROZEN)
+    assert {row[0] for row in found["triggers"]} == set(guards.names(connection.dialect.name))
     assert set(found["views"]) == set(views.VIEWS)
     assert set(METADATA.tables) < set(found)
     return found
@@ -215,7 +214,7 @@ def test_views_of_a_persons_own_on_ours_are_named(postgres_url: str) -> None:
             store.upgrade()
 
 
-@pytest.mark.parametrize("name", FROZEN)
+@pytest.mark.parametrize("name", guards.PUBLISHED)
 def test_published_numbers_cannot_be_changed_in_place(store: Store, name: str) -> None:
     with store.transaction() as tx:
         fill(tx.connection, [table(each) for each in ("snapshots", "snapshot_values", "snapshot_evidence")])
@@ -228,6 +227,110 @@ def test_published_numbers_cannot_be_changed_in_place(store: Store, name: str) -
         assert done.rowcount == 7
         left = tx.connection.execute(text(f"SELECT COUNT(*) FROM {name} WHERE company = 'acme'"))
         assert left.scalar_one() == 0
+
+
+REPLACED = {
+    "snapshots": "INSERT OR REPLACE INTO snapshots SELECT company, month, digest, known_at, taken_at, 'XXX', playbook, "
+    "definitions, program FROM snapshots",
+    "snapshot_values": "INSERT OR REPLACE INTO snapshot_values (company, month, digest, kpi, cut, segment, period, "
+    "value, unit, status, definition) SELECT company, month, digest, kpi, cut, segment, period, '1', unit, status, "
+    "definition FROM snapshot_values",
+    "snapshot_evidence": "REPLACE INTO snapshot_evidence (company, month, digest, kpi, line, object, external_id) "
+    "SELECT company, month, digest, kpi, line, object, 'other' FROM snapshot_evidence",
+    "snapshots by number": "INSERT OR REPLACE INTO snapshots (rowid, company, month, digest, known_at, taken_at, "
+    "currency, playbook, definitions, program) SELECT rowid, company, month, 'mine', known_at, taken_at, currency, "
+    "playbook, definitions, program FROM snapshots LIMIT 1",
+    "snapshots with another's key": "UPDATE OR REPLACE snapshots SET digest = (SELECT MAX(digest) FROM snapshots)",
+}
+
+
+@pytest.mark.parametrize("way", REPLACED)
+def test_published_numbers_cannot_be_replaced(tmp_path: Path, way: str) -> None:
+    """SQLite's OR REPLACE removes the row that is in the way and asks no guard of deletions."""
+    tables = [table(each) for each in guards.PUBLISHED]
+    with Store.open(f"sqlite:///{tmp_path / 'boardline.db'}") as store:
+        with store.transaction() as tx:
+            fill(tx.connection, tables)
+            before = contents(tx.connection, tables)
+        frozen = pytest.raises(
+            BoardlineError, match="published numbers are frozen: add a new snapshot instead"
+        )
+        with frozen, store.transaction() as tx:
+            tx.connection.execute(text(REPLACED[way]))
+        with store.reading() as reader:
+            assert contents(reader.connection, tables) == before
+
+
+LOGGED = {
+    "account_changes": ("UPDATE account_changes SET new_value = 'other'", True),
+    "stage_changes": ("UPDATE stage_changes SET changed_at = recorded_at", True),
+    "what we noticed": ("UPDATE deal_changes SET new_value = 'other' WHERE origin = 'comparison'", True),
+    "another deal's": ("UPDATE deal_changes SET deal_id = 'other' WHERE origin = 'crm_history'", True),
+    "another day's": ("UPDATE deal_changes SET seq = 7 WHERE origin = 'crm_history'", True),
+    "the crm's own": ("UPDATE deal_changes SET old_value = 'known' WHERE origin = 'crm_history'", False),
+    "what the crm tells now": (
+        "UPDATE deal_changes SET new_value = 'other', origin = 'crm_history' WHERE origin = 'comparison'",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LOGGED)
+def test_what_happened_is_only_added_to(store: Store, what: str) -> None:
+    statement, refused = LOGGED[what]
+    seen = {"field": "stage", "changed_at": NOW, "seq": 0, "old_value": "a", "new_value": "b"}
+    whose = {"account_changes": {"account_id": "a"}, "stage_changes": {"pipeline": "p", "stage": "s"}}
+    with store.transaction() as tx:
+        for name, key in whose.items():
+            row = {
+                "company": "acme",
+                "crm": "fake",
+                **key,
+                **seen,
+                "origin": "comparison",
+                "recorded_at": NOW,
+            }
+            tx.connection.execute(insert(table(name)), [row])
+        deals = [
+            {
+                "company": "acme",
+                "crm": "fake",
+                "deal_id": origin,
+                **seen,
+                "origin": origin,
+                "recorded_at": NOW,
+            }
+            for origin in ("comparison", "crm_history")
+        ]
+        tx.connection.execute(insert(table("deal_changes")), deals)
+
+    def alter() -> int:
+        with store.transaction() as tx:
+            return int(tx.connection.execute(text(statement)).rowcount)
+
+    if refused:
+        with pytest.raises(BoardlineError, match="what happened is only ever added to"):
+            alter()
+    else:
+        assert alter() == 1
+    with store.transaction() as tx:  # as when a company is forgotten
+        assert tx.connection.execute(text("DELETE FROM deal_changes")).rowcount == 2
+
+
+def test_a_view_of_a_persons_own_on_people_is_named_by_the_upgrade(postgres_url: str) -> None:
+    make_old(postgres_url, "0002")
+    with bare(postgres_url) as connection:
+        connection.execute(text("CREATE VIEW mailing AS SELECT email FROM contacts"))
+        connection.execute(text("CREATE VIEW harmless AS SELECT external_id FROM contacts"))
+    with Store.at(postgres_url) as store:
+        with pytest.raises(
+            ConfigurationError, match=r"views of yours stand on contacts \(mailing\); drop them"
+        ):
+            store.upgrade()
+        with bare(postgres_url) as connection:
+            assert migrate.revision(connection) == "0002"
+            connection.execute(text("DROP VIEW mailing"))
+        assert store.upgrade() == ("0002", migrate.HEAD)
 
 
 def test_numbers_do_not_stand_without_their_snapshot(store: Store) -> None:

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from sqlalchemy import text
 
+from connectors.source import Capabilities
 from metrics import compute, snapshot
 from metrics.board import BoardReport
 from metrics.deliver import deliver
@@ -78,6 +79,8 @@ def test_every_number_is_kept_exactly_with_the_records_behind_it(store: Store) -
 
 
 def test_a_published_number_that_someone_altered_is_found(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.save_source("test", "fake", Capabilities("USD", {}, {}, frozenset()), "f", POSTED)
     assert post(store, report(store, books())) == "posted"
     assert not [fault for fault in inspect_store(store).faults if "published" in fault.what]
     on = " ON snapshot_values" if store.engine.dialect.name == "postgresql" else ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from pipeline import migrate
 from pipeline.database import connect, parse
 from pipeline.store import Store
-from tests.e2e.process import Site, boardline, site
+from tests.e2e.process import BOARDLINE, Site, boardline, clean_environment, site
 from tests.e2e.tables import differences
 
 
@@ -109,6 +111,15 @@ def test_export_writes_files_and_says_what_it_left_out(config: Path, tmp_path: P
         config,
     )
     assert [entry["file"] for entry in done.json()["files"]] == ["deals.csv"]
+    again = ("db", "export", "--out", tmp_path / "csv", "--only", "owners", "-c", config)
+    refused = boardline(*again)
+    assert refused.status == 2
+    assert (
+        "holds an export already (2 files); name another folder, or replace all of them with --force"
+        in refused.err
+    )
+    assert boardline(*again, "--force").status == 0
+    assert {path.name for path in (tmp_path / "csv").iterdir()} == {"owners.parquet", "manifest.json"}
 
 
 @pytest.mark.parametrize(
@@ -143,3 +154,65 @@ def test_a_store_that_is_at_work_is_not_replaced(config: Path, tmp_path: Path) -
     done = boardline("db", "restore", backup, "--force", "-c", config)
     assert done.status == 0, done.err
     assert differences(backup, config.parent / "boardline.db") == []
+
+
+def limited(*arguments: str | Path) -> tuple[int, str]:
+    """Status and stderr of a command whose files may not grow beyond 50 kB, as on a full disk."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+    done = subprocess.run(
+        [BOARDLINE, *map(str, arguments)],
+        preexec_fn=limit,
+        capture_output=True,
+        env=clean_environment(),
+        timeout=120,
+    )
+    return done.returncode, done.stderr.decode()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_what_does_not_fit_is_named_and_leaves_nothing(
+    request: pytest.FixtureRequest, config: Path, served: Site, tmp_path: Path, kind: str
+) -> None:
+    if kind == "postgresql":
+        assert boardline("db", "backup", "--to", tmp_path / "whole.db", "-c", config).status == 0
+        config = served.configure(tmp_path / "server", request.getfixturevalue("postgres_url"))
+        assert boardline("db", "restore", tmp_path / "whole.db", "-c", config).status == 0
+    place = tmp_path / "small"
+    place.mkdir()
+    status, err = limited("db", "backup", "--to", place / "b.db", "-c", config)
+    assert (status, err.count("\n")) == (1, 1), err
+    assert err.startswith(f"boardline: {place / 'b.db'}: it cannot be written ("), err
+    assert "so no backup was made; check the disk and its space" in err
+    for form in ("csv", "parquet"):
+        status, err = limited("db", "export", "--out", place, "--format", form, "-c", config)
+        assert (status, err.count("\n")) == (1, 1), err
+        assert err.startswith(f"boardline: {place}: the export cannot be written ("), err
+    assert list(place.iterdir()) == []
+
+
+def test_upgrade_mends_views_and_guards(config: Path) -> None:
+    with closing(sqlite3.connect(config.parent / "boardline.db")) as raw:
+        raw.execute("DROP VIEW pipeline_today")
+        raw.execute("DROP TRIGGER snapshots_frozen")
+        raw.commit()
+    assert boardline("db", "check", "-c", config).status == 1
+    done = boardline("db", "upgrade", "-c", config)
+    assert "snapshots_frozen, pipeline_today made anew" in done.out
+    assert boardline("db", "check", "-c", config).status == 0
+
+
+def test_a_sync_computes_anew_what_is_not_whole(config: Path) -> None:
+    with closing(sqlite3.connect(config.parent / "boardline.db")) as raw:
+        before = raw.execute("SELECT COUNT(*) FROM arr_movements").fetchone()
+        raw.execute("DELETE FROM arr_movements WHERE movement = 'closing'")
+        raw.commit()
+    done = boardline("db", "check", "-c", config)
+    assert done.status == 1
+    assert "which computes them anew" in done.out
+    assert boardline("sync", "--once", "-c", config).status == 0
+    assert boardline("db", "check", "-c", config).status == 0
+    with closing(sqlite3.connect(config.parent / "boardline.db")) as raw:
+        assert raw.execute("SELECT COUNT(*) FROM arr_movements").fetchone() == before

@@ -91,6 +91,37 @@ def test_a_forgotten_person_is_gone_and_does_not_come_back(copy: Path) -> None:
         )
 
 
+def test_what_could_not_be_erased_is_erased_by_the_same_command_again(copy: Path) -> None:
+    """Another program reads; the second run knows nobody by that address any more, and ends what the first began."""
+    document = yaml.safe_load(copy.read_text())
+    document["store"]["url"] = "sqlite:///boardline.db?timeout=0.5"
+    copy.write_text(yaml.safe_dump(document))
+    _, email, _ = someone(copy)
+    command = ("forget", "-c", copy, "--company", "demo", "--person", email, "--yes")
+    with closing(sqlite3.connect(copy.parent / "boardline.db")) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM contacts").fetchone()
+        first = boardline(*command)
+        assert first.status == 1
+        assert "may still hold their bytes" in first.err
+        still = boardline(*command)
+        assert still.status == 1
+        assert "may still hold their bytes" in still.err
+        synced = boardline("sync", "-c", copy, "--once")
+        assert synced.status == 1
+        assert "may still be read in the store's files" in synced.err
+    assert email not in repr(ask(copy, "SELECT * FROM erasures"))
+    checked = boardline("db", "check", "-c", copy)
+    assert "whose bytes are still in the files" in checked.out
+    again = boardline(*command, "--json")
+    assert again.status == 0, again.err
+    assert (again.json()["removed"], again.json()["bytes_gone"]) == ({}, True)
+    assert email.encode() not in bytes_of(copy)
+    third = boardline(*command)
+    assert third.status == 2
+    assert "no contact or lead in the store is" in third.err
+
+
 @pytest.mark.parametrize(("answer", "status", "left"), [(b"n\n", 2, 1), (b"\n", 2, 1), (b"y\n", 0, 0)])
 def test_at_a_terminal_a_person_is_asked(copy: Path, answer: bytes, status: int, left: int) -> None:
     who, *_ = someone(copy)

@@ -7,15 +7,19 @@ import os
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Engine
 
 from connectors.errors import BoardlineError
+from pipeline import backup, erase, export, forget, restore
+from pipeline.backup import OnProgress
 from pipeline.company import Company
+from pipeline.person import find_person
+from pipeline.privacy import Privacy
 from pipeline.store import Store
 from tests.faults.boundaries import Boundaries
-from tests.faults.scripted import ACME, work, work_latest
+from tests.faults.scripted import ACME, LATER, work, work_latest
 
 SECONDS = 120  # after which a child hangs
 
@@ -67,6 +71,48 @@ def open_until(url: str, at: int, names: str) -> None:
     boundaries.watch(Engine)
     Store.open(url).close()
     Path(names).write_text("\n".join(boundaries.names))
+
+
+def command_until(url: str, at: int, names: str, command: str, place: str) -> None:
+    """Do one piece of work on a whole store, and die at a boundary; as ``sync_until``. Progress counts as one too."""
+    boundaries = Boundaries(at)
+    boundaries.watch(Engine)
+    with Store.at(url) as store:
+        COMMANDS[command](store, Path(place), lambda name, *_: boundaries.cross(f"progress of {name}"))
+    Path(names).write_text("\n".join(boundaries.names))
+
+
+def _upgrade(store: Store, _place: Path, _on_progress: OnProgress) -> None:
+    store.upgrade()
+
+
+def _backup(store: Store, place: Path, on_progress: OnProgress) -> None:
+    backup.backup(store, place / "backup.db", force=True, on_progress=on_progress)
+
+
+def _restore(store: Store, place: Path, on_progress: OnProgress) -> None:
+    restore.restore(store, place / "backup.db", force=True, on_progress=on_progress)
+
+
+def _export(store: Store, place: Path, on_progress: OnProgress) -> None:
+    export.export(store, place / "out", export.Wanted(), force=True, on_progress=on_progress)
+
+
+def _forget(store: Store, _place: Path, _on_progress: OnProgress) -> None:
+    with store.transaction() as tx:
+        found = find_person(tx, "acme", "c1", Privacy())
+        for crm, ids in found.ids.items():
+            forget.forget(tx, "acme", crm, ids, found.words, LATER)
+    assert erase.erase(store) is None
+
+
+COMMANDS: Final[dict[str, Callable[[Store, Path, OnProgress], None]]] = {
+    "upgrade": _upgrade,
+    "backup": _backup,
+    "restore": _restore,
+    "export": _export,
+    "forget": _forget,
+}
 
 
 def sync_as(user: int, url: str, told: str) -> None:

@@ -389,3 +389,15 @@ def test_a_privacy_key_is_resolved_when_it_is_used_and_never_shown(
     assert keyed.privacy.key is not None
     assert keyed.privacy.key.get_secret_value() == "long-enough-a-key-0815"
     assert "0815" not in repr(keyed) + str(keyed) + secrets.mask("key long-enough-a-key-0815")
+
+
+def test_two_companies_may_share_their_settings(tmp_path: Path) -> None:
+    """By an anchor of YAML: one mapping under two names."""
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        GOOD.replace("  acme:", "  acme: &shared").replace(
+            "destinations:\n", "  globex: *shared\ndestinations:\n"
+        )
+    )
+    found = config.load(path).companies
+    assert {name: company.name for name, company in found.items()} == {"acme": "acme", "globex": "globex"}
