@@ -10,6 +10,7 @@ these, with a message for a person (what is wrong, where, what to do) and withou
 - ``StreamUnavailable``   an optional object is not visible; skip it, say so   (no failure)
 - ``SourceError``         this stream failed in a way nobody foresaw; others go on  exit status 1
 - ``DeliveryConflict``   something else stands where a message should go; a person decides    exit status 1
+- ``DiskError``          a file could not be written whole; nothing of it was kept    exit status 1
 - ``Retriable``           inside ``connectors`` only: try again, after ``retry_after`` seconds if given
 """
 
@@ -68,11 +69,21 @@ class DeliveryConflict(BoardlineError):
         self.location = location
 
 
+class DiskError(BoardlineError):
+    """The disk is full or failing: a file that was to be written is what it was before."""
+
+
 class Retriable(BoardlineError):
-    """A passing fault. Caught by ``connectors.retry`` and turned into ``UnreachableError`` at the end."""
+    """A passing fault. Caught by ``connectors.retry`` and turned into ``UnreachableError`` at the end.
+
+    ``remedy``: what a person does when it does not pass.
+    """
 
     exit_status = 4
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, retry_after: float | None = None, *, remedy: str = "try again later"
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.remedy = remedy

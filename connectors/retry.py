@@ -66,4 +66,6 @@ class RetryPolicy:
         try:
             return retrying(function)
         except Retriable as error:
-            raise UnreachableError(f"{what}: {error} (gave up after {self.attempts} attempts)") from error
+            raise UnreachableError(
+                f"{what}: {error} (gave up after {self.attempts} attempts); {error.remedy}"
+            ) from error

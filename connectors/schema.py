@@ -16,6 +16,7 @@ The primary key of a table is listed in ``KEYS``; the store adds the company and
 
 from __future__ import annotations
 
+import datetime as clock
 from typing import Final
 
 import polars as pl
@@ -165,6 +166,8 @@ TABLES: Final[dict[str, pl.Schema]] = {
         unit_price=pl.Int64,
         amount=pl.Int64,  # net line total in `currency`
         currency=pl.String,
+        start_date=pl.Date,  # of this line, where it is not the deal's: a step of a ramp
+        term_months=pl.Int64,
     ),
     "meetings": _record(
         account_id=pl.String,
@@ -225,12 +228,40 @@ MINOR_UNITS: Final[dict[str, int]] = {
     ),
     **dict.fromkeys(("XAF", "XOF", "XPF"), 0),
     **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
+    **dict.fromkeys(["CLF", "UYW"], 4),
 }
+
+# Every code of ISO 4217 list one, as published on 2026-01-01 (six-group.com, "Current currency & funds"), that has a
+# minor unit: not the metals, the units of account without one, XTS (tests) and XXX (no currency).
+_CURRENCIES: Final = """
+AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF
+CHE CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP
+GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT
+LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR
+NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN
+SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAD
+XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
+"""
+CURRENCIES: Final = frozenset(_CURRENCIES.split())
+
+# Codes that were withdrawn in this century, and what took their place.
+_BECAME_EURO: Final = "ATS BEF BGN CYP DEM EEK ESP FIM FRF GRD HRK IEP ITL LTL LUF LVL MTL NLG PTE SIT SKK"
+WITHDRAWN: Final[dict[str, str]] = {
+    **dict.fromkeys(_BECAME_EURO.split(), "EUR"),
+    "ANG": "XCG", "AZM": "AZN", "BYR": "BYN", "CUC": "CUP", "GHC": "GHS", "MRO": "MRU", "MZM": "MZN", "ROL": "RON",
+    "SDD": "SDG", "SLL": "SLE", "STD": "STN", "TMM": "TMT", "TRL": "TRY", "VEB": "VES", "VEF": "VES", "YUM": "RSD",
+    "ZMK": "ZMW", "ZWD": "ZWG", "ZWL": "ZWG",
+}  # fmt: skip
 
 
 def exponent(currency: str) -> int:
     """Digits after the decimal point of a currency (ISO 4217); 2 unless listed."""
     return MINOR_UNITS.get(currency, 2)
+
+
+def iso(moment: clock.datetime) -> str:
+    """An instant as every document for machines has it: ISO 8601, UTC, ``Z``."""
+    return moment.astimezone(clock.UTC).isoformat().replace("+00:00", "Z")
 
 
 def empty(table: str) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from datetime import date, datetime
 
 import polars as pl
 
+from metrics.finding import Finding
 from metrics.kpi import KpiValue, Unit
 from pipeline import snapshots
 from pipeline.scores import FieldScore
@@ -138,12 +139,13 @@ class Caveat:
 
 @dataclass(frozen=True)
 class Definition:
-    """One entry of the appendix: the KPI's own documentation."""
+    """One entry of the appendix: the KPI's own documentation, and (product, sentence) for who defines it otherwise."""
 
     id: str
     title: str
     version: str
     text: str
+    elsewhere: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -266,6 +268,8 @@ class BoardReport:
     notes: tuple[str, ...] = field(default=())
     restatements: tuple[Restatement, ...] = ()
     frozen: Frozen | None = None
+    findings: tuple[Finding, ...] = ()
+    role: str | None = None  # why the headline KPIs are others than the playbook's usual ones
 
     @property
     def empty(self) -> bool:

@@ -8,14 +8,16 @@ had ARR on any day up to the opening; closing 0 is churn; else per product a fal
 - added quantity x new unit price as seat or module where the quantity rose. The new unit price is the ARR of the
   product's rows that started since the opening divided by their quantity (all its live rows where none
   started); the part is rounded half-even, and what is left (price, escalator) is other, negative where the price fell;
-- other where there is no product, no kind or no added quantity.
+- other where there is no product, no kind, no added quantity, or a quantity of the opening is not known.
 
-Contraction and churn are positive amounts: opening + fx + new_logo + expansions + reactivation - contraction -
-churn = closing.
+``escalator`` is what of "other" was contracted before: at most the rise of those contracts' product of which a later
+step began since the opening (R13). It is shown apart and adds nothing. Contraction and churn are positive amounts:
+opening + fx + new_logo + expansions + reactivation - contraction - churn = closing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import polars as pl
@@ -29,7 +31,9 @@ LOSSES: Final = ("contraction", "churn")
 POINTS: Final = ("now", "prev", "prev_own", "year")
 
 
-def positions(rows: pl.DataFrame, periods: pl.DataFrame, rates: Rates) -> pl.DataFrame:
+def positions(
+    rows: pl.DataFrame, periods: pl.DataFrame, rates: Rates, points: Collection[str] = POINTS
+) -> pl.DataFrame:
     """Every row of ARR that is live at one of the points of a month, valued in the report's currency.
 
     Points: ``now`` (D), ``prev`` (the month-end before), ``year`` (the month-end a year before), all at the rate of D;
@@ -44,6 +48,7 @@ def positions(rows: pl.DataFrame, periods: pl.DataFrame, rates: Rates) -> pl.Dat
             ("prev_own", "prev_day", "prev_day"),
             ("year", "year_day", "day"),
         )
+        if point in points
     )
     live = _live(rows, grid.select("at").unique().sort("at")["at"])
     placed = grid.join(live, on="at", how="inner").with_columns(fresh=pl.col("start") > pl.col("prev_day"))
@@ -108,12 +113,12 @@ def by_product(placed: pl.DataFrame) -> pl.DataFrame:
     """``positions`` summed per month, customer and product.
 
     Columns: month, customer, product, product_name, kind, now, prev, prev_own, year (values), now_quantity,
-    prev_quantity, prev_rows, fresh_value, fresh_quantity.
+    prev_quantity, prev_rows, fresh_value, fresh_quantity, uncounted (a row of the opening has no quantity), steps.
     """
     at = {point: pl.col("point") == point for point in POINTS}
     fresh = at["now"] & pl.col("fresh")
     new_kind = pl.coalesce(pl.col("kind").filter(fresh).drop_nulls().max(), pl.col("kind").drop_nulls().max())
-    return placed.group_by("month", "customer", "product").agg(
+    totals = placed.group_by("month", "customer", "product").agg(
         *(pl.col("value").filter(where).sum().alias(point) for point, where in at.items()),
         pl.col("product_name").drop_nulls().max(),
         new_kind.alias("kind"),
@@ -122,11 +127,30 @@ def by_product(placed: pl.DataFrame) -> pl.DataFrame:
         at["prev"].sum().alias("prev_rows"),
         pl.col("value").filter(fresh).sum().alias("fresh_value"),
         pl.col("quantity").filter(fresh).sum().alias("fresh_quantity"),
+        uncounted=(at["prev"] & pl.col("quantity").is_null()).any(),
+    )
+    keys = ["month", "customer", "product"]
+    return totals.join(_steps(placed), on=keys, how="left", nulls_equal=True).with_columns(
+        pl.col("steps").fill_null(0)
+    )
+
+
+def _steps(placed: pl.DataFrame) -> pl.DataFrame:
+    """month, customer, product, steps: the rise of the contracts of which a later step began since the opening."""
+    keys = ["month", "customer", "product"]
+    begun = pl.col("stepped") & pl.col("fresh") & (pl.col("point") == "now")
+    stepped = placed.filter(begun).select(*keys, "contract").unique()
+    sign = pl.when(pl.col("point") == "now").then(1).when(pl.col("point") == "prev").then(-1)
+    return (
+        placed.filter(pl.col("point").is_in(["now", "prev"]))
+        .join(stepped, on=[*keys, "contract"], how="semi", nulls_equal=True)
+        .group_by(keys)
+        .agg(steps=(pl.col("value") * sign).sum())
     )
 
 
 def movements(totals: pl.DataFrame, first: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
-    """``by_product`` with one signed column per movement and ``fx``, all in minor units.
+    """``by_product`` with one signed column per movement, ``escalator`` and ``fx``, all in minor units.
 
     ``first``: from ``first_live``. Losses are positive. Each row ties: prev_own + fx + gains - losses = now.
     """
@@ -152,10 +176,49 @@ def movements(totals: pl.DataFrame, first: pl.DataFrame, periods: pl.DataFrame) 
         "contraction": pl.when(stays & (net < 0)).then(-net),
         "churn": pl.when(leaves).then(-net),
     }
-    return rows.with_columns(
+    named = rows.with_columns(
         *(value.fill_null(0).alias(name) for name, value in parts.items()),
         fx=pl.col("prev") - pl.col("prev_own"),
-    ).drop("_opening", "_closing", "_net", "_quantity_part", "first", "prev_day")
+    )
+    return named.with_columns(
+        escalator=pl.min_horizontal("expansion_other", "steps").clip(lower_bound=0)
+    ).drop("steps", "uncounted", "_opening", "_closing", "_net", "_quantity_part", "first", "prev_day")
+
+
+def moved(rows: pl.DataFrame, spans: pl.DataFrame, rates: Rates, first: pl.DataFrame) -> pl.DataFrame:
+    """The movements of many months at once, of each at the rate of a day of its own.
+
+    ``spans``: month, within, prev_day, day (the ends of the month ``within``), rate_day. Columns: month, within,
+    customer, product and one per movement, as from ``movements``. Only customers of whom a row began or ended within
+    are looked at: nothing else moves at a constant rate.
+    """
+    happened = pl.concat([rows.select("customer", at="start"), rows.select("customer", at="end")])
+    touched = happened.with_columns(within=pl.col("at").dt.strftime("%Y-%m"))
+    key = pl.format("{}/{}", "month", "within")
+    watched = (
+        spans.join(touched, on="within")
+        .filter(pl.col("at") <= pl.col("day"))
+        .drop("at")
+        .unique()
+        .with_columns(span=key)
+    )
+    ends = pl.concat(
+        watched.with_columns(at=day, point=pl.lit(point))
+        for point, day in (("now", "day"), ("prev", "prev_day"))
+    )
+    placed = (
+        ends.join(rows, on="customer")
+        .filter((pl.col("start") <= pl.col("at")) & (pl.col("at") < pl.col("end")))
+        .with_columns(month="span", fresh=pl.col("start") > pl.col("prev_day"))
+    )
+    totals = by_product(rates.convert(placed, "arr", "rate_day", "value"))
+    ended = spans.with_columns(span=key)
+    named = movements(totals, first, ended.select("prev_day", month="span"))
+    return (
+        named.rename({"month": "span"})
+        .join(ended.select("span", "month", "within"), on="span")
+        .select("month", "within", "customer", "product", *MOVEMENTS)
+    )
 
 
 def _quantity_part() -> pl.Expr:
@@ -170,6 +233,8 @@ def _quantity_part() -> pl.Expr:
         .then(0)
         .when(pl.col("prev_rows") == 0)
         .then("_net")
+        .when("uncounted")
+        .then(0)
         .when((added > 0) & (quantity > 0))
         .then(volume)
         .otherwise(0)
@@ -177,7 +242,7 @@ def _quantity_part() -> pl.Expr:
 
 
 def bridge(moved: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
-    """One row per month: month, opening, the movements, fx, closing (minor units); months without ARR are zero.
+    """One row per month: month, opening, the movements, fx, closing, escalator (minor units; 0 without ARR).
 
     Raises ``ArithmeticError`` should a month not tie to the cent, which would be a fault of this module.
     """
@@ -185,6 +250,7 @@ def bridge(moved: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
         pl.col("prev_own").sum().alias("opening"),
         *(pl.col(name).sum() for name in (*MOVEMENTS, "fx")),
         pl.col("now").sum().alias("closing"),
+        pl.col("escalator").sum(),
     )
     table = (
         periods.select("month")

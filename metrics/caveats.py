@@ -45,6 +45,7 @@ def of(facts: Facts, info: SourceInfo | None, headline: Sequence[KpiValue]) -> t
     quotas = tuple(_quotas(facts))
     return (
         *_money(facts),
+        *_list(facts),
         *_history(facts, info),
         *_types(facts),
         *quotas,
@@ -57,14 +58,21 @@ def _money(facts: Facts) -> Iterator[Caveat]:
     """No terms, no recurring revenue."""
     deals = facts.deals
     won = deals.filter(pl.col("outcome") == "won")
-    if not deals["arr"].is_not_null().any() and not (deals["term_months"] > 0).any():
+    source = facts.company.arr.source
+    if source == "line_items" and not facts.live("line_items")["kind"].is_not_null().any():
+        yield Caveat(
+            "Line items without a kind",
+            "No line item says whether it is sold once, so services count as ARR too.",
+            "Name the CRM's field for it under fields: line_items: {kind: ...} (seat, module or one_time).",
+        )
+    if source == "field" and not deals["arr"].is_not_null().any() and not (deals["term_months"] > 0).any():
         yield Caveat(
             "No contract terms",
             f"None of the {deals.height:,} deals, {won.height:,} of them won, holds an ARR or a term, so every sale"
             " counts as one-time: ARR, its bridge, NRR and GRR say nothing about this company.",
             "Name the CRM's fields for ARR or term and start date under fields: deals: in the configuration.",
         )
-    elif won.height and not won["start_date"].is_not_null().any():
+    elif source != "opening_arr" and won.height and won["start_assumed"].all():
         yield Caveat(
             "No contract start dates",
             "Contracts are taken to start on the day the deal closed.",
@@ -76,6 +84,32 @@ def _money(facts: Facts) -> Iterator[Caveat]:
             "Currencies without a rate",
             f"Amounts in {', '.join(foreign)} cannot be converted and are in no sum.",
             "Add exchange rates for them in the CRM.",
+        )
+
+
+def _list(facts: Facts) -> Iterator[Caveat]:
+    """A list that is not read, or whose customers the CRM does not know."""
+    if not facts.has_input("opening_arr") or any(f.kind == "opening_arr" for f in facts.input_faults):
+        return
+    if not facts.company.arr.reads_list:
+        yield Caveat(
+            "Opening list not read",
+            "A list of contracts is given under inputs: opening_arr, but no number counts it.",
+            "Say under arr: from which day the deals count (deals_from), or that only the list does"
+            " (source: opening_arr).",
+        )
+        return
+    unmatched = facts.unmatched("opening_arr")
+    if unmatched:
+        where = (
+            "they count as customers without size, industry or motion"
+            if facts.company.arr.source == "opening_arr"
+            else "they are in no ARR, because what deals change about them could not be told"
+        )
+        yield Caveat(
+            "Customers of the opening list",
+            f"{unmatched}; {where}.",
+            "Write the account's id into customer_key.",
         )
 
 

@@ -17,11 +17,16 @@ import polars as pl
 
 from connectors.errors import ConfigurationError
 from connectors.registry import units
-from connectors.schema import exponent
+from connectors.schema import exponent, iso
 from metrics import bridge as arr_bridge
+from metrics import circumstances, client_targets, opening
+from metrics.condition import Quantity
 from metrics.facts import Facts
 from metrics.inputs import InputFault
+from metrics.judge import Asked, Verdict
 from metrics.kpi import CUTS, EVIDENCE, MEASURE, Kpi, KpiValue, Status, Unit
+from metrics.period import month_last, shift
+from metrics.playbook_parts import CIRCUMSTANCES
 from metrics.words import UNKNOWN
 from pipeline.emptiness import filled
 
@@ -32,7 +37,7 @@ UNREAD: Final = (
 
 _DOUBTS: Final[WeakKeyDictionary[Facts, dict[str, Mapping[str, tuple[str, ...]]]]] = WeakKeyDictionary()
 _MEASURED: Final[WeakKeyDictionary[Facts, dict[tuple[str, str | None], pl.DataFrame]]] = WeakKeyDictionary()
-Judge = Callable[[str, float | None], tuple[Status, str | None]]
+Judge = Callable[[Asked], Verdict]
 
 # Required columns that are read from another column of the facts, where 0 is a value and not a blank (ruling 7).
 _DERIVED: Final = {"arr": "arr_value"}
@@ -106,6 +111,7 @@ def evidence(facts: Facts, kpi: Kpi, month: str) -> pl.DataFrame:
 
 
 def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Iterator[KpiValue]:
+    kpi = kpi.under(facts.company)
     rows = _measured(facts, kpi, cut)
     # Where nothing could be computed there is nothing to doubt.
     doubts = {} if rows["value"].is_null().all() else _doubts(facts, kpi)
@@ -117,10 +123,12 @@ def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Ite
         # "There are no deals" would be said of deals that nobody has read.
         reason = UNREAD if unread and value is None else told
         status, reasons = _status(kpi, value, n, reason, doubts.get(month, ()))
-        number, target = _number(value, kpi.unit), None
+        number, target, sentence = _number(value, kpi.unit), None, None
         if judge is not None:
-            judged, target = judge(kpi.id, number)
-            status = judged if status == "no_target" else status
+            verdict = judge(_asked(facts, kpi, cut, month, segment, number))
+            target = verdict.target
+            if status == "no_target":
+                status, sentence = verdict.status, verdict.sentence
         yield KpiValue(
             id=kpi.id,
             title=kpi.title,
@@ -139,7 +147,71 @@ def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Ite
             known_at=facts.known_at,
             currency=facts.currency,
             parts=kpi.parts,
+            verdict=sentence,
         )
+
+
+def _asked(
+    facts: Facts, kpi: Kpi, cut: str | None, month: str, segment: str | None, number: float | None
+) -> Asked:
+    """The number as a judge sees it: with all that its rules may ask."""
+    return Asked(
+        kpi=kpi.id,
+        value=number,
+        title=kpi.title,
+        unit=kpi.unit,
+        period=facts.calendar.label(month, kpi.period),
+        currency=facts.currency,
+        segment={} if cut is None else {cut: segment or ""},
+        other=lambda name, back: raw_value(facts, name, cut, shift(month, -back), segment),
+        money=lambda bound: in_minor_units(facts, bound, month),
+        settled=lambda days: settled(facts, month, days),
+        client=client_targets.target(facts, kpi, month, cut, segment),
+        higher_is_better=kpi.higher_is_better,
+    )
+
+
+def raw_value(facts: Facts, name: str, cut: str | None, month: str, segment: str | None) -> float | None:
+    """A KPI of one of the facts' months and segments, or a circumstance, as it was computed.
+
+    None where it is undefined, where that KPI cannot be cut so or is not there, or where the month is none of the
+    facts'.
+    """
+    if name in CIRCUMSTANCES:
+        return circumstances.value(facts, name, month)
+    kpi = registered().get(name)
+    if kpi is None or (cut is not None and cut not in kpi.cuts):
+        return None
+    rows = facts.once(_looked_up)
+    if (name, cut) not in rows:
+        table = _measured(facts, kpi, cut).select("month", "segment", "value")
+        rows[name, cut] = {(row[0], row[1]): row[2] for row in table.iter_rows()}
+    return rows[name, cut].get((month, segment))
+
+
+def _looked_up(facts: Facts) -> dict[tuple[str, str | None], dict[tuple[str, str | None], float | None]]:
+    """KPI and cut -> month and segment -> value, filled as it is asked for."""
+    return {}
+
+
+def settled(facts: Facts, month: str, days: int) -> int:
+    """How many months before a month the last one lies that had been over for so many days when it was asked."""
+    back = 0
+    while (facts.calendar.known_day - month_last(shift(month, -back))).days < days:
+        back += 1
+    return back
+
+
+def in_minor_units(facts: Facts, bound: Quantity, month: str) -> float | None:
+    """An amount of a playbook in the report's currency at the rate of D; None where its currency has no rate."""
+    if bound.currency is None:
+        return bound.value
+    amount = pl.DataFrame(
+        {"minor": [round(bound.value * 10 ** exponent(bound.currency))], "currency": [bound.currency]},
+        schema={"minor": pl.Int64, "currency": pl.String},
+    ).with_columns(day=pl.lit(facts.calendar.day(month)))
+    found: int | None = facts.rates.convert(amount, "minor", "day", "value")["value"][0]
+    return found
 
 
 def _not_reconstructed(facts: Facts, kpi: Kpi) -> tuple[str, ...]:
@@ -188,6 +260,8 @@ def _find_doubts(facts: Facts, kpi: Kpi) -> dict[str, tuple[str, ...]]:
     """Its fields that are filled too rarely, or half a CRM."""
     if facts.info is not None and facts.info.incomplete:
         return dict.fromkeys(facts.months, (INCOMPLETE,))
+    if hidden := _hidden(facts, kpi):
+        return dict.fromkeys(facts.months, hidden)
     columns = [column for table, column in kpi.requires if table == "deals"]
     if kpi.stands_on is None or not columns:
         return {}
@@ -212,6 +286,19 @@ def _find_doubts(facts: Facts, kpi: Kpi) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def _hidden(facts: Facts, kpi: Kpi) -> tuple[str, ...]:
+    """Its fields that the configuration names and the CRM does not show: whatever stands in for them is a guess."""
+    if facts.info is None:
+        return ()
+    states = {(table, column): facts.info.state(table, column) for table, column in kpi.requires}
+    return tuple(
+        f"{table}.{column} cannot be seen ({state.crm_field or 'no such field'})"
+        + ("; amounts by their terms stand in for it" if column in _DERIVED else "")
+        for (table, column), state in states.items()
+        if state is not None and state.state == "hidden"
+    )
+
+
 def _is_filled(deals: pl.DataFrame, column: str) -> pl.Expr:
     if column in _DERIVED:
         return pl.col(_DERIVED[column]).is_not_null()
@@ -220,10 +307,11 @@ def _is_filled(deals: pl.DataFrame, column: str) -> pl.Expr:
 
 def bridge(facts: Facts) -> pl.DataFrame:
     """The ARR bridge: month, opening, new_logo, expansion_seat, expansion_module, expansion_other, reactivation,
-    contraction, churn, fx, closing; minor units.
+    contraction, churn, fx, closing, escalator; minor units.
 
     opening + fx + new_logo + expansions + reactivation - contraction - churn = closing, to the cent. Opening is the
-    closing of the month before (at its own rate); contraction and churn are positive amounts.
+    closing of the month before (at its own rate); contraction and churn are positive amounts. The escalator is the part
+    of expansion_other that contracts had stepping up, and adds nothing.
     """
     return arr_bridge.bridge(facts.movements, facts.periods)
 
@@ -232,10 +320,16 @@ def bridge_detail(facts: Facts) -> pl.DataFrame:
     """The bridge per month, customer and product (evidence).
 
     Columns: month, customer, name, product, product_name, prev_own (opening at its own rate), the movements, fx, now.
+    No rows where the opening list that ARR is read from has a fault.
     """
-    names = facts.customers.select("customer", "name")
+    try:
+        moved, names = facts.movements, facts.customers.select("customer", "name")
+    except InputFault:  # the value of every KPI of the bridge names it
+        columns = ("month", "customer", "name", "product", "product_name")
+        amounts = ("prev_own", *arr_bridge.MOVEMENTS, "fx", "now")
+        return pl.DataFrame(schema={**dict.fromkeys(columns, pl.String), **dict.fromkeys(amounts, pl.Int64)})
     return (
-        facts.movements.join(names, on="customer", how="left")
+        moved.join(names, on="customer", how="left")
         .select(
             "month",
             "customer",
@@ -256,19 +350,30 @@ def pipeline_by_stage(facts: Facts) -> pl.DataFrame:
 
     Columns: pipeline, stage, label, sort_order, outcome, deals, amount (report currency, minor units, each deal at the
     rate of the known day), unconverted (deals with an amount in a currency without rate, not in ``amount``). Stages
-    without deals are listed with 0; a stage that no layout knows has no sort_order and comes last.
+    without deals are listed with 0; a stage that no layout knows has no sort_order and comes last. Pilots in a won
+    stage that are not converted yet are open (ruling 21) and stand in a row of their own.
     """
-    deals = facts.deals.select("pipeline", "stage", "amount", "currency").with_columns(
-        day=pl.lit(facts.calendar.known_day)
-    )
+    deals = facts.deals.select(
+        "pipeline", "stage", "amount", "currency", pilot="pilot_in_won_stage"
+    ).with_columns(day=pl.lit(facts.calendar.known_day))
     valued = facts.rates.convert(deals, "amount", "day", "value")
-    sums = valued.group_by("pipeline", "stage").agg(
+    sums = valued.group_by("pipeline", "stage", "pilot").agg(
         deals=pl.len().cast(pl.Int64),
         amount=pl.col("value").sum(),
         unconverted=(pl.col("amount").is_not_null() & pl.col("value").is_null()).sum().cast(pl.Int64),
     )
-    layout = facts.stages.select("pipeline", "stage", "label", "sort_order", "outcome", "active")
-    table = layout.join(sums, on=["pipeline", "stage"], how="full", coalesce=True, nulls_equal=True)
+    layout = facts.stages.select(
+        "pipeline", "stage", "label", "sort_order", "outcome", "active", pilot=pl.lit(value=False)
+    )
+    pilots = layout.join(
+        sums.filter("pilot").select("pipeline", "stage"), on=["pipeline", "stage"]
+    ).with_columns(
+        pl.format("{}: pilots, not converted", "label").alias("label"),
+        outcome=pl.lit("open"),
+        pilot=pl.lit(value=True),
+    )
+    rows = pl.concat([layout, pilots])
+    table = rows.join(sums, on=["pipeline", "stage", "pilot"], how="full", coalesce=True, nulls_equal=True)
     return (
         table.filter(pl.col("active").fill_null(True) | pl.col("deals").is_not_null())
         .with_columns(
@@ -281,7 +386,7 @@ def pipeline_by_stage(facts: Facts) -> pl.DataFrame:
 
 
 def left_out(facts: Facts) -> pl.DataFrame:
-    """Deals that some KPI leaves out though they are there, with the reason.
+    """Deals, and rows of an opening list, that some KPI leaves out though they are there, with the reason.
 
     Columns: object, external_id, name, owner_id, kpis (what they are missing from), reason, amount (deal currency,
     minor units), currency, value (the same in the report's currency at the rate of the outcome day, null without one).
@@ -311,17 +416,34 @@ def left_out(facts: Facts) -> pl.DataFrame:
         "currency",
         "outcome_day",
     )
-    rows = pl.concat(
-        [frame.select(columns) for frame in (recurring, lost, pilots, zero, open_ones)]
-    ).with_columns(
+    deals = pl.concat([frame.select(columns) for frame in (recurring, lost, pilots, zero, open_ones)])
+    rows = deals.with_columns(
+        object=pl.lit("deals"),
         amount=pl.coalesce("arr_value", "arr", "amount"),
         _on=pl.col("outcome_day").fill_null(facts.calendar.known_day),
     )
     return (
-        facts.rates.convert(rows, "amount", "_on", "value")
-        .with_columns(object=pl.lit("deals"))
+        facts.rates.convert(pl.concat([rows, _listed_out(facts)], how="diagonal"), "amount", "_on", "value")
         .select("object", "external_id", "name", "owner_id", "kpis", "reason", "amount", "currency", "value")
         .sort("reason", "external_id")
+    )
+
+
+def _listed_out(facts: Facts) -> pl.DataFrame:
+    """The rows of an opening list that are no contracts; a faulty list has none to tell."""
+    try:
+        listed = facts.opening_list
+    except InputFault:  # every number that needs it names the fault
+        listed = opening.none()
+    return listed.filter(pl.col("problem").is_not_null()).select(
+        "currency",
+        object=pl.lit("opening_arr"),
+        external_id=pl.format("line {}", "line"),
+        name="customer_key",
+        kpis=pl.lit("ARR"),
+        reason="problem",
+        amount="arr",
+        _on="start",
     )
 
 
@@ -332,7 +454,7 @@ def as_json(values: Sequence[KpiValue], company: str, known_at: datetime, curren
     return {
         "company": company,
         "period": period,
-        "known_at": known_at.isoformat(),
+        "known_at": iso(known_at),
         "currency": currency,
         "kpis": [
             {
@@ -347,6 +469,7 @@ def as_json(values: Sequence[KpiValue], company: str, known_at: datetime, curren
                 "segment": dict(value.segment),
                 "status": value.status,
                 "target": value.target,
+                "verdict": value.verdict,
                 "reasons": list(value.reasons),
                 "definition": value.definition,
             }

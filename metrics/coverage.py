@@ -1,4 +1,9 @@
-"""Pipeline against quota (definition book, section 4, rulings 26 and 27)."""
+"""Pipeline against quota (definition book, section 4, rulings 26 to 28, 30).
+
+``coverage`` and ``weighted`` make the KPIs of day 21. Beside them stand, as frames that a report can print: ``to_go``
+(what is still missing on D and what is open for it, with the expected landing), ``ahead`` (the two quarters after) and
+``overdue`` (open deals that no coverage counts, because their close date has passed).
+"""
 
 from __future__ import annotations
 
@@ -6,65 +11,314 @@ from typing import Final
 
 import polars as pl
 
-from metrics import measures, sales
+from metrics import forecast, measures, odds, sales, standing
+from metrics.currency import in_words
 from metrics.facts import Facts
+from metrics.words import in_times, when_any
 
 CUTS: Final = ("size", "industry", "motion", "owner", "pipeline")
+BREAK_EVEN: Final = 1.0  # weighted coverage at which the quarter is expected to bring its quota
+_AHEAD: Final = 2
+_KEY: Final = ("quarter_first", "at")
+
+
+def snapshot(facts: Facts) -> pl.DataFrame:
+    """The pipeline of day 21 of each month's quarter, weighed (see ``odds.weigh``), with the month."""
+    return facts.once(_snapshot)
+
+
+def _snapshot(facts: Facts) -> pl.DataFrame:
+    days = standing.snapshots_of_months(facts)
+    return days.join(odds.weighed(facts), on=_KEY).sort("month", "external_id")
 
 
 def coverage(facts: Facts, cut: str | None) -> pl.LazyFrame:
     """Snapshot value over quota; n: deals in the snapshot."""
     if cut == "product":
         return measures.nothing()
-    rows = facts.snapshots.lazy()
+    sums = _sums(facts, cut, top=pl.col("value").sum())
+    return _quotient(facts, sums, cut, _beside(facts, cut))
+
+
+def weighted(facts: Facts, cut: str | None) -> pl.LazyFrame:
+    """Snapshot value times p1 over quota; n: deals in the snapshot."""
+    if cut == "product":
+        return measures.nothing()
+    sums = _sums(
+        facts,
+        cut,
+        exact=pl.col("expected_p1").sum(),
+        exact_p2=pl.col("expected_p2").sum(),
+        by_p1=(pl.col("basis") == "p1").sum().cast(pl.Int64),
+    ).with_columns(top=measures.whole(pl.col("exact")), top_p2=measures.whole(pl.col("exact_p2")))
+    return _quotient(facts, sums, cut, _beside_weighted(facts, cut))
+
+
+def _sums(facts: Facts, cut: str | None, **sums: pl.Expr) -> pl.LazyFrame:
+    """month, segment, n, unlogged and the sums over the snapshot."""
+    rows = snapshot(facts).lazy()
     if cut is not None:
         rows = sales.named(rows, facts.owner_names, facts.pipelines)
-    totals = measures.summed(
-        facts.periods, rows, cut, pipeline=pl.col("value").sum(), n=pl.len().cast(pl.Int64)
+    return measures.summed(
+        facts.periods,
+        rows,
+        cut,
+        n=pl.len().cast(pl.Int64),
+        unlogged=pl.col("unlogged").sum().cast(pl.Int64),
+        **sums,
     )
-    of_quarter = facts.quotas.lazy().filter(pl.col("cut").eq_missing(pl.lit(cut, dtype=pl.String)))
-    joined = totals.join(
-        facts.periods.lazy().select("month", "quarter_first", "snapshot_known", "quarter", "snapshot_day"),
-        on="month",
-    ).join(
-        of_quarter.select("quarter_first", "segment", quota="value", known=pl.lit(True)),
-        on=["quarter_first", "segment"],
-        how="left",
-        nulls_equal=True,
-    )
-    given = joined.with_columns(quota=pl.when(pl.col("quota") != 0).then("quota"))
-    by = "" if cut is None else f" by {cut}"
+
+
+def _quotient(facts: Facts, sums: pl.LazyFrame, cut: str | None, beside: pl.LazyFrame) -> pl.LazyFrame:
+    """``sums`` with the column ``top`` over the quota; ``beside``: see ``_beside``."""
+    days = facts.periods.lazy().select("month", "quarter", "snapshot_known", "snapshot_day")
+    given = with_quota(facts, sums, cut).join(days, on="month")
     reason = (
         pl.when(~pl.col("snapshot_known"))
         .then(pl.format("the snapshot of {} lies in the future", "snapshot_day"))
-        .when(pl.col("known") & pl.col("quota").is_null())
-        .then(pl.format("a quota of {} is zero or in a currency without an exchange rate", "quarter"))
-        .when(pl.col("quota").is_null())
-        .then(pl.format("needs a quota{} of {}: in the CRM or in the targets file", pl.lit(by), "quarter"))
+        .otherwise("no_quota")
     )
-    measure = measures.measure(
-        given.with_columns(
-            reason=reason,
+    told = given.join(beside, on=["month", "segment"], how="left", nulls_equal=True)
+    unlogged = pl.format("{} deals of the snapshot have no stage history: not reconstructed", "unlogged")
+    notes = measures.notes(when_any(pl.col("unlogged"), unlogged), _variant(told), pl.col("beside"))
+    return measures.measure(
+        told.with_columns(
             n=pl.when("snapshot_known").then("n"),
-            numerator=pl.when("snapshot_known").then("pipeline"),
+            numerator=pl.when("snapshot_known").then("top"),
             denominator=pl.col("quota"),
-            value=pl.when(reason.is_null()).then(
-                pl.col("pipeline").cast(pl.Float64) / pl.col("quota").cast(pl.Float64)
-            ),
+            value=pl.when(reason.is_null()).then(_over("top", "quota")),
+            reason=pl.when(reason.is_null()).then(notes).otherwise(reason),
         )
     )
-    unlogged = facts.snapshots.lazy().filter("unlogged").group_by("month").agg(n=pl.len())
-    note = pl.format("{} deals of the snapshot have no stage history: not reconstructed", "n")
-    return measures.noted(measure, unlogged.select("month", note=note))
+
+
+def _variant(told: pl.LazyFrame) -> pl.Expr:
+    """The weighted coverage by own history, where it is asked for."""
+    if "top_p2" not in told.collect_schema():
+        return pl.lit(None, dtype=pl.String)
+    stand_in = when_any(pl.col("by_p1"), pl.format(" ({} of {} deals by p1 for want of it)", "by_p1", "n"))
+    return pl.format(
+        "by own history (p2) {}{}; {} breaks even",
+        in_times(_over("top_p2", "quota")),
+        stand_in.fill_null(""),
+        in_times(pl.lit(BREAK_EVEN)),
+    )
+
+
+def with_quota(facts: Facts, sums: pl.LazyFrame, cut: str | None, key: str = "quarter_first") -> pl.LazyFrame:
+    """``sums`` (month, segment, ...) with quota (null: none above nought) and no_quota: why there is none.
+
+    ``key``: the column of ``facts.periods``, or of ``sums``, with the first day of the quarter it is the quota of.
+    """
+    of_quarter = facts.quotas.lazy().filter(pl.col("cut").eq_missing(pl.lit(cut, dtype=pl.String)))
+    named = facts.periods.lazy().select("month", "quarter_first", "quarter")
+    joined = sums if key in sums.collect_schema() else sums.join(named, on="month", maintain_order="left")
+    quotas = of_quarter.select(
+        "segment", pl.col("quarter_first").alias(key), quota="value", _known=pl.lit(value=True)
+    )
+    found = joined.join(quotas, on=[key, "segment"], how="left", nulls_equal=True, maintain_order="left")
+    by = "" if cut is None else f" by {cut}"
+    given = pl.when(pl.col("quota") != 0).then("quota")
+    no_quota = (
+        pl.when(pl.col("_known") & given.is_null())
+        .then(pl.format("a quota of {} is zero or in a currency without an exchange rate", "quarter"))
+        .when(given.is_null())
+        .then(pl.format("needs a quota{} of {}: in the CRM or in the targets file", pl.lit(by), "quarter"))
+    )
+    keep = sums.collect_schema().names()
+    return found.with_columns(no_quota=no_quota, quota=given).select(*keep, "quota", "no_quota")  # fmt: skip
+
+
+def _over(top: str, bottom: str) -> pl.Expr:
+    return pl.col(top).cast(pl.Float64) / pl.col(bottom).cast(pl.Float64)
+
+
+def to_go(facts: Facts, cut: str | None = None) -> pl.DataFrame:
+    """What is still missing on the D of each month, and what is open for it.
+
+    Columns: month, segment, day, quota, won, open, missing (quota less won), weighted_p1, weighted_p2 (what is
+    expected of what is open), landing_p1, landing_p2 (with the wins), in minor units; to_go, to_go_p1, to_go_p2
+    (multiples of what is missing), and reason: why there is none (``target met`` where nothing is missing).
+    """
+    return _to_go(facts, cut).collect()
+
+
+def _to_go(facts: Facts, cut: str | None) -> pl.LazyFrame:
+    given = with_quota(facts, forecast.totals(facts, cut), cut).join(
+        facts.periods.lazy().select("month", "day"), on="month", maintain_order="left"
+    )
+    missing = pl.col("quota") - pl.col("won")
+    names = {"to_go": "open", "to_go_p1": "weighted_p1", "to_go_p2": "weighted_p2"}
+    return (
+        given.with_columns(
+            missing=missing,
+            weighted_p1=pl.col("landing_p1") - pl.col("won"),
+            weighted_p2=pl.col("landing_p2") - pl.col("won"),
+            reason=pl.when(missing <= 0).then(pl.lit("target met")).otherwise("no_quota"),
+        )
+        .with_columns(
+            pl.when(pl.col("missing") > 0).then(_over(top, "missing")).alias(name) for name, top in names.items()
+        )
+        .select(
+            "month", "segment", "day", "quota", "won", "open", "missing", "weighted_p1", "weighted_p2", "landing_p1",
+            "landing_p2", "to_go", "to_go_p1", "to_go_p2", "reason",
+        )
+    )  # fmt: skip
+
+
+def ahead(facts: Facts, cut: str | None = None) -> pl.DataFrame:
+    """The pipeline of the next quarter and the one after, as it stands on the D of each month.
+
+    Columns: month, segment, quarters (1: the next), quarter, quota, open (minor units, at the rate of D), deals,
+    coverage, reason (why there is no coverage).
+    """
+    return _ahead(facts, cut).collect()
+
+
+def _ahead(facts: Facts, cut: str | None) -> pl.LazyFrame:
+    rows = facts.once(_coming).lazy()
+    if cut is not None:
+        rows = sales.named(rows, facts.owner_names, facts.pipelines)
+    periods = facts.periods.lazy().select("month", "quarter_first")
+    parts = []
+    for quarters in range(1, _AHEAD + 1):
+        sums = measures.summed(
+            facts.periods,
+            rows.filter(pl.col("ahead") == quarters),
+            cut,
+            open=pl.col("value").sum(),
+            deals=pl.len().cast(pl.Int64),
+        )
+        first = pl.col("quarter_first").dt.offset_by(f"{3 * quarters}mo")
+        named = periods.select("month", coming_first=first, quarter=facts.calendar.quarter_label(first))
+        dated = sums.join(named, on="month", maintain_order="left").with_columns(
+            quarters=pl.lit(quarters, pl.Int64)
+        )
+        parts.append(with_quota(facts, dated, cut, "coming_first"))
+    return pl.concat(parts).select(
+        "month", "segment", "quarters", "quarter", "quota", "open", "deals",
+        coverage=_over("open", "quota"), reason="no_quota",
+    ).sort("month", "segment", "quarters", nulls_last=False)  # fmt: skip
+
+
+def _coming(facts: Facts) -> pl.DataFrame:
+    """The deals open at D that should close in one of the two quarters after it, with the month."""
+    days = standing.of_months(facts)
+    wanted = standing.moments(facts).join(days, on=_KEY, how="semi")
+    rows = standing.open_at(facts, wanted, _AHEAD).filter(pl.col("ahead") > 0)
+    return days.join(rows, on=_KEY)
+
+
+def overdue(facts: Facts) -> pl.DataFrame:
+    """Open deals that are in no coverage or forecast, because their close date has passed.
+
+    Columns: month, read (``snapshot``: on day 21, ``day``: on D), external_id, name, stage, close_date, value (minor
+    units at the rate of that day) and the cuts.
+    """
+    return facts.once(_overdue)
+
+
+def _overdue(facts: Facts) -> pl.DataFrame:
+    reads = pl.concat(
+        [
+            standing.snapshots_of_months(facts).with_columns(read=pl.lit("snapshot")),
+            standing.of_months(facts).with_columns(read=pl.lit("day")),
+        ]
+    )
+    days = standing.moments(facts).join(reads, on=_KEY, how="semi")
+    return (
+        reads.join(standing.overdue_at(facts, days), on=_KEY)
+        .select(
+            "month", "read", "external_id", "name", "stage", "close_date", "value", "size", "industry", "motion",
+            "owner_id", "pipeline",
+        )
+        .sort("month", "read", "external_id")
+    )  # fmt: skip
+
+
+def _beside(facts: Facts, cut: str | None) -> pl.LazyFrame:
+    """month, segment, beside: the coverage of D and of later quarters, and what is overdue."""
+    late = overdue(facts).lazy().filter(pl.col("read") == "snapshot")
+    if cut is not None:
+        late = sales.named(late, facts.owner_names, facts.pipelines)
+    left = measures.summed(facts.periods, late, cut, late=pl.len().cast(pl.Int64), due=pl.col("value").sum())
+    coming = _ahead(facts, cut).filter(pl.col("coverage").is_not_null())
+    later = coming.group_by("month", "segment", maintain_order=True).agg(
+        later=pl.format("{} {}", "quarter", in_times(pl.col("coverage"))).str.join(", ")
+    )
+    keys = ["month", "segment"]
+    joined = (
+        _to_go(facts, cut)
+        .join(left, on=keys, how="left", nulls_equal=True)
+        .join(later, on=keys, how="left", nulls_equal=True)
+    )
+    overdue_ones = pl.format(
+        "{} overdue deals ({}) left out", "late", in_words(pl.col("due"), facts.currency)
+    )
+    return joined.select(
+        *keys,
+        beside=measures.notes(
+            _gone(in_times(pl.col("to_go"))),
+            pl.format("then {}", "later"),
+            when_any(pl.col("late"), overdue_ones),
+        ),
+    )
+
+
+def _beside_weighted(facts: Facts, cut: str | None) -> pl.LazyFrame:
+    """month, segment, beside: the weighted coverage of D, and where the quarter is expected to land."""
+    expected = pl.format(
+        "expected landing {} (p1), {} (p2)",
+        in_words(pl.col("landing_p1"), facts.currency),
+        in_words(pl.col("landing_p2"), facts.currency),
+    )
+    both = pl.format("{} (p1), {} (p2)", in_times(pl.col("to_go_p1")), in_times(pl.col("to_go_p2")))
+    return _to_go(facts, cut).select("month", "segment", beside=measures.notes(_gone(both), expected))
+
+
+def _gone(coverage: pl.Expr) -> pl.Expr:
+    """To go on D, or that nothing is."""
+    met = pl.col("missing") <= 0
+    return (
+        pl.when(met)
+        .then(pl.format("target met on {}", "day"))
+        .when(pl.col("missing") > 0)
+        .then(pl.format("to go on {}: {}", "day", coverage))
+    )
 
 
 def stands_on(facts: Facts) -> pl.DataFrame:
     """The deals of the snapshot: month, external_id."""
-    return facts.snapshots.select("month", "external_id")
+    return snapshot(facts).select("month", "external_id")
 
 
 def deals_behind(facts: Facts, month: str) -> pl.DataFrame:
-    """Evidence: the deals of the snapshot with their state on that day."""
-    rows = facts.snapshots.filter(pl.col("month") == month)
+    """Evidence: the deals of the snapshot with their state on that day, and the overdue ones left out of it."""
+    rows = snapshot(facts).filter(pl.col("month") == month)
     note = pl.format("{}, closing {}", pl.col("stage").fill_null("no stage"), "close_date")
-    return measures.opened(rows.with_columns(object=pl.lit("deals"), contribution="value", note=note))
+    return _opened(facts, month, rows.with_columns(contribution="value", note=note))
+
+
+def weighed_behind(facts: Facts, month: str) -> pl.DataFrame:
+    """Evidence: the same deals at what p1 expects of them; they add up to the numerator."""
+    rows = snapshot(facts).filter(pl.col("month") == month)
+    weighed = rows.with_columns(
+        contribution=measures.whole(pl.col("expected_p1")),
+        note=forecast.weight_note("expected_p1", None, facts),
+    )
+    return _opened(facts, month, weighed)
+
+
+def _opened(facts: Facts, month: str, rows: pl.DataFrame) -> pl.DataFrame:
+    late = overdue(facts).filter(pl.col("month") == month, pl.col("read") == "snapshot")
+    columns = ("external_id", "name", "contribution", "note")
+    left_out = late.with_columns(
+        contribution=pl.lit(0, pl.Int64),
+        note=pl.format(
+            "left out: overdue since {}, {}",
+            "close_date",
+            in_words(pl.col("value"), facts.currency).fill_null("no rate"),
+        ),
+    )
+    both = pl.concat([rows.select(columns), left_out.select(columns)])
+    return measures.opened(both.with_columns(object=pl.lit("deals")))

@@ -62,6 +62,17 @@ class Rates:
         """Every currency that can be converted."""
         return self.table["currency"].unique().sort().to_list()
 
+    def fault(self, used: pl.Series) -> str | None:
+        """Why nothing can be said in the report's currency: none of the currencies in use converts into it."""
+        mine = used.drop_nulls().unique().sort().to_list()
+        if not mine or set(mine) & set(self.currencies):
+            return None
+        lacking = self.report if self.report != self.home else " or ".join(mine)
+        return (
+            f"the CRM has no exchange rate for {lacking}, and its deals are in {', '.join(mine)}, so nothing "
+            f"can be said in {self.report}; name a currency that the CRM converts into, or enter the rates in the CRM"
+        )
+
     def convert(
         self, frame: pl.DataFrame, amount: str, on: str, into: str, currency: str = "currency"
     ) -> pl.DataFrame:

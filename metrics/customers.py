@@ -1,12 +1,13 @@
 """Who the customer is: the ultimate parent of an account, after merges, as far up as live accounts go.
 
-Definition book, R6 and ruling 16. Parent and merge links have no history and are taken as they are known now.
+A company may have every account stand for itself (``arr.customer: account``). Definition book, R6 and ruling 16.
+Parent and merge links have no history and are taken as they are known now.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 import polars as pl
 
@@ -16,11 +17,13 @@ from pipeline.company import SizeBand
 _DEEPEST: Final = 64  # levels of merging or of hierarchy; a longer chain is a circle
 
 
-def customers(accounts: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+def customers(
+    accounts: pl.DataFrame, as_of: datetime, grain: Literal["ultimate_parent", "account"] = "ultimate_parent"
+) -> pl.DataFrame:
     """Every account ever seen and what became of it.
 
     Columns: account_id, live_id (itself or the survivor it was merged into; null where it is gone), customer
-    (ultimate parent of live_id). Rows whose ``live_id`` is null belong to no customer.
+    (ultimate parent of live_id, or live_id itself). Rows whose ``live_id`` is null belong to no customer.
     """
     gone = pl.col("deleted_at").is_not_null() & (pl.col("deleted_at") <= as_of)
     links = accounts.select(
@@ -29,6 +32,8 @@ def customers(accounts: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
         parent_id=pl.when(pl.col("parent_id") != pl.col("external_id")).then("parent_id"),
     )
     survivors = _follow(links.select("account_id", "next"))
+    if grain == "account":
+        return survivors.select("account_id", "live_id", customer="live_id")
     live = links.join(survivors, on="account_id").filter(pl.col("account_id") == pl.col("live_id"))
     parents = (
         live.select("account_id", "parent_id")

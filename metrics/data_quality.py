@@ -5,12 +5,17 @@ Deals are read at D of each month as known now; duplicates and contacts are alwa
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import polars as pl
 
+from connectors.schema import TABLES
 from metrics import measures
 from metrics.facts import Facts
 from metrics.kpi import EVIDENCE, MEASURE
 from metrics.words import UNKNOWN
+from pipeline.quality import cells_over
+from pipeline.required import in_words
 
 
 def filled_cells(facts: Facts, cut: str | None) -> pl.LazyFrame:
@@ -25,8 +30,8 @@ def filled_cells(facts: Facts, cut: str | None) -> pl.LazyFrame:
         for month, scored in facts.completeness_by(cut).items():
             rows += [_row(month, group.group, group.filled, group.required, None) for group in scored.groups]
             if UNKNOWN not in {group.group for group in scored.groups}:
-                rows.append(_row(month, UNKNOWN, 0, 0, "no open deals"))
-    return measures.measure(pl.LazyFrame(rows, schema=MEASURE))
+                rows.append(_row(month, UNKNOWN, 0, 0, "no open deals in it"))
+    return _doubted(rows, _guessed(facts))
 
 
 def scores(facts: Facts) -> pl.LazyFrame:
@@ -36,18 +41,52 @@ def scores(facts: Facts) -> pl.LazyFrame:
          "reason": score.reason}
         for month, score in facts.cleanliness.items()
     ]  # fmt: skip
-    return measures.measure(pl.LazyFrame(rows, schema=MEASURE))
+    of_now = ("contacts", "accounts' names, domains and hierarchy") if _of_the_past(facts) else ()
+    return _doubted(rows, (*_guessed(facts), *of_now))
 
 
-def fields_behind(facts: Facts, month: str) -> pl.DataFrame:
-    """Evidence: every required field with the number of its cells that are filled."""
-    scored = facts.completeness[month]
-    rows = [
-        {"object": score.object, "external_id": None, "name": score.field, "contribution": float(score.filled),
-         "note": f"{score.filled} of {score.required}" if score.measurable else "cannot be seen in this CRM"}
-        for score in scored.fields
-    ]  # fmt: skip
-    return measures.opened(pl.DataFrame(rows, schema=EVIDENCE))
+def _of_the_past(facts: Facts) -> bool:
+    return facts.info is not None and facts.known_at < facts.info.refreshed_at
+
+
+def _guessed(facts: Facts) -> tuple[str, ...]:
+    """The required fields whose value at a past ``known_at`` nobody has kept (R1): today's stands in for it."""
+    info = facts.info
+    if info is None or not _of_the_past(facts):
+        return ()
+    kept = TABLES["deals"]
+    return tuple(
+        f"deals.{field}"
+        for field in facts.company.required_deal_fields
+        if field not in kept or not info.reconstructed("deals", field, facts.known_at)
+    )
+
+
+def _doubted(rows: Sequence[Mapping[str, object]], guessed: Sequence[str]) -> pl.LazyFrame:
+    """The rows as a measure, each defined value with what of it is today's."""
+    measure = measures.measure(pl.LazyFrame(rows, schema=MEASURE))
+    if not guessed:
+        return measure
+    note = f"not reconstructed, today's values stand in: {', '.join(guessed)} (see history_coverage)"
+    return measure.with_columns(
+        reason=pl.when(pl.col("value").is_not_null()).then(pl.lit(note)).otherwise("reason")
+    )
+
+
+def cells_behind(facts: Facts, month: str) -> pl.DataFrame:
+    """Evidence: every open deal with the number of its required fields that are filled, the emptiest first."""
+    fields = [score.field for score in facts.completeness[month].fields if score.measurable]
+    opened = facts.open_deals.filter(pl.col("at") == facts.moments[month])
+    cells = cells_over(opened, facts.raw_frames, facts.company, fields)
+    blank = pl.concat_list(pl.when(~pl.col(f"cell {name}")).then(pl.lit(in_words(name))) for name in fields)
+    names = blank.list.drop_nulls().list.join(", ") if fields else pl.lit("")
+    filled = pl.sum_horizontal(pl.lit(0), *(pl.col(f"cell {name}").cast(pl.Int64) for name in fields))
+    rows = cells.with_columns(object=pl.lit("deals"), contribution=filled, _blank=names).with_columns(
+        note=pl.when(pl.col("_blank") != "")
+        .then(pl.format("blank: {}", "_blank"))
+        .otherwise(pl.lit("all filled"))
+    )
+    return measures.opened(rows).sort("contribution", maintain_order=True)
 
 
 def parts_behind(facts: Facts, month: str) -> pl.DataFrame:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import polars as pl
 
 from connectors.schema import UTC
+from metrics import lines as line_items
 from metrics import timeline
+from metrics.basis import after, annualised, reducing
 from metrics.period import Calendar
 from metrics.words import stated
 from pipeline import asof
-from pipeline.company import Company
+from pipeline.company import ArrSettings, Company
 
 
 def known(deals: pl.DataFrame, calendar: Calendar, home: str) -> pl.DataFrame:
@@ -42,7 +44,10 @@ def describe(
     - created_day: local; qualified_day: null where the deal never got to the qualified stage
     - account, customer: after merges, null where there is no live one
     - motion, size, industry: null where unknown
-    - arr_value: ARR in minor units of ``currency`` (ruling 7), null where the deal has none; term: months
+    - arr_value: ARR in minor units of ``currency`` (ruling 7), null where the deal has none; term: months;
+      arr_signed: the same, negative where the deal takes ARR away; once: what of the amount is sold once
+    - starts, ends: the contract by itself, [starts, ends), with start_assumed (it is the close date) and term_assumed
+      (twelve months); dates_reversed, lines_foreign (a line in another currency), recurring_lines (how many)
     - stage_known, unlogged (no stage history at all), pilot_in_won_stage
     """
     current = _at_known_moment(deals, changes, calendar)
@@ -63,7 +68,10 @@ def describe(
     ).drop("label", "sort_order", "active", "qualified")
     entries = timeline.stage_entries(deals, changes.filter(pl.col("changed_at") <= calendar.known_at), stages)
     dated = _with_dates(decided, entries, calendar)
-    return _with_money(_with_segments(dated, accounts, company), lines, company)
+    priced = _with_segments(dated, accounts, company).join(
+        _sold_once(lines, company.arr), left_on="external_id", right_on="deal_id", how="left"
+    )
+    return _with_money(priced, line_items.items(lines, priced, company.arr), company.arr)
 
 
 def outcome(day: pl.Expr) -> pl.Expr:
@@ -165,40 +173,55 @@ def source_map(company: Company) -> dict[str, str]:
     }
 
 
-def annualised(amount: pl.Expr, months: pl.Expr, company: Company) -> pl.Expr:
-    """An amount in the configured basis as ARR, half-even; null where TCV has no positive term (R3, ruling 7)."""
-    basis = company.arr.basis
-    if basis == "mrr":
-        return amount * 12
-    if basis == "tcv":
-        return pl.when(months > 0).then(divided_half_even(amount * 12, months))
-    return amount
+def _with_money(deals: pl.DataFrame, lines: pl.DataFrame, settings: ArrSettings) -> pl.DataFrame:
+    """Adds arr_value, term and what a contract needs (rulings 7 and 8).
 
-
-def divided_half_even(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:
-    """Integer division rounded half to even; ``denominator`` > 0."""
-    whole = numerator // denominator
-    twice = (numerator - whole * denominator) * 2
-    up = (twice > denominator) | ((twice == denominator) & (whole % 2 != 0))
-    return whole + up.cast(pl.Int64)
-
-
-def _with_money(deals: pl.DataFrame, lines: pl.DataFrame, company: Company) -> pl.DataFrame:
-    """Adds arr_value and term (ruling 7): a blank or zero term is 12 months where there is an ARR value.
-
-    What is sold once is no part of a total contract value's ARR (R3). A negative term is no term to trust.
+    A blank or zero term is 12 months where there is an ARR value; a negative term is no term to trust.
     """
-    once = (
-        lines.filter((pl.col("kind") == "one_time") & (company.arr.basis == "tcv"))
-        .group_by("deal_id")
-        .agg(_once=pl.col("amount").sum())
+    told = lines.group_by("deal_id").agg(
+        _begins=pl.col("begins").min(),
+        _foreign=(pl.col("currency") != pl.col("deal_currency")).any(),
+        _backwards=pl.col("backwards").any(),
+        _lines=pl.len(),
     )
-    rows = deals.join(once, left_on="external_id", right_on="deal_id", how="left")
-    recurring = pl.col("amount") - pl.col("_once").fill_null(0)
-    value = pl.coalesce("arr", annualised(recurring, pl.col("term_months"), company))
+    rows = deals.join(told, left_on="external_id", right_on="deal_id", how="left").with_columns(
+        starts=pl.coalesce("start_date", "_begins", "outcome_day"),
+        start_assumed=pl.coalesce("start_date", "_begins").is_null(),
+    )
+    dated = lines.join(rows.select("starts", deal_id="external_id"), on="deal_id")
+    own = after(pl.coalesce("begins", "starts"), pl.col("months"))
+    rows = rows.join(
+        line_items.first_step(dated, "starts"), left_on="external_id", right_on="deal_id", how="left"
+    ).join(
+        dated.group_by("deal_id").agg(_until=own.max()), left_on="external_id", right_on="deal_id", how="left"
+    )
     months = pl.col("term_months").fill_null(0)
-    return (
-        rows.with_columns(arr_value=pl.when(months >= 0).then(value))
-        .with_columns(term=pl.when(months != 0).then(months).when(pl.col("arr_value").is_not_null()).then(12))
-        .drop("_once")
-    )
+    backwards = (months < 0) | pl.col("_backwards").fill_null(value=False)
+    value = _value(settings)
+    valued = rows.with_columns(arr_value=pl.when(~backwards).then(value))
+    there = pl.col("arr_value").is_not_null()
+    term = pl.when(months != 0).then(months).when(there & pl.col("_until").is_null()).then(12)
+    negated = pl.col("deal_type").is_in(reducing(settings)) & (pl.col("arr_value") > 0)
+    return valued.with_columns(
+        term=pl.when(months != 0).then(months).when(there).then(12),
+        ends=pl.when(there).then(pl.coalesce(after(pl.col("starts"), term), "_until")),
+        term_assumed=there & (months == 0) & pl.col("_until").is_null(),
+        arr_signed=pl.when(negated).then(-pl.col("arr_value")).otherwise("arr_value"),
+        lines_foreign=pl.col("_foreign").fill_null(value=False),
+        dates_reversed=backwards,
+        recurring_lines=pl.col("_lines").fill_null(0),
+    ).drop("_begins", "_foreign", "_backwards", "_lines", "_until", "first")
+
+
+def _value(settings: ArrSettings) -> pl.Expr:
+    """A deal's ARR as its source has it; what is sold once is no part of a total contract value's ARR (R3)."""
+    if settings.source == "line_items":
+        return pl.col("first")
+    recurring = pl.col("amount") - pl.col("once").fill_null(0)
+    return pl.coalesce("arr", annualised(recurring, pl.col("term_months"), settings))
+
+
+def _sold_once(lines: pl.DataFrame, settings: ArrSettings) -> pl.DataFrame:
+    """deal_id, once: what the one-time lines of each deal add to its total amount."""
+    single = (pl.col("kind") == "one_time") & (settings.basis == "tcv")
+    return lines.filter(single).group_by("deal_id").agg(once=pl.col("amount").sum())

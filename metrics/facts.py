@@ -15,13 +15,14 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 import polars as pl
 
-from metrics import arr, bridge, inputs, lines, sales, timeline
+from connectors.errors import ConfigurationError
+from metrics import arr, bridge, inputs, lines, opening, sales, timeline
 from metrics import customers as hierarchy
 from metrics import deals as deal_facts
 from metrics.currency import Rates
 from metrics.inputs import Files, InputFault, Reading
 from metrics.inputs.accounts import Accounts
-from metrics.period import Calendar
+from metrics.period import Calendar, month_first
 from metrics.words import stated
 from pipeline import asof
 from pipeline.company import Company
@@ -72,7 +73,9 @@ class Facts:
             raise ValueError("as_of needs a time zone")
         self.company = company
         self.info = info
-        self.calendar = Calendar(company.zone, as_of.astimezone(UTC), company.fiscal_year_start_month)
+        known_at = as_of if info is None else info.known(as_of)
+        self.calendar = Calendar(company.zone, known_at.astimezone(UTC), company.fiscal_year_start_month)
+        _check_read(company, months, as_of, self.calendar)
         self.periods = self.calendar.periods(months)
         self.months: tuple[str, ...] = tuple(self.periods["month"])
         self.home_currency = info.home_currency if info else company.currency or FALLBACK_CURRENCY
@@ -83,8 +86,9 @@ class Facts:
 
     @classmethod
     def load(cls, store: FactStore, company: Company, months: Sequence[str], as_of: datetime) -> Facts:
-        """Facts of ``months`` (YYYY-MM) as known at ``as_of``.
+        """Facts of ``months`` (YYYY-MM) as known at ``as_of``, or when the CRM was last read whole if that is earlier.
 
+        What nobody has read is not known: a store that has not been synced for a month tells of the month before.
         Raises ``ConfigurationError`` for a malformed month, one that begins after ``as_of``'s local month, or a
         way of reading ARR that this version does not have.
         """
@@ -121,8 +125,15 @@ class Facts:
 
     @cached_property
     def rates(self) -> Rates:
-        """Conversion into the report's currency."""
-        return Rates.of(self.live("exchange_rates"), self.home_currency, self.currency)
+        """Conversion into the report's currency.
+
+        Raises ``ConfigurationError`` where no deal's currency converts: every sum would be a zero that is not true.
+        """
+        rates = Rates.of(self.live("exchange_rates"), self.home_currency, self.currency)
+        fault = rates.fault(self.raw_deals["currency"])
+        if fault is not None:
+            raise ConfigurationError(f"companies.{self.company.name or '<company>'}.currency: {fault}")
+        return rates
 
     @cached_property
     def stages(self) -> pl.DataFrame:
@@ -140,11 +151,12 @@ class Facts:
             industry=stated(pl.col("industry")),
             size=hierarchy.size_band(pl.col("segment"), pl.col("employees"), self.company.size_bands),
         )
-        return hierarchy.customers(accounts, self.known_at).join(traits, on="live_id", how="left")
+        customers = hierarchy.customers(accounts, self.known_at, self.company.arr.customer)
+        return customers.join(traits, on="live_id", how="left")
 
     @cached_property
     def raw_deals(self) -> pl.DataFrame:
-        """Deals that exist at ``known_at``, with the CRM's current values: what ``timeline.states`` starts from."""
+        """Deals that exist at ``known_at``, with the CRM's current values: what their past is undone from."""
         return deal_facts.known(self.raw("deals"), self.calendar, self.home_currency)
 
     @cached_property
@@ -170,21 +182,24 @@ class Facts:
         """Cuts of every customer (ruling 16): customer, name, size, industry, motion, owner, pipeline.
 
         Size, industry and owner are those of the ultimate parent; motion and pipeline those of the customer's first
-        new-business contract.
+        new-business contract, or, where ARR comes from a list, of its first new business that was won.
         """
         tops = self.accounts.filter(pl.col("account_id") == pl.col("customer")).select(
             "customer", "name", "size", "industry", "owner_id"
         )
+        listed = self.opening_list.filter(~pl.col("customer").is_in(tops["customer"].implode()))
+        apart = listed.select("customer", name="customer_key").unique("customer", maintain_order=True)
+        won = self.deals.filter((pl.col("outcome") == "won") & (pl.col("deal_type") == "new"))
+        start = pl.coalesce("starts", "outcome_day") if self.company.arr.reads_list else "start"
+        contracts = self.contracts.select("start", "signed", external_id="deal_id")
         first = (
-            self.contracts.filter(pl.col("deal_type") == "new")
-            .sort("start", "signed", "deal_id")
+            won.join(contracts, on="external_id", how="left" if self.company.arr.reads_list else "inner")
+            .sort(start, pl.coalesce("signed", "outcome_day"), "external_id", nulls_last=True)
             .unique("customer", keep="first", maintain_order=True)
-            .join(
-                self.deals.select(deal_id="external_id", motion="motion", pipeline="pipeline"), on="deal_id"
-            )
             .select("customer", "motion", "pipeline")
         )
-        described = tops.join(first, on="customer", how="left").lazy()
+        everyone = pl.concat([tops, apart], how="diagonal")
+        described = everyone.join(first, on="customer", how="left").lazy()
         return sales.named(described, self.owner_names, self.pipelines).collect()
 
     @cached_property
@@ -210,22 +225,44 @@ class Facts:
     @cached_property
     def problems(self) -> pl.DataFrame:
         """Won deals that make no contract, with the column ``problem`` saying why (see ``metrics.arr.candidates``)."""
-        return arr.candidates(self.deals, self.rates.currencies).filter(pl.col("problem").is_not_null())
+        found = arr.candidates(self.deals, self.rates.currencies, self.company.arr)
+        return found.filter(pl.col("problem").is_not_null())
 
     @cached_property
     def contracts(self) -> pl.DataFrame:
         """The subscription ledger: see ``metrics.arr.contracts``."""
-        return arr.contracts(self.deals, self.rates, self.company, self.calendar.known_day)
+        listed = opening.contracts(self.opening_list)
+        settings, today = self.company.arr, self.calendar.known_day
+        return arr.contracts(self.deals, listed, self._parts, self.rates, settings, today)
+
+    @cached_property
+    def opening_list(self) -> pl.DataFrame:
+        """The rows of the opening list as far as ARR is read from it: see ``metrics.opening.rows``."""
+        settings, today = self.company.arr, self.calendar.known_day
+        if not settings.reads_list:
+            return opening.none()
+        listed, sold = self.input("opening_arr"), self.live("line_items")
+        return opening.rows(listed, self.accounts, sold, self.rates.currencies, settings, today)
+
+    @cached_property
+    def _parts(self) -> pl.DataFrame:
+        """What every contract is made of: see ``metrics.lines.parts``."""
+        settings = self.company.arr
+        won = self.deals.filter(pl.col("outcome") == "won")
+        made_of = lines.parts(lines.items(self.live("line_items"), won, settings), won, settings)
+        return pl.concat([made_of, opening.parts(self.opening_list)])
 
     @cached_property
     def unmeasurable(self) -> pl.DataFrame:
         """Months whose recurring revenue the CRM cannot know: see ``metrics.arr.unmeasurable``."""
-        return arr.unmeasurable(self.deals, self.contracts, self.problems, self.periods, self.calendar)
+        return arr.unmeasurable(
+            self.deals, self.contracts, self.problems, self.periods, self.calendar, self.company.arr
+        )
 
     @cached_property
     def arr_rows(self) -> pl.DataFrame:
         """The rows of ARR of every contract: see ``metrics.lines.rows``."""
-        return lines.rows(self.contracts, self.live("line_items"), self.deals, self.company)
+        return lines.rows(self.contracts, self._parts)
 
     @cached_property
     def positions(self) -> pl.DataFrame:
@@ -245,15 +282,8 @@ class Facts:
 
     @cached_property
     def closed(self) -> pl.DataFrame:
-        """New-business deals closed in each month's quarter to date: see ``metrics.sales.closed``."""
-        return sales.closed(self.deals, self.periods, self.calendar, self.rates)
-
-    @cached_property
-    def snapshots(self) -> pl.DataFrame:
-        """Open in-quarter pipeline on day 21: see ``metrics.sales.snapshots``."""
-        return sales.snapshots(
-            self.raw_deals, self.deals, self.changes, self.stages, self.periods, self.rates
-        )
+        """Deals of the sales motion closed in each month's quarter to date: see ``metrics.sales.closed``."""
+        return sales.closed(self.deals, self.periods, self.calendar, self.rates, self.company.sales.types)
 
     @cached_property
     def quotas(self) -> pl.DataFrame:
@@ -341,4 +371,15 @@ class Facts:
             self.company.inputs,
             Reading(self.calendar, self.currency),
             lambda: Accounts(self.live("accounts"), self.accounts),
+        )
+
+
+def _check_read(company: Company, months: Sequence[str], as_of: datetime, calendar: Calendar) -> None:
+    """Refuse months that have begun since the CRM was last read."""
+    known, today = calendar.known_day, as_of.astimezone(company.zone).date()
+    unread = [month for month in sorted(months) if known < month_first(month) <= today]
+    if unread:
+        raise ConfigurationError(
+            f"{company.name or 'this company'}: the CRM was last read on {known:%Y-%m-%d}, so nothing is known of "
+            f"{', '.join(unread)}; run `boardline sync --once` first"
         )

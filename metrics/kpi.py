@@ -14,8 +14,10 @@ from typing import Final, Literal
 
 import polars as pl
 
+from metrics.alternatives import Alternative
 from metrics.facts import Facts
 from metrics.words import CUTS as CUTS
+from pipeline.company import Company
 
 Unit = Literal["currency", "ratio", "count", "days", "months", "points", "multiple"]
 Status = Literal[
@@ -52,13 +54,15 @@ EVIDENCE: Final = pl.Schema(
 class Kpi:
     """One KPI.
 
-    ``period``: what the value of month M covers: the month, its fiscal quarter to date, that quarter and the three
-    before it, or twelve months.
+    ``period``: what the value of month M covers: the month, its fiscal quarter to date, the three months ending with M,
+    the fiscal quarter and the three before it, or twelve months.
     ``requires``: (table, column) pairs that must be filled for the number to be trusted.
     ``definition``: id and version of the formula, printed beside each number.
     ``low_sample``: below this n the value is marked; None when counting makes no sense.
     ``cuts``: the ways this number can be cut; by any other ``compute`` returns no rows.
     ``parts``: the units of numerator and denominator.
+    ``alternatives``: the ways to make it that are a company's choice, with the setting of each.
+    ``configured``: the KPI as a company's settings make it, where they change its period or definition.
     ``stands_on``: the deals behind the number (columns month, external_id), over which the filling of ``requires``
     is measured; None where trust in single deals is not the question.
     """
@@ -67,7 +71,7 @@ class Kpi:
     title: str
     unit: Unit
     higher_is_better: bool | None
-    period: Literal["month", "quarter", "trailing_quarters", "trailing_year"]
+    period: Literal["month", "quarter", "trailing_quarter", "trailing_quarters", "trailing_year"]
     definition: str
     requires: tuple[tuple[str, str], ...]
     compute: Callable[[Facts, str | None], pl.LazyFrame] = field(repr=False)
@@ -76,6 +80,12 @@ class Kpi:
     parts: tuple[Unit | None, Unit | None] = ("count", "count")
     cuts: tuple[str, ...] = CUTS
     stands_on: Callable[[Facts], pl.DataFrame] | None = field(default=None, repr=False)
+    alternatives: tuple[Alternative, ...] = field(default=(), repr=False)
+    configured: Callable[[Kpi, Company], Kpi] | None = field(default=None, repr=False)
+
+    def under(self, company: Company) -> Kpi:
+        """This KPI as the company's settings make it."""
+        return self.configured(self, company) if self.configured else self
 
 
 @dataclass(frozen=True)
@@ -99,3 +109,4 @@ class KpiValue:
     known_at: datetime
     currency: str
     parts: tuple[Unit | None, Unit | None] = ("count", "count")  # units of numerator and denominator
+    verdict: str | None = None  # the sentence that says why the status is what it is, where a target speaks

@@ -8,6 +8,8 @@ Everything here is lazy: a step costs more than its rows, so a KPI is one plan, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from metrics.kpi import EVIDENCE, MEASURE
@@ -25,17 +27,26 @@ def grid(months: pl.LazyFrame, rows: pl.LazyFrame, cut: str | None) -> pl.LazyFr
     return months.select("month").join(segments, how="cross").sort("month", "segment")
 
 
+def gathered(
+    months: pl.DataFrame, rows: pl.DataFrame | pl.LazyFrame, cut: str | None, **aggregates: pl.Expr
+) -> pl.LazyFrame:
+    """month, segment and one column per expression, aggregated; null where a month or segment has no rows."""
+    totals = rows.lazy().with_columns(segment=segment_of(cut)).group_by("month", "segment").agg(**aggregates)
+    return grid(months.lazy(), rows.lazy(), cut).join(
+        totals, on=["month", "segment"], how="left", nulls_equal=True, maintain_order="left"
+    )
+
+
 def summed(
     months: pl.DataFrame, rows: pl.DataFrame | pl.LazyFrame, cut: str | None, **sums: pl.Expr
 ) -> pl.LazyFrame:
-    """month, segment and one column per expression, aggregated; 0 where a month or segment has no rows."""
-    segment = _UNCUT if cut is None else pl.col(cut).fill_null(UNKNOWN)
-    totals = rows.lazy().with_columns(segment=segment).group_by("month", "segment").agg(**sums)
-    return (
-        grid(months.lazy(), rows.lazy(), cut)
-        .join(totals, on=["month", "segment"], how="left", nulls_equal=True, maintain_order="left")
-        .with_columns(pl.col(name).fill_null(0) for name in sums)
-    )
+    """``gathered`` with 0 where a month or segment has no rows."""
+    return gathered(months, rows, cut, **sums).with_columns(pl.col(name).fill_null(0) for name in sums)
+
+
+def segment_of(cut: str | None) -> pl.Expr:
+    """The segment of a row: null for the whole company, ``unknown`` where the row has none."""
+    return _UNCUT if cut is None else pl.col(cut).fill_null(UNKNOWN)
 
 
 def amounts(totals: pl.LazyFrame, value: str, n: str) -> pl.LazyFrame:
@@ -74,10 +85,53 @@ def undefined(frame: pl.LazyFrame, when: pl.Expr, reason: pl.Expr) -> pl.LazyFra
     )
 
 
+def unknown(frame: pl.LazyFrame, faults: pl.LazyFrame) -> pl.LazyFrame:
+    """The measure without value and numerator in the months of ``faults`` (month, why), with that reason."""
+    joined = frame.join(faults, on="month", how="left", maintain_order="left")
+    faulty = pl.col("why").is_not_null()
+    numerator = pl.when(~faulty).then("numerator")
+    return undefined(joined, faulty, pl.col("why")).with_columns(numerator=numerator).drop("why")
+
+
+def notes(*parts: pl.Expr) -> pl.Expr:
+    """Several notes as one, in their order; null parts are left out, and without any there is none."""
+    text = pl.concat_str(parts, separator="; ", ignore_nulls=True)
+    return pl.when(text != "").then(text)
+
+
 def noted(frame: pl.LazyFrame, notes: pl.LazyFrame) -> pl.LazyFrame:
     """The measure with a note (month, note) as the reason of values that are defined and have none."""
     joined = frame.join(notes, on="month", how="left", maintain_order="left")
     return joined.with_columns(reason=pl.coalesce("reason", "note")).drop("note")
+
+
+def annotated(frame: pl.LazyFrame, notes: pl.LazyFrame) -> pl.LazyFrame:
+    """The measure with a note (month, note) after what its reason says already."""
+    both = frame.join(notes, on="month", how="left", maintain_order="left")
+    told = pl.concat_str("reason", "note", separator="; ", ignore_nulls=True)
+    return both.with_columns(reason=pl.when(told != "").then(told)).drop("note")
+
+
+def joined(notes: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
+    """Notes (month, note) of several kinds as one per month, in the order given."""
+    every = pl.concat([note.select("month", "note", rank=pl.lit(rank)) for rank, note in enumerate(notes)])
+    return every.sort("rank").group_by("month", maintain_order=True).agg(pl.col("note").str.join("; "))
+
+
+def explained(frame: pl.LazyFrame, notes: pl.LazyFrame) -> pl.LazyFrame:
+    """The measure with a note of its own (month, segment, note) behind the reason that a value has, if any."""
+    joined = frame.join(notes, on=["month", "segment"], how="left", nulls_equal=True, maintain_order="left")
+    text = pl.concat_str("reason", "note", separator="; ", ignore_nulls=True)
+    return joined.with_columns(reason=pl.when(text != "").then(text)).drop("note")
+
+
+def whole(exact: pl.Expr, over: str = "month") -> pl.Expr:
+    """Exact amounts (decimals) in minor units, rounded so that those of a month add up to its rounded total (R15).
+
+    Each is the step that the rounded running sum takes with it, so it is less than one unit from its exact amount.
+    """
+    total = exact.fill_null(0).cum_sum().round(0, mode="half_to_even").cast(pl.Int64)
+    return (total - total.shift(1, fill_value=0)).over(over)
 
 
 def nothing() -> pl.LazyFrame:

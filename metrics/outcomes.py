@@ -6,23 +6,120 @@ from typing import Final
 
 import polars as pl
 
-from metrics import measures, sales
+from metrics import cycles, measures, sales
 from metrics.facts import Facts
-from metrics.words import stated
+from metrics.words import in_days, in_percent, stated, when_any
 
 FEW_DEALS: Final = 10
 CUTS: Final = ("size", "industry", "motion", "owner", "pipeline")
+STALE: Final = 2  # times the median cycle: an open deal that is older is as good as lost
 
 
 def win_rate(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    """Won over won and lost, by count."""
+    """Won over won and lost, by count; in the note what it would be if stale open deals counted as lost."""
     if cut == "product":
         return measures.nothing()
     totals = _totals(
         facts, facts.closed.lazy(), cut, won=pl.col("won").sum().cast(pl.Int64), n=pl.len().cast(pl.Int64)
     )
     rates = measures.ratios(totals, "won", "n", "n", "no qualified new-business deal closed in the quarter")
-    return measures.noted(rates, _unlogged(facts))
+    stale = pl.format(
+        "{} open deals are older than {} (twice the median cycle); were they lost, it would be {}",
+        "stale",
+        in_days(pl.col("norm") * STALE),
+        in_percent(pl.col("adjusted")),
+    )
+    beside = adjusted(facts, cut).select("month", "segment", note=when_any(pl.col("stale"), stale))
+    return measures.explained(measures.noted(rates, _unlogged(facts)), beside)
+
+
+def adjusted(facts: Facts, cut: str | None) -> pl.LazyFrame:
+    """The win rate if every open deal that is older than twice the median cycle counted as lost.
+
+    Columns: month, segment, won, decided (won and lost), norm (the whole company's median cycle of the quarter, in
+    days), stale (qualified by D, open as known now, and at D more than twice as old as the norm), rate, adjusted (won /
+    (decided + stale)). Where no cycle was measured nothing can be called stale: norm, stale and adjusted are null. A
+    rate without deals is null. Source: definition book, section 3, ruling 3.
+    """
+    rows = pl.concat(
+        [
+            facts.closed.lazy().with_columns(_stale=pl.lit(value=False)),
+            facts.once(stale).lazy().with_columns(_stale=pl.lit(value=True)),
+        ],
+        how="diagonal",
+    )
+    totals = _totals(
+        facts,
+        rows,
+        cut,
+        won=pl.col("won").sum().cast(pl.Int64),
+        decided=(~pl.col("_stale")).sum().cast(pl.Int64),
+        stale=pl.col("_stale").sum().cast(pl.Int64),
+    )
+    known = totals.join(facts.once(cycles.norms).lazy(), on="month", how="left", maintain_order="left")
+    known = known.with_columns(stale=pl.when(pl.col("norm").is_not_null()).then("stale"))
+    all_of_them = pl.col("decided") + pl.col("stale")
+    return known.with_columns(
+        rate=pl.when(pl.col("decided") > 0).then(pl.col("won") / pl.col("decided")),
+        adjusted=pl.when(all_of_them > 0).then(pl.col("won") / all_of_them),
+    )
+
+
+def stale(facts: Facts) -> pl.DataFrame:
+    """The stale open deals: month and the columns of ``Facts.deals`` (a fact to be kept by ``Facts.once``)."""
+    waiting = (
+        facts.deals.lazy()
+        .filter((pl.col("outcome") == "open") & pl.col("deal_type").is_in(facts.company.sales.types))
+        .join(facts.once(cycles.starts).lazy().select("external_id", "start"), on="external_id")
+    )
+    limits = facts.periods.lazy().join(facts.once(cycles.norms).lazy(), on="month")
+    age = (pl.col("day") - pl.col("start")).dt.total_days()
+    return (
+        limits.select("month", "day", "norm")
+        .join(waiting, how="cross")
+        .filter((pl.col("qualified_day") <= pl.col("day")) & (age > pl.col("norm") * STALE))
+        .drop("day", "norm", "start")
+        .sort("month", "external_id")
+        .collect()
+    )
+
+
+def cohort(facts: Facts) -> pl.DataFrame:
+    """The qualified deals created in each month's quarter to date: month, the columns of ``Facts.deals``."""
+    return _created(facts, facts.deals.filter(pl.col("deal_type").is_in(facts.company.sales.types)))
+
+
+def _created(facts: Facts, deals: pl.DataFrame) -> pl.DataFrame:
+    created = pl.col("created_day")
+    return (
+        deals.filter(pl.col("qualified_day").is_not_null() & created.is_not_null())
+        .with_columns(quarter_first=facts.calendar.quarter_first(created))
+        .join(facts.periods.select("month", "day", "quarter_first"), on="quarter_first")
+        .filter(created <= pl.col("day"))
+        .drop("quarter_first", "day")
+        .sort("month", "external_id")
+    )
+
+
+def win_rate_cohort(facts: Facts, cut: str | None) -> pl.LazyFrame:
+    """Won over all qualified that were created in the quarter; the open ones in the note."""
+    if cut == "product":
+        return measures.nothing()
+    outcome = pl.col("outcome")
+    totals = _totals(
+        facts,
+        facts.once(cohort).lazy(),
+        cut,
+        won=(outcome == "won").sum().cast(pl.Int64),
+        open=(outcome == "open").sum().cast(pl.Int64),
+        n=pl.len().cast(pl.Int64),
+    )
+    rates = measures.ratios(
+        totals, "won", "n", "n", "no qualified new-business deal was created in the quarter"
+    )
+    share = in_percent(pl.col("open") / pl.col("n"))
+    note = when_any(pl.col("n"), pl.format("{} unresolved: {} of {} are open", share, "open", "n"))
+    return measures.explained(rates, totals.select("month", "segment", note=note))
 
 
 def win_rate_value(facts: Facts, cut: str | None) -> pl.LazyFrame:
@@ -65,6 +162,12 @@ def stands_on(facts: Facts) -> pl.DataFrame:
     return pl.concat([frame.select("month", "external_id") for frame in (facts.closed, untyped)])
 
 
+def cohort_stands_on(facts: Facts) -> pl.DataFrame:
+    """The cohort and those that would be in it if they had a type: month, external_id."""
+    untyped = _created(facts, facts.deals.filter(stated(pl.col("type")).is_null()))
+    return pl.concat([frame.select("month", "external_id") for frame in (facts.once(cohort), untyped)])
+
+
 def wins(facts: Facts) -> pl.DataFrame:
     """The deals won: month, external_id."""
     return facts.closed.filter("won").select("month", "external_id")
@@ -73,6 +176,14 @@ def wins(facts: Facts) -> pl.DataFrame:
 def deals_behind(facts: Facts, month: str, contribution: pl.Expr, note: pl.Expr) -> pl.DataFrame:
     """Evidence: the deals closed in the month's quarter to date, won and lost."""
     return _opened(facts.closed.filter(pl.col("month") == month), contribution, note)
+
+
+def cohort_behind(facts: Facts, month: str) -> pl.DataFrame:
+    """Evidence: the deals of the cohort, those won first."""
+    rows = facts.once(cohort).filter(pl.col("month") == month)
+    won = (pl.col("outcome") == "won").cast(pl.Float64)
+    note = pl.format("created {}, {}", "created_day", "outcome")
+    return _opened(rows, won, note)
 
 
 def sized_behind(facts: Facts, month: str) -> pl.DataFrame:

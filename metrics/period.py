@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
@@ -21,6 +21,7 @@ from connectors.errors import ConfigurationError
 
 _MONTH: Final = re.compile(r"^(\d{4})-(0[1-9]|1[0-2])$")
 SNAPSHOT_DAY: Final = 21  # of the quarter (definition book, section 4)
+_SATURDAY: Final = 5
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,11 @@ class Quarter:
     @property
     def snapshot_day(self) -> date:
         """The 21st day."""
-        return self.first + timedelta(days=SNAPSHOT_DAY - 1)
+        return self.nth(SNAPSHOT_DAY)
+
+    def nth(self, number: int) -> date:
+        """The quarter's day of that number; 1 is its first."""
+        return self.first + timedelta(days=number - 1)
 
 
 def month_first(month: str) -> date:
@@ -118,13 +123,23 @@ class Calendar:
         into = (day.dt.month().cast(pl.Int64) - self.fiscal_year_start_month) % 12 % 3
         return day.dt.month_start().dt.offset_by(pl.format("-{}mo", into))
 
+    def quarter_label(self, first: pl.Expr) -> pl.Expr:
+        """The name of a fiscal quarter by its first day, as an expression: ``2026-Q2``."""
+        start = self.fiscal_year_start_month
+        month = first.dt.month().cast(pl.Int64)
+        later = (month >= start).cast(pl.Int64) if start > 1 else pl.lit(0)
+        return pl.format("{}-Q{}", first.dt.year() + later, (month - start) % 12 // 3 + 1)
+
     def label(self, month: str, kind: str) -> str:
-        """What a value of this month covers: ``2026-05``, ``2026-Q2``, ``2025-Q3..2026-Q2`` or ``2025-06..2026-05``."""
+        """What a value of this month covers: ``2026-05``, ``2026-Q2``, ``2025-Q3..2026-Q2``, ``2026-03..2026-05``
+        or ``2025-06..2026-05``."""
         if kind == "quarter":
             return self.quarter(month_first(month)).label
         if kind == "trailing_quarters":
             first = self.quarter(month_first(shift(month, -9)))
             return f"{first.label}..{self.quarter(month_first(month)).label}"
+        if kind == "trailing_quarter":
+            return f"{shift(month, -2)}..{month}"
         if kind == "trailing_year":
             return f"{shift(month, -11)}..{month}"
         return month
@@ -157,6 +172,31 @@ class Calendar:
             )
         return pl.DataFrame(rows, schema=PERIODS)
 
+    def quarter_back(self, quarter: Quarter, back: int) -> Quarter:
+        """The quarter so many before this one."""
+        return self.quarter(month_first(shift(month_of(quarter.first), -3 * back)))
+
+    def working_day_after(self, day: date, count: int) -> date:
+        """The ``count``-th day from Monday to Friday after a day."""
+        while count:
+            day += timedelta(days=1)
+            count -= day.weekday() < _SATURDAY
+        return day
+
+    def moments(self, days: Iterable[tuple[Quarter, date]]) -> pl.DataFrame:
+        """Days, each within or after a quarter, as the instants at which they end.
+
+        Columns: quarter, quarter_first, quarter_last, day, at (the day's last known instant). Each once, in order of
+        time; days that have not begun at ``known_at`` are absent, and so are those that are not over then, but for its
+        own day, which is as it is known.
+        """
+        rows = {
+            (quarter.first, day): (quarter.label, quarter.first, quarter.last, day, self.moment(day))
+            for quarter, day in days
+            if self.end_of(day) <= self.known_at or day == self.known_day
+        }
+        return pl.DataFrame(list(rows.values()), schema=MOMENTS, orient="row").sort("at", "quarter_first")
+
     def local_day(self, instant: pl.Expr) -> pl.Expr:
         """The local date of a UTC instant, as an expression."""
         return instant.dt.convert_time_zone(self.zone.key).dt.date()
@@ -176,3 +216,11 @@ _COLUMNS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "snapshot_known": pl.Boolean,
 }
 PERIODS: Final = pl.Schema(_COLUMNS)
+_MOMENT: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "quarter": pl.String,
+    "quarter_first": pl.Date,
+    "quarter_last": pl.Date,
+    "day": pl.Date,
+    "at": pl.Datetime("us", "UTC"),
+}
+MOMENTS: Final = pl.Schema(_MOMENT)

@@ -1,156 +1,165 @@
-"""Playbooks: which numbers head the report of a market, and where its lines are drawn.
+"""Playbooks: which numbers head the report of a market, where its lines are drawn, and what to look at beyond them.
 
 A playbook is a YAML file: the three shipped ones, or a person's own, which may extend one of them::
 
     extends: hr_tech
     title: Our HR book
-    headline: [arr, nrr, grr]
+    headline: [nrr, grr, win_rate]
+    supporting: [arr, pipeline_coverage]
     kpis:
       nrr:
         target: above 108%
         rules:
           - {status: on_target, above: 108%}
-          - {status: off_target, at_most: 108%}
+          - {status: off_target, at_most: 108%, says: the base shrinks}
+    diagnoses:
+      pilots: null
 
-Bounds are strict as they are named: ``below`` <, ``at_most`` <=, ``above`` >, ``at_least`` >=; a rule with two needs
-both. A KPI named in the extending file replaces the whole entry of the extended one.
+How bounds are written: ``metrics.condition``; what the parts mean: ``metrics.playbook_parts``. The first rule that
+holds gives a KPI's status; where none does, the client's own target (targets file) counts, and without one there is
+no verdict.
+
+What an extending file says replaces what it extends: of ``kpis``, ``segments`` and ``diagnoses`` the entries it
+names (null takes one out), of everything else the whole. No rule of a playbook reaches a company that does not use it.
 """
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, TypeVar
 
-import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from connectors.errors import ConfigurationError
+from connectors.schema import TABLES
+from metrics.condition import Comparison, Part
+from metrics.playbook_parts import (
+    KPI_IDS,
+    Call,
+    Checkpoint,
+    Days,
+    Expectation,
+    Fit,
+    Hidden,
+    KpiIds,
+    Line,
+    Occasion,
+    Rule,
+    Segment,
+    Shift,
+    known,
+)
+from metrics.yaml_lines import Place, parse
+from pipeline.company import Company
 
-# Every KPI of the product; a playbook may only name these.
-KPI_IDS: Final = (
-    "arr", "carr", "arr_new_logo", "arr_expansion_seat", "arr_expansion_module", "arr_expansion_other",
-    "arr_reactivation", "arr_contraction", "arr_churn", "arr_growth_mom", "arr_growth_yoy", "nrr", "grr",
-    "logo_churn", "win_rate", "win_rate_value", "win_rate_cohort", "avg_deal_size", "cycle_days_median",
-    "cycle_days_weighted", "sales_velocity", "stage_days", "poc_days", "poc_conversion",
-    "pipeline_coverage", "pipeline_coverage_weighted", "forecast_in_quarter", "forecast_accuracy_error",
-    "cac_payback_months", "lead_to_opportunity", "mql_to_sql", "marketing_sourced_pipeline",
-    "marketing_sourced_revenue", "partner_sourced_pipeline", "partner_sourced_revenue", "cost_per_lead",
-    "health_score", "field_completeness", "data_cleanliness",
-)  # fmt: skip
+__all__ = ["KPI_IDS", "Line", "Playbook", "Rule", "applied", "load", "shipped"]
+
+C = TypeVar("C", bound=Company)
+
 _DEEPEST: Final = 3  # playbooks that extend each other
-
-
-def _bound(value: Any) -> Any:
-    """``105%`` -> 1.05."""
-    if isinstance(value, str) and value.strip().endswith("%"):
-        try:
-            return float(value.strip()[:-1]) / 100
-        except ValueError as error:
-            raise ValueError(f"{value!r} is not a percentage") from error
-    return value
-
-
-Bound = Annotated[float, BeforeValidator(_bound)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Rule(_Part):
-    """A status and the bounds within which it is given."""
-
-    status: Literal["on_target", "watch", "off_target"]
-    below: Bound | None = None
-    at_most: Bound | None = None
-    above: Bound | None = None
-    at_least: Bound | None = None
-
-    @model_validator(mode="after")
-    def _bounded(self) -> Rule:
-        if not self.bounds:
-            raise ValueError("a rule needs at least one of below, at_most, above, at_least")
-        return self
-
-    @property
-    def bounds(self) -> tuple[float, ...]:
-        given = (self.below, self.at_most, self.above, self.at_least)
-        return tuple(bound for bound in given if bound is not None)
-
-    def holds(self, value: float) -> bool:
-        """Whether the value lies within all bounds."""
-        return (
-            (self.below is None or value < self.below)
-            and (self.at_most is None or value <= self.at_most)
-            and (self.above is None or value > self.above)
-            and (self.at_least is None or value >= self.at_least)
-        )
-
-
-class Line(_Part):
-    """What a playbook says of one KPI: the target in words, and the rules, the first that holds counts."""
-
-    target: str | None = None
-    rules: tuple[Rule, ...] = ()
-
-
+_MERGED: Final[tuple[str, ...]] = ("kpis", "segments", "diagnoses")  # entry by entry
+_TOP: Final = "a playbook is a mapping with title, headline and kpis"
 _SILENT: Final = Line()
 
 
-class Playbook(_Part):
-    """One market's headline KPIs, in their order, and its lines."""
+class Playbook(Part):
+    """One market's KPIs in their order, its lines, and what to look at.
+
+    ``headline``: the KPIs the role is accountable for; ``supporting``: what stands below them on the scorecard.
+    ``hidden``: what the role does not own; ``not_owned`` the same in words, of what Boardline does not compute.
+    ``required_fields``: of an open deal, for completeness. ``poc_limit_days``: how long a pilot may take.
+    """
 
     name: str
     title: str
-    headline: tuple[str, ...] = Field(min_length=1)
+    headline: Annotated[KpiIds, Field(min_length=1)]
+    supporting: KpiIds = ()
+    shifts: tuple[Shift, ...] = ()
+    hidden: tuple[Hidden, ...] = ()
+    not_owned: tuple[str, ...] = ()
+    segments: dict[str, Segment] = {}
+    required_fields: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    poc_limit_days: Days = 45
     kpis: dict[str, Line] = {}
-
-    @field_validator("headline")
-    @classmethod
-    def _known_headline(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
-        for one in ids:
-            _known(one)
-        if len(set(ids)) < len(ids):
-            raise ValueError("a KPI stands in it twice")
-        return ids
+    diagnoses: dict[str, Call] = {}
+    fit: tuple[Fit, ...] = ()
+    checkpoint: Checkpoint | None = None
+    expectations: tuple[Expectation, ...] = ()
+    audit: tuple[str, ...] = ()
 
     @field_validator("kpis")
     @classmethod
     def _known_kpis(cls, lines: dict[str, Line]) -> dict[str, Line]:
         for one in lines:
-            _known(one)
+            known(one, KPI_IDS, "KPI")
         return lines
+
+    @field_validator("required_fields")
+    @classmethod
+    def _known_fields(cls, fields: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for one in fields or ():
+            if not one.startswith("custom."):
+                known(one, TABLES["deals"], "field of a deal")
+        return fields
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Playbook:
+        never = {kpi for hidden in self.hidden if not hidden.owned_when for kpi in hidden.kpis}
+        if shown := [kpi for kpi in (*self.headline, *self.supporting) if kpi in never]:
+            raise ValueError(f"{shown[0]} is hidden and on the scorecard; take it out of one of them")
+        named = [rule.segment for line in self.kpis.values() for rule in line.rules]
+        for segment in (*named, *(call.segment for call in self.diagnoses.values())):
+            if segment is not None:
+                known(segment, self.segments, "segment")
+        return self
+
+    @property
+    def scorecard(self) -> tuple[str, ...]:
+        """Headline and supporting KPIs, in their order, each once."""
+        return tuple(dict.fromkeys((*self.headline, *self.supporting)))
 
     def line(self, kpi: str) -> Line:
         """What is said of a KPI; nothing, where the playbook is silent."""
         return self.kpis.get(kpi, _SILENT)
 
     def edges(self, kpi: str) -> tuple[float, ...]:
-        """Every threshold of a KPI, ascending."""
-        return tuple(sorted({bound for rule in self.line(kpi).rules for bound in rule.bounds}))
+        """Every threshold that the number of the whole company is compared with, ascending."""
+        line = self.line(kpi)
+        if line.judged_by is not None or line.only_segments:
+            return ()
+        rules = (rule for rule in line.rules if rule.segment is None)
+        return tuple(
+            sorted({bound.value for rule in rules for _, bound in rule.bounds if bound.currency is None})
+        )
 
+    def in_segment(self, segment: str, cut: str, name: str) -> bool:
+        """Whether a segment of a cut is one that the playbook calls so."""
+        named = self.segments.get(segment)
+        return named is not None and named.cut == cut and name in named
 
-def _known(kpi: str) -> None:
-    if kpi not in KPI_IDS:
-        near = difflib.get_close_matches(kpi, KPI_IDS, 1)
-        raise ValueError(f"there is no KPI {kpi!r}" + (f"; did you mean {near[0]}?" if near else ""))
+    @property
+    def looks_back(self) -> tuple[int, ...]:
+        """How many months before the month in question its rules and diagnoses also need, 0 included, ascending."""
+        rules = [rule for line in self.kpis.values() for rule in line.rules]
+        found = {months for rule in rules for months in rule.looks_back}
+        found |= {months for rule in rules for one in rule.when.values() for months in one.looks_back}
+        occasions: tuple[Occasion, ...] = (*self.diagnoses.values(), *self.shifts, *self.fit)
+        return tuple(sorted(found.union({0}, *(one.looks_back for one in occasions))))
 
 
 def shipped() -> tuple[str, ...]:
     """Names of the playbooks that come with Boardline."""
     folder = resources.files("metrics.playbooks").iterdir()
     return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder if entry.name.endswith(".yaml")))
+
+
+def text(name: str) -> str:
+    """A shipped playbook as it is written."""
+    return (resources.files("metrics.playbooks") / f"{name}.yaml").read_text("utf-8")
 
 
 @cache
@@ -164,10 +173,21 @@ def load(name_or_path: str) -> Playbook:
     return Playbook.model_validate(merged)
 
 
+def applied(company: C) -> C:
+    """The company with what its playbook says of completeness, where its own configuration is silent.
+
+    Raises ``ConfigurationError`` for a bad playbook.
+    """
+    fields = load(company.playbook).required_fields
+    if fields is None or "required_deal_fields" in company.model_fields_set:
+        return company
+    return company.model_copy(update={"required_deal_fields": fields})
+
+
 def _read(name_or_path: str, depth: int) -> dict[str, Any]:
     """The playbook as plain data with what it extends merged in; checked, so that errors name the right line."""
-    text, where = _text(name_or_path)
-    data, lines = _parse(text, where)
+    written, where = _text(name_or_path)
+    data, lines = parse(written, where, _TOP)
     extended = data.pop("extends", None)
     base: dict[str, Any] = {}
     if extended is not None:
@@ -179,8 +199,8 @@ def _read(name_or_path: str, depth: int) -> dict[str, Any]:
         beside = Path(name_or_path).parent / extended
         base = _read(extended if extended in shipped() else str(beside), depth - 1)
     own = {"name": Path(name_or_path).stem if name_or_path not in shipped() else name_or_path, **data}
-    kpis = own.get("kpis", {})
-    merged = {**base, **own, "kpis": {**base.get("kpis", {}), **kpis} if isinstance(kpis, dict) else kpis}
+    by_entry = {key: _merged(base.get(key, {}), own[key]) for key in _MERGED if key in own}
+    merged: dict[str, Any] = {**base, **own, **by_entry}
     try:
         Playbook.model_validate({"title": "", **merged})
     except ValidationError as error:
@@ -188,11 +208,16 @@ def _read(name_or_path: str, depth: int) -> dict[str, Any]:
     return merged
 
 
+def _merged(base: Any, own: Any) -> Any:
+    """Entry by entry; what is no mapping is left as it is, to be refused."""
+    if not isinstance(own, dict):
+        return own
+    return {key: value for key, value in {**base, **own}.items() if value is not None or key not in base}
+
+
 def _text(name_or_path: str) -> tuple[str, str]:
     if name_or_path in shipped():
-        return (resources.files("metrics.playbooks") / f"{name_or_path}.yaml").read_text(
-            "utf-8"
-        ), f"playbook {name_or_path}"
+        return text(name_or_path), f"playbook {name_or_path}"
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         near = difflib.get_close_matches(name_or_path, shipped(), 1)
@@ -207,48 +232,47 @@ def _text(name_or_path: str) -> tuple[str, str]:
         raise ConfigurationError(f"playbook {path} cannot be read: {reason}; check `playbook:`") from None
 
 
-Path_ = tuple[str | int, ...]
+# The part that stands under a key, at the top and deeper.
+_AT: Final[Mapping[str, type[Part]]] = {
+    "kpis": Line,
+    "rules": Rule,
+    "when": Comparison,
+    "any_of": Comparison,
+    "owned_when": Comparison,
+    "segments": Segment,
+    "diagnoses": Call,
+    "fit": Fit,
+    "hidden": Hidden,
+    "shifts": Shift,
+    "checkpoint": Checkpoint,
+    "expectations": Expectation,
+}
+PARTS: Final[tuple[type[Part], ...]] = (
+    Playbook,
+    *dict.fromkeys(_AT.values()),
+)  # every part a playbook is made of
+_FAULTS: Final = {
+    "string_type": "this is no text; put it in quotes",
+    "tuple_type": "this is no list; write it as [one, two]",
+    "dict_type": "this holds no `key: value` lines; indent them under it",
+    "model_type": "this holds no `key: value` lines; indent them under it",
+    "too_short": "it is empty; add at least one",
+}
 
 
-def _parse(text: str, where: str) -> tuple[dict[str, Any], dict[Path_, int]]:
-    """The YAML mapping, and the line of every key and item in it."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigurationError(f"{where}, line {line}: this is not valid YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{where}: this is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise ConfigurationError(f"{where}, line 1: a playbook is a mapping with title, headline and kpis")
-    lines: dict[Path_, int] = {}
-    _lines(node, (), lines)
-    return data, lines
-
-
-def _lines(node: Any, path: Path_, lines: dict[Path_, int]) -> None:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            lines[(*path, key.value)] = key.start_mark.line + 1
-            _lines(value, (*path, key.value), lines)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            lines[(*path, index)] = item.start_mark.line + 1
-            _lines(item, (*path, index), lines)
-
-
-def _explain(error: ValidationError, where: str, lines: dict[Path_, int]) -> str:
+def _explain(error: ValidationError, where: str, lines: dict[Place, int]) -> str:
     """The first fault in one line: file, line, place, what is wrong and the nearest known key."""
-    fault = error.errors()[0]
-    place: Path_ = tuple(fault["loc"])
-    known = place
-    while known and known not in lines:
-        known = known[:-1]
-    message = fault["msg"].removeprefix("Value error, ")
+    # An unknown key comes first: it is often the misspelt form of the one that is missing.
+    fault = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    place: Place = tuple(part for part in fault["loc"] if part != "[key]")
+    at = place
+    while at and at not in lines:
+        at = at[:-1]
+    message = _FAULTS.get(fault["type"], fault["msg"].removeprefix("Value error, "))
     if fault["type"] == "extra_forbidden":
-        fields = [*Playbook.model_fields, *Line.model_fields, *Rule.model_fields, "extends"]
-        near = difflib.get_close_matches(str(place[-1]), fields, 1)
+        part = next((_AT[str(key)] for key in reversed(place[:-1]) if key in _AT), Playbook)
+        keys = [*part.model_fields, *(["extends"] if part is Playbook else [])]
+        near = difflib.get_close_matches(str(place[-1]), keys, 1)
         message = "unknown key" + (f"; did you mean {near[0]}?" if near else "")
     dotted = ".".join(str(part) for part in place) or "playbook"
-    return f"{where}, line {lines.get(known, 1)}: {dotted}: {message}"
+    return f"{where}, line {lines.get(at, 1)}: {dotted}: {message}"

@@ -5,16 +5,14 @@ Nothing is computed here: every number comes from ``metrics.compute`` and every 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from inspect import cleandoc
 from typing import Final
 
 import polars as pl
 
-from metrics import caveats, compute, snapshot, trust
+from metrics import caveats, compute, documentation, scope, snapshot, trust
 from metrics.board import (
     BoardReport,
     Bridge,
@@ -27,6 +25,7 @@ from metrics.board import (
     ScoreRow,
     StageRow,
 )
+from metrics.diagnose import diagnose
 from metrics.facts import Facts
 from metrics.judge import Judge
 from metrics.kpi import Kpi, KpiValue
@@ -126,7 +125,7 @@ def _records(facts: Facts) -> int:
 def _filled(report: BoardReport, facts: Facts, book: Playbook, info: SourceInfo | None) -> BoardReport:
     known = compute.registered()
     judge = Judge(book)
-    headline = [name for name in book.headline if name in known]
+    headline, role = scope.scorecard(facts, report.month, book)
     wanted = [*headline, *(name for name in _BOARD if name not in headline)]
     values = {(value.id, value.month): value for value in compute.compute(facts, wanted, judge=judge)}
     scorecard = tuple(_row(name, report.month, values, book, known[name]) for name in headline)
@@ -149,8 +148,10 @@ def _filled(report: BoardReport, facts: Facts, book: Playbook, info: SourceInfo 
         left_out=_left_out(left_out, links),
         left_out_total=left_out.height,
         caveats=caveats.of(facts, info, [row.now for row in scorecard]),
-        definitions=tuple(_definition(known[name]) for name in wanted),
+        definitions=tuple(_definition(known[name].under(facts.company)) for name in wanted),
         evidence=tuple(_evidence(known[name], facts, report.month, links) for name in headline),
+        findings=diagnose(facts, report.month, book, links),
+        role=role,
     )
 
 
@@ -234,8 +235,8 @@ def _left_out(table: pl.DataFrame, links: Mapping[str, str]) -> tuple[LeftOut, .
 
 def _definition(kpi: Kpi) -> Definition:
     """The documentation of the KPI's module."""
-    module = sys.modules[f"metrics.kpis.{kpi.id}"]
-    return Definition(kpi.id, kpi.title, kpi.definition, cleandoc(module.__doc__ or ""))
+    told = documentation.of(kpi.id)
+    return Definition(kpi.id, kpi.title, kpi.definition, told.text, told.elsewhere)
 
 
 def _evidence(kpi: Kpi, facts: Facts, month: str, links: Mapping[str, str]) -> Evidence:

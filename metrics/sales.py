@@ -1,14 +1,14 @@
-"""New-business outcomes and the in-quarter pipeline, month by month.
+"""New-business outcomes month by month, and the quotas of the quarters.
 
-Source: definition book, section 3 and 4, rulings 2, 3, 5, 6, 18 to 21, 26, 27.
+Source: definition book, section 3 and 4, rulings 2, 3, 5, 6, 18 to 21, 27.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
-from metrics import deals as deal_facts
-from metrics import timeline
 from metrics.currency import Rates
 from metrics.period import Calendar
 from metrics.words import UNKNOWN
@@ -26,14 +26,20 @@ def named(frame: pl.LazyFrame, owners: pl.DataFrame, pipelines: pl.DataFrame) ->
     )
 
 
-def closed(deals: pl.DataFrame, periods: pl.DataFrame, calendar: Calendar, rates: Rates) -> pl.DataFrame:
-    """Qualified new-business deals won or lost in each month's fiscal quarter, from its first day to D.
+def closed(
+    deals: pl.DataFrame,
+    periods: pl.DataFrame,
+    calendar: Calendar,
+    rates: Rates,
+    types: Sequence[str] = ("new",),
+) -> pl.DataFrame:
+    """Qualified deals of ``types`` won or lost in each month's fiscal quarter, from its first day to D.
 
     ``deals``: from ``metrics.deals.describe``. Columns: those of ``deals``, month, won, value (ARR at the rate of the
     outcome day in the report's currency; null where the deal has no ARR or its currency no rate).
     """
     decided = deals.filter(
-        (pl.col("deal_type") == "new")
+        pl.col("deal_type").is_in(types)
         & pl.col("outcome").is_in(["won", "lost"])
         & pl.col("qualified_day").is_not_null()
     )
@@ -49,56 +55,13 @@ def closed(deals: pl.DataFrame, periods: pl.DataFrame, calendar: Calendar, rates
     )
 
 
-def snapshots(
-    raw: pl.DataFrame,
-    deals: pl.DataFrame,
-    changes: pl.DataFrame,
-    stages: pl.DataFrame,
-    periods: pl.DataFrame,
-    rates: Rates,
-) -> pl.DataFrame:
-    """New and expansion deals open at the end of the quarter's 21st day that should close from then on in it.
-
-    ``raw``: deals with the CRM's current values; ``deals``: described. Columns: month, external_id, name, stage,
-    amount, currency, close_date (all as of that day), value (amount at that day's rate, blank 0; null where the
-    currency has no rate), the cuts, and unlogged (no stage history: its present state stands in). Months whose
-    snapshot lies in the future are absent.
-    """
-    known = periods.filter("snapshot_known")
-    moments = known.select("quarter_first", "quarter_last", "snapshot_day", at="snapshot_at").unique()
-    traits = deals.filter(pl.col("deal_type").is_in(PIPELINE_TYPES)).select(
-        "external_id", "size", "industry", "motion", "deal_type", "unlogged"
-    )
-    base = raw.select(
-        "external_id", "name", "created_at", "pipeline", "owner_id", "stage", "amount", "currency", "close_date",
-        "is_closed", "is_won", "pilot", "pilot_converted",
-    ).join(traits, on="external_id")  # fmt: skip
-    then = timeline.states(base, changes, moments, ("pipeline", "stage", "amount", "close_date"))
-    moved = (
-        changes.filter(pl.col("field") == "stage").group_by("deal_id").agg(_moved=pl.col("changed_at").max())
-    )
-    staged = timeline.with_stage(then, stages).rename({"outcome": "stage_outcome"})
-    judged = staged.join(moved, left_on="external_id", right_on="deal_id", how="left")
-    # The CRM's own flags speak of its present stage only.
-    present = pl.col("_moved").is_null() | (pl.col("at") >= pl.col("_moved"))
-    flagged = judged.with_columns(
-        pl.when(present).then(flag).alias(flag) for flag in ("is_closed", "is_won")
-    ).with_columns(stage_outcome=deal_facts.stage_outcome())
-    kept = flagged.filter(
-        (deal_facts.outcome(pl.col("snapshot_day")) == "open")
-        & (pl.col("close_date") >= pl.col("snapshot_day"))
-        & (pl.col("close_date") <= pl.col("quarter_last"))
-    ).with_columns(pl.col("amount").fill_null(0))
-    valued = rates.convert(kept, "amount", "snapshot_day", "value")
-    return (
-        known.select("month", "quarter_first")
-        .join(valued, on="quarter_first")
-        .select(
-            "month", "external_id", "name", "deal_type", "stage", "amount", "currency", "close_date", "value",
-            "size", "industry", "motion", "owner_id", "pipeline", "unlogged",
-        )
-        .sort("month", "external_id")
-    )  # fmt: skip
+def trailing(rows: pl.LazyFrame, on: pl.Expr, periods: pl.DataFrame, calendar: Calendar) -> pl.LazyFrame:
+    """``rows`` once for every month in whose trailing four quarters, up to D, their day ``on`` lies (ruling 2)."""
+    first = calendar.quarter_first(pl.col("_on"))
+    dated = rows.with_columns(_on=on).with_columns(_first=first)
+    years = pl.concat([dated.with_columns(pl.col("_first").dt.offset_by(f"{3 * n}mo")) for n in range(4)])
+    months = periods.lazy().select("month", "day", _first="quarter_first")
+    return years.join(months, on="_first").filter(pl.col("_on") <= pl.col("day")).drop("_on", "_first", "day")
 
 
 def quotas(

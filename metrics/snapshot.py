@@ -23,7 +23,7 @@ import polars as pl
 from metrics import compute
 from metrics.board import Frozen, RecordChange, Restatement
 from metrics.facts import Facts
-from metrics.inputs import settings_of
+from metrics.inputs import other_settings, settings_of
 from metrics.judge import Judge
 from metrics.kpi import KpiValue
 from metrics.render.safe import record_url
@@ -58,7 +58,9 @@ def freeze(facts: Facts, month: str, judge: Judge, playbook: str) -> Frozen:
         known_at=facts.known_at,
         currency=facts.currency,
         playbook=playbook,
-        definitions=orjson.dumps(settings_of(facts.company), option=orjson.OPT_SORT_KEYS).decode(),
+        definitions=orjson.dumps(
+            settings_of(facts.company, facts.info), option=orjson.OPT_SORT_KEYS
+        ).decode(),
         values=pl.DataFrame([_row(value) for value in values], schema=SNAPSHOT_VALUES, orient="row"),
         evidence=pl.concat([pl.DataFrame(schema=SNAPSHOT_EVIDENCE), *evidence]),
     )
@@ -139,10 +141,6 @@ def restatements(
     return tuple(found)
 
 
-def _other_settings(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(key for key in sorted({*then, *now}) if then.get(key) != now.get(key))
-
-
 def _equal(before: str | None, after: float | None) -> bool:
     if before is None or after is None:
         return before is None and after is None
@@ -171,7 +169,7 @@ def _restated(
         now=value.value,
         reasons=value.reasons,
         other_definition=row["definition"] if row["definition"] != value.definition else None,
-        other_settings=_other_settings(one.definitions, settings_of(facts.company)),
+        other_settings=other_settings(one.definitions, settings_of(facts.company, facts.info)),
         other_currency=one.currency if one.currency != value.currency else None,
         contribution_unit=value.parts[0] or value.unit,
         records=tuple(records[:_SHOWN]),

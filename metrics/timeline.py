@@ -1,4 +1,4 @@
-"""The state of deals at many moments at once, and their way through the sales process.
+"""What holds at many moments at once, and the way of deals through the sales process.
 
 How the value of a field at a moment is found is told in ``pipeline.asof``.
 """
@@ -31,18 +31,18 @@ def steps(changes: pl.DataFrame, field: str) -> pl.DataFrame:
     )
 
 
-def states(
-    deals: pl.DataFrame, changes: pl.DataFrame, moments: pl.DataFrame, fields: tuple[str, ...]
+def in_force(
+    rows: pl.DataFrame, points: pl.Series, since: str = "since", until: str = "until"
 ) -> pl.DataFrame:
-    """Deals as they stood at each moment.
-
-    ``deals``: canonical rows with the CRM's current values. ``moments``: a frame with the column ``at`` (UTC
-    instants) and whatever else identifies them. Returns one row per moment and deal that
-    was created by then, or nobody knows when.
-    """
-    there = pl.col("created_at").is_null() | (pl.col("created_at") <= pl.col("at"))
-    rows = moments.join(deals, how="cross").filter(there)
-    return asof.set_back(rows, changes, fields)
+    """One row per row and point at which it holds (since <= point < until; no end: for ever), in the column ``at``."""
+    instants = points.unique().sort()
+    ordered = pl.lit(instants)
+    first = ordered.search_sorted(pl.col(since), side="left").cast(pl.Int64)
+    end = ordered.search_sorted(pl.col(until), side="left").cast(pl.Int64)
+    after = pl.when(pl.col(until).is_null()).then(instants.len()).otherwise(end)
+    held = rows.with_columns(_at=pl.int_ranges(first, pl.max_horizontal(first, after)))
+    index = pl.DataFrame({"at": instants, "_at": pl.int_range(instants.len(), dtype=pl.Int64, eager=True)})
+    return held.filter(pl.col("_at").list.len() > 0).explode("_at").join(index, on="_at").drop("_at")
 
 
 def stage_entries(deals: pl.DataFrame, changes: pl.DataFrame, stages: pl.DataFrame) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -23,6 +24,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic.json_schema import SkipJsonSchema
+
+from connectors.schema import CURRENCIES, WITHDRAWN
 
 _CURRENCY: Final = r"^[A-Z]{3}$"
 DealType = Literal["new", "expansion", "renewal", "contraction", "churn"]
@@ -43,6 +46,15 @@ def _known_timezone(name: str) -> str:
 def _currency_code(code: Any) -> Any:
     if isinstance(code, str) and not re.fullmatch(_CURRENCY, code):
         raise ValueError(f"{code!r} is no currency; write its ISO code in capitals, such as USD")
+    if isinstance(code, str) and code not in CURRENCIES:
+        if code in WITHDRAWN:
+            raise ValueError(f"{code} is no longer in use; write {WITHDRAWN[code]}, which took its place")
+        close = get_close_matches(code, sorted(CURRENCIES), n=3)
+        near = ", ".join(sorted(close, key=lambda known: (known[:2] != code[:2], known)))
+        hint = (
+            f"did you mean {near}?" if near else "write the ISO 4217 code of the company's own, such as USD"
+        )
+        raise ValueError(f"{code!r} is no currency in use; {hint}")
     return code
 
 
@@ -86,13 +98,116 @@ class DealTypes(Settings):
 
 
 class ArrSettings(Settings):
-    """Where ARR comes from and how amounts are to be read (definition book, R3, R5, rulings 7 to 13)."""
+    """Where ARR comes from and how amounts are to be read (definition book, R3 to R8, rulings 7 to 16).
+
+    ``source``: the deal's ARR field, else its amount by ``basis``; its recurring line items by ``basis``; or the list
+    ``inputs.opening_arr``. ``deals_from``: up to that day the list counts, from it on the deals. See docs/revenue.md.
+    """
 
     source: Literal["field", "line_items", "contract", "cpq", "opening_arr"] = "field"
-    basis: Literal["arr", "mrr", "acv", "tcv"] = "tcv"  # of `amount`, where the ARR field is blank
+    basis: Literal["arr", "mrr", "acv", "tcv"] = "tcv"
+    deals_from: date | None = None
     expansion: Literal["delta", "total"] = "delta"
     renewal: Literal["total", "delta"] = "total"
     grace_days: Annotated[int, Field(ge=0, le=90)] = 30
+    auto_renew: bool = False
+    headline: Literal["arr", "carr"] = "arr"
+    customer: Literal["ultimate_parent", "account"] = "ultimate_parent"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ArrSettings:
+        if self.source == "opening_arr" and self.deals_from is not None:
+            raise ValueError(
+                "deals_from says from when deals take over from the opening list, but with source: opening_arr no "
+                "deal ever counts; use source: field or line_items, or leave deals_from out"
+            )
+        return self
+
+    @property
+    def reads_list(self) -> bool:
+        """Whether contracts come from the opening list, all of them or those before ``deals_from``."""
+        return self.source == "opening_arr" or self.deals_from is not None
+
+
+class RetentionSettings(Settings):
+    """How NRR, GRR and logo churn are computed (definition book, section 2, rulings 16 and 17).
+
+    ``beside``: what else is printed next to each of them, for the same months.
+    """
+
+    window: Literal["year", "quarter", "month"] = "year"
+    nrr: Literal["cohort", "flow", "flow_with_reactivation"] = "cohort"
+    grr: Literal["min", "flow"] = "min"
+    logo_churn: Literal["point", "event"] = "point"
+    beside: tuple[
+        Literal[
+            "year", "quarter", "month", "cohort", "min", "point", "flow", "flow_with_reactivation", "event"
+        ],
+        ...,
+    ] = ()
+
+
+class HealthSettings(Settings):
+    """How a customer's health is scored, 0 to 100 (definition book, section 6).
+
+    ``usage``, ``tickets`` and ``nps`` are the weights of the three parts. A score is red below ``red_below`` and green
+    from ``green_from`` on. An open ticket counts when its severity is one of ``severe`` (compared without case) or it
+    has been open for more than ``old_ticket_days``.
+    """
+
+    usage: Annotated[float, Field(ge=0)] = 50
+    tickets: Annotated[float, Field(ge=0)] = 25
+    nps: Annotated[float, Field(ge=0)] = 25
+    red_below: Annotated[float, Field(ge=0, le=100)] = 40
+    green_from: Annotated[float, Field(ge=0, le=100)] = 70
+    drop: Annotated[float, Field(gt=0, le=100)] = 15  # so much less than 30 days before is an alarm
+    old_ticket_days: Annotated[int, Field(ge=0)] = 30
+    severe: tuple[str, ...] = (
+        "critical",
+        "severe",
+        "urgent",
+        "high",
+        "blocker",
+        "p0",
+        "p1",
+        "sev0",
+        "sev1",
+        "s1",
+        "1",
+    )
+
+    @model_validator(mode="after")
+    def _can_score(self) -> HealthSettings:
+        if self.usage + self.tickets + self.nps <= 0:
+            raise ValueError(
+                "the weights of usage, tickets and nps are all 0; give at least one of them a weight"
+            )
+        if self.red_below > self.green_from:
+            raise ValueError("red_below is above green_from; a score cannot be both red and green")
+        return self
+
+
+class SalesSettings(Settings):
+    """How the sales motion is measured, where the definition book leaves a choice (section 3, R7).
+
+    ``include_expansion``: expansion deals count like new business in win rates, deal size, cycles, velocity, stage days
+    and pilots. ``cycle_start``: what a cycle runs from; a deal without a first meeting runs from the qualified stage.
+    ``velocity_opportunities``: those that got to the qualified stage in the quarter, or those open at its start.
+    ``poc_stages``: the stages in which a pilot runs; none: those from the qualified stage on that are named pilot, POC,
+    trial, or proof of concept or value. ``poc_limit_days``: how long a pilot may take; null: 30 with the playbook
+    hr_tech, else 45.
+    """
+
+    include_expansion: bool = False
+    cycle_start: Literal["qualified", "created", "first_meeting"] = "qualified"
+    velocity_opportunities: Literal["entering", "open"] = "entering"
+    poc_stages: tuple[str, ...] = ()
+    poc_limit_days: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def types(self) -> tuple[DealType, ...]:
+        """The deal types that are sold this way."""
+        return ("new", "expansion") if self.include_expansion else ("new",)
 
 
 class Inputs(Settings):
@@ -128,6 +243,23 @@ class PrivacySettings(Settings):
         return self
 
 
+class EngagementSettings(Settings):
+    """What was agreed with the CRO, and what of the company no CRM knows; it changes no number.
+
+    ``agreed_kpis``: what the 90-day checkpoint looks at; empty: the playbook's. ``scope`` full_gtm: marketing is part
+    of it. ``sales_team``: how many people sell and look after customers. ``methodology`` and ``compensation``: what the
+    30-day audit found out about them, in your words.
+    """
+
+    agreed_kpis: tuple[str, ...] = ()
+    scope: Literal["revenue", "full_gtm"] = "revenue"
+    sales_team: Annotated[int, Field(ge=0)] | None = None
+    founder_led: bool = False
+    partner_led: bool = False
+    methodology: str | None = None
+    compensation: str | None = None
+
+
 class SizeBand(Settings):
     """A size segment by number of employees: from ``employees_from`` up to the next band."""
 
@@ -146,6 +278,7 @@ class Company(Settings):
     )
     fiscal_year_start_month: Annotated[int, Field(ge=1, le=12)] = 1
     engagement_start: date | None = None
+    engagement: EngagementSettings = EngagementSettings()
     deal_types: DealTypes = DealTypes()
     channels: dict[str, tuple[str, ...]] = {"marketing": ("inbound",), "partner": ("partner",)}
     # Sales motion -> the lead sources (compared without case) that tell it where a deal names no motion itself.
@@ -156,6 +289,9 @@ class Company(Settings):
         "self-serve": ("Self-Serve", "Free Trial"),
     }
     arr: ArrSettings = ArrSettings()
+    retention: RetentionSettings = RetentionSettings()
+    health: HealthSettings = HealthSettings()
+    sales: SalesSettings = SalesSettings()
     inputs: Inputs = Inputs()
     privacy: PrivacySettings = PrivacySettings()
     new_business_pipeline: str | None = None  # None: the one pipeline, or the CRM's default
@@ -187,7 +323,8 @@ class Company(Settings):
 
     def definitions(self) -> dict[str, Any]:
         """What decides what the numbers mean, as plain data; input files (where they lie says nothing) are left out."""
-        return self.model_dump(mode="json", include=set(Company.model_fields) - {"name", "privacy", "inputs"})
+        left_out = {"name", "privacy", "inputs", "engagement"}
+        return self.model_dump(mode="json", include=set(Company.model_fields) - left_out)
 
     @property
     def zone(self) -> ZoneInfo:

@@ -175,6 +175,7 @@ def check_file(url: URL, *, create: bool, writes: bool = True) -> None:
         return
     path = Path(url.database)
     folder = path.parent
+    _look_into(path)
     if not folder.is_dir():
         raise ConfigurationError(
             f"store {path}: the folder {folder} does not exist; create it, or correct store.url"
@@ -199,10 +200,25 @@ def check_file(url: URL, *, create: bool, writes: bool = True) -> None:
         raise ConfigurationError(f"store {path}: the file is read-only; make it writable or name another one")
 
 
+def _look_into(path: Path) -> None:
+    """Raise ``ConfigurationError`` where this user may not even see whether the file is there."""
+    try:
+        path.stat()
+    except PermissionError as error:
+        raise ConfigurationError(
+            f"store {path}: this user may not look into its folder; change the permissions or store.url"
+        ) from error
+    except OSError:
+        return  # what is wrong with it is told by those who ask for more
+
+
 def missing_file(url: str) -> Path | None:
     """The SQLite file of a store that does not exist yet, in a folder where it could; else None."""
     parsed = parse(url)
-    if parsed.drivername != "sqlite" or parsed.database is None or Path(parsed.database).exists():
+    if parsed.drivername != "sqlite" or parsed.database is None:
+        return None
+    _look_into(Path(parsed.database))
+    if Path(parsed.database).exists():
         return None
     check_file(parsed, create=True)
     return Path(parsed.database)

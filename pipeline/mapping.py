@@ -59,6 +59,25 @@ def _mark(table: str, capabilities: Capabilities, company: Company) -> str:
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:16]
 
 
+def behind(info: SourceInfo, company: Company, fields: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+    """What the stored rows were read under and the configuration says otherwise now, one line each.
+
+    ``fields``: table -> column -> CRM field, as configured. The next sync reads these again.
+    """
+    shown = Capabilities(info.home_currency, info.fields, info.links, info.history)
+    lines = [
+        f"{table}.{column} is read from {field} now, the store holds {was.crm_field or 'nothing'}"
+        for table, columns in fields.items()
+        for column, field in columns.items()
+        if (was := info.state(table, column)) is not None
+        and (was.crm_field is not None or was.state == "unmapped")
+        and was.crm_field != field
+    ]
+    if _parsed(info.fingerprint) != _parsed(marks(shown, company)):
+        lines.append("the time zone or the home currency is another one than the stored rows were read under")
+    return tuple(lines)
+
+
 def plan(before: SourceInfo | None, capabilities: Capabilities, company: Company) -> Remapping:
     """What the difference between the last pass's mapping and today's calls for; nothing on a first pass."""
     if before is None:

@@ -145,6 +145,8 @@ OF: Final[Mapping[str, Mapping[str, str]]] = {
         "quantity": "How many | count",
         "unit_price": f"Price of one | {_MINOR}",
         "amount": f"Net total of the line | {_MINOR}",
+        "start_date": "First day of the line, where it is not the deal's | local date",
+        "term_months": "Term of the line, where it is not the deal's | months",
     },
     "meetings": {
         "subject": "Subject, as the CRM has it",

@@ -9,6 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from connectors.errors import ConfigurationError
+from connectors.schema import iso
 from pipeline import asof
 from pipeline.company import Company
 from pipeline.records import SourceInfo
@@ -17,6 +18,7 @@ from pipeline.scores import (
     Cleanliness,
     Completeness,
     GroupScore,
+    cells_over,
     cleanliness,
     cleanliness_over,
     completeness,
@@ -37,6 +39,7 @@ __all__ = [
     "Completeness",
     "QualityReport",
     "build_report",
+    "cells_over",
     "cleanliness",
     "cleanliness_over",
     "completeness",
@@ -77,7 +80,7 @@ class QualityReport:
         ]
         document: dict[str, Any] = {
             "company": self.company,
-            "as_of": self.as_of.isoformat(),
+            "as_of": iso(self.as_of),
             "score": self.cleanliness.score,
             "completeness": self.completeness.ratio,
             "cleanliness": self.cleanliness.score,
@@ -93,7 +96,7 @@ class QualityReport:
 
 
 def report(store: Store, company: Company, as_of: datetime, by: str | None = None) -> QualityReport:
-    """The quality of a company's data from the store alone.
+    """The quality of a company's data from the store alone, as of a moment not after the last complete read.
 
     Raises ``ConfigurationError`` for a company that was never synced, and for an unknown ``by``.
     """
@@ -105,7 +108,8 @@ def report(store: Store, company: Company, as_of: datetime, by: str | None = Non
         seen = reader.findings(company.name, open_only=False)
     if info is None:
         raise ConfigurationError(f"{company.name}: nothing was synced yet; run `boardline sync --once` first")
-    return build_report(asof.known_then(frames, as_of), company, info, as_of, seen, by)
+    known_at = info.known(as_of)
+    return build_report(asof.known_then(frames, known_at), company, info, known_at, seen, by)
 
 
 def build_report(
@@ -148,7 +152,8 @@ def _groups(
         return ()
     if by == "field":
         return tuple(
-            GroupScore(score.field, score.filled, score.required, score.ratio) for score in whole.fields
+            GroupScore(score.field, score.filled, score.required, score.ratio, score.required - score.filled)
+            for score in whole.fields
         )
     if by == "rule":
         counts = dict(found.group_by("rule").len().iter_rows())

@@ -15,7 +15,7 @@ from connectors.schema import UTC
 from connectors.source import FieldState
 from pipeline import bulk, comparison
 from pipeline.asof import LOGS
-from pipeline.records import CursorState, DeliveryRecord, Published, RunRecord, SourceInfo
+from pipeline.records import CursorState, DeliveryRecord, KeptSnapshot, Published, RunRecord, SourceInfo
 from pipeline.tables import CHANGES, KEYS, RENAMED, SCHEMAS, stored_schema, table
 
 _Columns: TypeAlias = "dict[str, pl.DataType | type[pl.DataType]]"
@@ -246,6 +246,27 @@ class Reader:
             if before is None or before.posted_at is None or before.posted_at <= delivery.posted_at:
                 latest[delivery.month] = delivery
         return [found for delivery in latest.values() if (found := self._published(delivery)) is not None]
+
+    def kept_snapshot(self, company: str, month: str, known_at: datetime) -> KeptSnapshot | None:
+        """The first snapshot that was taken of a month as known at a moment, posted or not; None: there is none."""
+        snapshots = table("snapshots")
+        query = (
+            select(snapshots)
+            .filter_by(company=company, month=month, known_at=known_at)
+            .order_by(snapshots.c.taken_at, snapshots.c.digest)
+        )
+        row = self.connection.execute(query).mappings().first()
+        if row is None:
+            return None
+        key = {name: row[name] for name in ("company", "month", "digest")}
+        return KeptSnapshot(
+            month=row["month"],
+            digest=row["digest"],
+            known_at=row["known_at"],
+            taken_at=row["taken_at"],
+            currency=row["currency"],
+            values=bulk.read(self.connection, table("snapshot_values"), SNAPSHOT_VALUES, key),
+        )
 
     def _published(self, delivery: DeliveryRecord) -> Published | None:
         snapshots = table("snapshots")

@@ -42,6 +42,10 @@ class SourceInfo:
     computed_for: str | None = None
     complete_at: datetime | None = None  # when a pass last read every stream to its end
 
+    def known(self, as_of: datetime) -> datetime:
+        """The last moment up to ``as_of`` that the store can tell of: none after the last pass that read everything."""
+        return as_of if self.complete_at is None else min(as_of, self.complete_at)
+
     def reconstructed(self, table: str, column: str, at: datetime) -> bool:
         """Whether the value of a column at a moment can be told; false where today's has to stand for it."""
         if at >= self.refreshed_at or not self.measurable(table, column) or table not in FIELDS:
@@ -115,6 +119,18 @@ class DeliveryRecord:
     posted_at: datetime | None
     error: str | None
     snapshot: str | None = None  # the digest of the numbers handed over
+
+
+@dataclass(frozen=True)
+class KeptSnapshot:
+    """A month's numbers that were frozen, whether or not they were posted. ``values`` as in ``metrics.snapshot``."""
+
+    month: str
+    digest: str
+    known_at: datetime
+    taken_at: datetime
+    currency: str
+    values: pl.DataFrame = field(repr=False)
 
 
 @dataclass(frozen=True)

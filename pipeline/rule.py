@@ -16,6 +16,7 @@ import polars as pl
 from connectors import registry
 from pipeline.company import Company
 from pipeline.records import SourceInfo
+from pipeline.required import measurable
 
 Severity = Literal["error", "warning"]
 Frames = Mapping[str, pl.DataFrame]
@@ -83,6 +84,8 @@ def judge(
 ) -> pl.DataFrame:
     """What the chosen rules find, in schema ``JUDGED``; rules that cannot judge this CRM find nothing."""
     found = [pl.DataFrame(schema=JUDGED)]
+    seen = tuple(name for name in company.required_deal_fields if measurable(info, name))
+    company = company.model_copy(update={"required_deal_fields": seen})
     for rule in chosen:
         if rule.measurable(info):
             rows = rule.find(frames, company, as_of).select(list(FOUND)).cast(FOUND)

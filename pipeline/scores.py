@@ -14,11 +14,11 @@ from typing import Final
 
 import polars as pl
 
-from connectors.schema import TABLES, UTC
+from connectors.schema import UTC
 from pipeline import asof
 from pipeline.company import Company
-from pipeline.emptiness import filled
 from pipeline.records import SourceInfo
+from pipeline.required import cell, measurable
 from pipeline.rule import Frames, judge, rules
 from pipeline.rules import invalid_stage, overdue_close_date
 from pipeline.states import deals_at, live, open_over
@@ -147,13 +147,10 @@ def completeness_over(
 ) -> dict[datetime, Completeness]:
     """``completeness`` at each of the moments that ``opened`` (see ``opened_at``) holds."""
     fields = company.required_deal_fields
-    measured = [name for name in fields if _measurable(info, name)]
-    cells = opened.select(
-        "at", _group(by).alias("group"), *(_cell(name).alias(f"cell {name}") for name in measured)
+    measured = [name for name in fields if measurable(info, name)]
+    cells = cells_over(opened, frames, company, measured).select(
+        "at", _group(by).alias("group"), *(f"cell {name}" for name in measured)
     )
-    if "close_date" in measured:
-        default = _default_close_date(opened, frames["deal_changes"], company)
-        cells = cells.with_columns(pl.col("cell close_date") & ~default)
     sums = cells.group_by("at").agg(pl.len(), pl.col(f"cell {name}" for name in measured).sum())
     counts = {row["at"]: row for row in sums.iter_rows(named=True)}
     groups = _split(cells, frames, by) if by in ("owner", "segment") else {}
@@ -162,10 +159,21 @@ def completeness_over(
         row = counts.get(moment, {})
         scores = tuple(_field_score(row, name, name in measured) for name in fields)
         have, want = sum(score.filled for score in scores), sum(score.required for score in scores)
-        reason = None if want else "no open deals" if measured else "none of the required fields can be seen"
+        day = f"{moment.astimezone(company.zone):%Y-%m-%d}"
+        none = f"no deal was open on {day}" if measured else "none of the required fields can be seen"
+        reason = None if want else none
         parts = tuple(groups.get(moment, ()))
         found[moment] = Completeness(have, want, _ratio(have, want), scores, parts, reason)
     return found
+
+
+def cells_over(opened: pl.DataFrame, frames: Frames, company: Company, fields: Sequence[str]) -> pl.DataFrame:
+    """``opened`` with a column ``cell NAME`` for each required field: whether it is filled."""
+    cells = opened.with_columns(cell(name).fill_null(value=False).alias(f"cell {name}") for name in fields)
+    if "close_date" not in fields:
+        return cells
+    default = _default_close_date(opened, frames["deal_changes"], company)
+    return cells.with_columns(pl.col("cell close_date") & ~default)
 
 
 def cleanliness_over(
@@ -239,17 +247,6 @@ def standing_faults(
 
 
 # -- cells
-
-
-def _measurable(info: SourceInfo | None, name: str) -> bool:
-    return info is None or info.measurable("deals", name if name in TABLES["deals"] else f"custom.{name}")
-
-
-def _cell(name: str) -> pl.Expr:
-    dtype = TABLES["deals"].get(name)
-    if dtype is not None:
-        return filled(pl.col(name), dtype)
-    return filled(pl.col("custom").str.json_path_match(f"$['{name}']"), pl.String())
 
 
 def _default_close_date(opened: pl.DataFrame, changes: pl.DataFrame, company: Company) -> pl.Series:

@@ -68,14 +68,15 @@ class Store:
         return store
 
     @classmethod
-    def at(cls, url: str) -> Store:
+    def at(cls, url: str, *, writes: bool = True) -> Store:
         """Connect to a store that is there, at whatever revision it is; nothing is changed or checked yet.
 
-        Raises ``ConfigurationError`` (no such file, not a database URL).
+        ``writes`` False: one that cannot be written will do. Raises ``ConfigurationError`` (no such file, not a
+        database URL).
         """
         parsed = database.parse(url)
-        database.check_file(parsed, create=False)
-        return cls(database.connect(parsed))
+        database.check_file(parsed, create=False, writes=writes)
+        return cls(database.connect(parsed, mode=None if writes else database.reading_mode(parsed)))
 
     def _bring_up(self, *, upgrade: bool, writable: bool) -> None:
         with self.reading() as reader:

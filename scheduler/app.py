@@ -6,9 +6,12 @@ Everything that the commands and the daemon do starts here; nothing else opens a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
+import structlog
 from pydantic import SecretStr
 
 from connectors import registry
@@ -16,11 +19,17 @@ from connectors.destination import Destination
 from connectors.errors import ConfigurationError
 from connectors.source import Source, SourceSettings
 from pipeline import database
+from pipeline.mapping import behind
 from pipeline.privacy import Privacy
+from pipeline.records import SourceInfo
 from pipeline.store import Store
 from scheduler import config as configuration
 from scheduler import secrets
 from scheduler.config import CompanyConfig, Config
+
+log = structlog.get_logger(__name__)
+
+STALE: Final = timedelta(days=1)
 
 
 class App:
@@ -56,15 +65,35 @@ class App:
         """
         return database.missing_file(self.store_url) is None and bool(self.store)
 
+    def last_read(self, company: CompanyConfig) -> SourceInfo | None:
+        """What is known of the company's CRM as it was last read; None where nothing was ever read."""
+        if database.missing_file(self.store_url) is not None:
+            return None
+        return self.store.source_info(company.name)
+
     def require_synced(self, company: CompanyConfig) -> None:
-        """Raise ``ConfigurationError`` where nothing was ever read: an empty store must not look like an empty CRM."""
-        missing = database.missing_file(self.store_url)
-        if missing is not None or self.store.source_info(company.name) is None:
+        """Raise ``ConfigurationError`` where nothing was ever read: an empty store must not look like an empty CRM.
+
+        What was read long ago, or under another configuration, is told as it was read, and said so in the log.
+        """
+        info = self.last_read(company)
+        if info is None:
+            missing = database.missing_file(self.store_url)
             place = (
                 f"there is no store at {missing}" if missing else f"{self.store.place} holds nothing of it"
             )
             raise ConfigurationError(
                 f"{company.name}: nothing was synced yet ({place}); run `boardline sync --once`, or correct store.url"
+            )
+        for change in behind(info, company, company.fields.mapped()):
+            log.warning(
+                "the configuration has changed since the last sync", company=company.name, change=change
+            )
+        if info.complete_at is not None and datetime.now(UTC) - info.complete_at > STALE:
+            log.warning(
+                "the CRM was last read some time ago; numbers are as known then",
+                company=company.name,
+                read=f"{info.complete_at:%Y-%m-%d %H:%M} UTC",
             )
 
     def companies(self, names: Sequence[str] = ()) -> list[CompanyConfig]:

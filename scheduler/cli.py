@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Any, Final
@@ -10,8 +11,10 @@ import structlog
 import typer
 from typer.core import TyperGroup
 
-from connectors.errors import BoardlineError, ConfigurationError
-from scheduler.invocation import answer_error, print_error
+from connectors.errors import BoardlineError, ConfigurationError, DiskError
+from connectors.files import FULL
+from scheduler import logs, signals
+from scheduler.invocation import StoppedError, answer_error, print_anything, print_error
 
 # Each command is a module of ``scheduler.commands``, loaded when it is asked for: help answers at once.
 COMMANDS: Final = {
@@ -22,6 +25,8 @@ COMMANDS: Final = {
     "quality": "Completeness, cleanliness and the fix list.",
     "kpis": "The numbers, for any month, as known at any moment.",
     "report": "Build the board report, write it, post it.",
+    "audit": "The 30-day audit: data, history, wins and losses, pilots, a 90-day plan.",
+    "checkpoint": "Where the engagement stands against its baseline.",
     "quarantine": "Values that did not parse: list, explain, retry.",
     "forget": "Remove a person, or a whole company, from the store.",
     "run": "The daemon: syncs and reports on schedule.",
@@ -74,25 +79,65 @@ def _boardline() -> None:
 
 def main() -> None:
     """Run one command; an error that we foresaw is one line, any other a bug with a traceback on request."""
+    signals.raise_when_asked()
+    print_anything()
+    logs.configure()  # a command says how much it logs; before that, too, nothing may go to stdout
+    sys.exit(_flushed(_run()))
+
+
+def _run() -> int:
+    """The exit status of the command."""
     try:
         app()
     except SystemExit as stop:
-        if (
-            stop.code == ConfigurationError.exit_status
-        ):  # Typer has printed what is wrong with the command line
+        if stop.code == ConfigurationError.exit_status:  # Typer has said what is wrong with the command line
             problem = "the command line is not understood, stderr says where; see the command's --help"
             answer_error(ConfigurationError(problem), stop.code)
-        raise
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BoardlineError as error:
-        print_error(error)
-        answer_error(error, error.exit_status)
-        sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        return _failed(error, error.exit_status)
+    except signals.Stopped as stop:
+        return _failed(StoppedError(str(stop)), stop.exit_status)
     except BrokenPipeError:
-        sys.exit(1)  # the reader of our output went away
+        return 1  # the reader of our output went away
     except Exception as error:  # noqa: BLE001  the last line of defence
+        if isinstance(error, OSError) and error.errno in FULL:
+            return _failed(DiskError(_full(error)), DiskError.exit_status)
         structlog.get_logger("boardline").exception("unexpected error", error=str(error))
         sys.stderr.write("boardline: this is a bug in Boardline; the log line above says where\n")
         answer_error(error, 1)
-        sys.exit(1)
+        return 1
+    return 0
+
+
+def _failed(error: BoardlineError, status: int) -> int:
+    print_error(error)
+    answer_error(error, status)
+    return status
+
+
+def _full(error: OSError) -> str:
+    place = error.filename or "where the output goes"
+    return f"{place}: the disk is full; free space there and run this again"
+
+
+def _flushed(status: int) -> int:
+    """What is still to be printed may meet a full disk, or nobody who reads it; said here, not by the interpreter."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+        return status or 1
+    except OSError as error:
+        _drop_output()
+        print_error(
+            DiskError(_full(error) if error.errno in FULL else f"the output cannot be written: {error}")
+        )
+        return status or DiskError.exit_status
+    return status
+
+
+def _drop_output() -> None:
+    """The interpreter flushes once more at its end."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -14,11 +14,13 @@ from typing import Annotated, Any
 
 import platformdirs
 import yaml
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
+from connectors import address
 from connectors.errors import ConfigurationError
 from connectors.schema import TABLES
-from pipeline.company import Company, Settings
+from metrics.kpi_ids import KPI_IDS
+from pipeline.company import Company, EngagementSettings, Settings
 from scheduler import schedule
 from scheduler.config_faults import explain, nearest
 
@@ -65,7 +67,7 @@ class CrmSettings(Settings):
     """
 
     type: str
-    url: str | None = None
+    url: Annotated[str, AfterValidator(address.read)] | None = None
     auth: dict[str, str] = Field(repr=False)
     ca_bundle: Path | None = None
     options: dict[str, Any] = {}
@@ -127,6 +129,16 @@ class CompanyConfig(Company):
     schedule: ScheduleSettings = ScheduleSettings()
     report: ReportSettings = ReportSettings()
 
+    @field_validator("engagement")
+    @classmethod
+    def _known_kpis(cls, engagement: EngagementSettings) -> EngagementSettings:
+        for kpi in engagement.agreed_kpis:
+            if kpi not in KPI_IDS:
+                raise ValueError(f"agreed_kpis: there is no KPI {kpi!r}" + nearest(kpi, KPI_IDS))
+        if len(set(engagement.agreed_kpis)) < len(engagement.agreed_kpis):
+            raise ValueError("agreed_kpis: a KPI is named twice; name each once")
+        return engagement
+
 
 class Config(Settings):
     """The whole file."""
@@ -163,7 +175,7 @@ def find(explicit: Path | None) -> Path:
     here = Path(CONFIG_NAME)
     user = platformdirs.user_config_path("boardline") / CONFIG_NAME
     for candidate in (here, user):
-        if candidate.is_file():
+        if os.path.isfile(candidate):  # False also where this user may not look
             return candidate
     raise ConfigurationError(
         f"no configuration: there is no {CONFIG_NAME} here and none at {user}; "
@@ -180,6 +192,11 @@ def load(path: Path) -> Config:
         raise ConfigurationError(
             f"cannot read the configuration {path}: {reason}; name an existing file with -c, or run `boardline init`"
         ) from error
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Config:
+    """Check the text of the file ``path``, which need not be there yet. Raises as ``load``."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)

@@ -6,11 +6,9 @@ known by the store, so a restart neither forgets nor repeats one.
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from types import FrameType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,7 +19,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from connectors.errors import BoardlineError
-from scheduler import jobs
+from scheduler import jobs, signals
 from scheduler.app import App
 from scheduler.config import CompanyConfig
 from scheduler.occurrence import Calendar
@@ -71,9 +69,8 @@ class Daemon:
         )
 
     def run(self) -> None:
-        """Block until SIGTERM or SIGINT; a page that is being written is finished or left out whole."""
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, self._on_signal)
+        """Block until SIGTERM, SIGINT or SIGHUP; a page that is being written is finished or left out whole."""
+        signals.note(self.stop.set)
         _ = self.app.store  # fail now, not in the first job, if it cannot be opened
         for company in self.companies:
             self._schedule(company)
@@ -84,11 +81,6 @@ class Daemon:
         self._scheduler.shutdown(wait=True)
         self.app.store.close()
         log.info("daemon stopped")
-
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self.stop.is_set():  # asked twice: do not wait for the other side's answer
-            raise SystemExit(128 + number)
-        self.stop.set()
 
     def _schedule(self, company: CompanyConfig) -> None:
         now = datetime.now(UTC)

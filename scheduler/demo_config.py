@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
+from connectors import files
+from connectors.simulator.company import Company
 from connectors.simulator.hubspot import ACCESS_TOKEN
 from connectors.simulator.salesforce.auth import Credentials
-from connectors.simulator.world import World
 
 _SALESFORCE: dict[str, Any] = {
     "accounts": {"domain": "Domain__c", "segment": "Segment__c"},
@@ -69,6 +71,7 @@ AUTH = {
     },
     "hubspot": {"flow": "token", "token": ACCESS_TOKEN},
 }
+ANOTHER_FOLDER: Final = "name another folder with --out"
 MARK = "# Written by `boardline demo`; overwritten by the next one."
 
 
@@ -103,10 +106,11 @@ def text(
     )
 
 
-def write_targets(path: Path, world: World) -> None:
+def write_targets(path: Path, world: Company) -> None:
     """The generated company's quotas as a targets file: HubSpot has no quota of its own to read.
 
-    One row per quarter in the home currency: each seller's quota at the rate of the quarter's first day.
+    One row per quarter in the home currency: each seller's quota at the rate of the quarter's first day, or the latest
+    that had been published when the history of the company ends.
     """
     rates: dict[str, list[tuple[str, Decimal]]] = {}
     totals: dict[str, Decimal] = {}
@@ -114,7 +118,7 @@ def write_targets(path: Path, world: World) -> None:
         if life.kind == "account":
             break  # rates and quotas come first
         values = life.events[0].values
-        if life.kind == "rate":
+        if life.kind == "rate" and life.events[0].at <= world.as_of:
             rates.setdefault(values["currency"], []).append((values["start_date"], Decimal(values["rate"])))
         elif life.kind == "quota":
             start = values["start_date"]
@@ -123,8 +127,9 @@ def write_targets(path: Path, world: World) -> None:
                 Decimal(1), ROUND_HALF_EVEN
             )
             totals[start] = totals.get(start, Decimal(0)) + cents / 100
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["period", "segment", "metric", "value", "source", "as_of"])
-        for start, total in sorted(totals.items()):
-            rows.writerow([start, "", "quota", f"{total:.2f}", "generated company", start])
+    written = io.StringIO()
+    rows = csv.writer(written)
+    rows.writerow(["period", "segment", "metric", "value", "source", "as_of"])
+    for start, total in sorted(totals.items()):
+        rows.writerow([start, "", "quota", f"{total:.2f}", "generated company", start])
+    files.write({path: written.getvalue().encode()}, ANOTHER_FOLDER)

@@ -5,13 +5,18 @@ Results go to stdout, everything else (progress, logs, errors) to stderr, so tha
 
 from __future__ import annotations
 
+import codecs
+import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from io import TextIOWrapper
+from json import dumps
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, NoReturn, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -19,6 +24,7 @@ import typer
 from rich.console import Console
 
 from connectors.errors import BoardlineError, ConfigurationError
+from connectors.schema import iso
 from scheduler import logs
 from scheduler.config import CompanyConfig
 from scheduler.secrets import mask
@@ -26,9 +32,19 @@ from scheduler.secrets import mask
 T = TypeVar("T")
 _Failure: TypeAlias = BoardlineError | None
 
+
+def path_of(text: str | Path) -> Path:
+    """A path as an option takes it: one from a variable that is not set must not mean the current folder."""
+    if not str(text).strip():
+        raise typer.BadParameter("it is empty; name a place, or leave the option out")
+    return Path(text)
+
+
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="Configuration file.", metavar="FILE", show_default=False),
+    typer.Option(
+        "--config", "-c", help="Configuration file.", metavar="FILE", parser=path_of, show_default=False
+    ),
 ]
 CompanyOption = Annotated[
     list[str] | None, typer.Option("--company", help="Only this company; repeatable.", metavar="NAME")
@@ -45,6 +61,7 @@ AsOfOption = Annotated[
     typer.Option("--as-of", help="As the CRM stood then: a date (its end) or an ISO time.", metavar="TIME"),
 ]
 
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _PIPE_WIDTH = 240  # columns
 _answered: ContextVar[bool] = ContextVar("answered", default=False)  # this run has printed its document
 
@@ -84,7 +101,11 @@ class Invocation:
     def print_document(self, document: Any) -> None:
         """The one document of this run."""
         _answered.set(True)
-        sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
+        try:
+            written = _as_json(document)
+        except orjson.JSONEncodeError:  # the name of a file may be no text at all
+            written = _as_json(_readable(document))
+        print_json_text(written.decode())
 
     def finish(
         self, companies: Sequence[CompanyConfig], documents: Sequence[Any], failures: Sequence[_Failure]
@@ -102,6 +123,52 @@ class Invocation:
             else:
                 self.print_document(documents[0] if len(companies) == 1 else list(documents))
         raise typer.Exit(status)
+
+
+def print_anything() -> None:
+    """A character that the encoding of the output lacks is printed as its number, and ends no command."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # it was closed before we started
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  for as long as we live
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_json_text(text: str) -> None:
+    """JSON on stdout: UTF-8, or where the output has another encoding in ASCII with JSON's own escapes."""
+    if codecs.lookup(sys.stdout.encoding or "utf-8").name != "utf-8":
+        text = _NOT_ASCII.sub(lambda found: dumps(found[0])[1:-1], text)
+    sys.stdout.write(text + "\n")
+
+
+def _as_json(document: Any) -> bytes:
+    return orjson.dumps(
+        document, default=_plain_value, option=orjson.OPT_INDENT_2 | orjson.OPT_PASSTHROUGH_DATETIME
+    )
+
+
+def _plain_value(value: Any) -> str:
+    """What orjson leaves to us: every instant in one format."""
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def local(moment: datetime, zone: ZoneInfo) -> str:
+    """An instant as every text for a person has it: local time to the minute, with its zone."""
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M %Z}"
+
+
+def _readable(value: Any) -> Any:
+    """The same document with what is no text in it as its number."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: _readable(item) for key, item in value.items()}
+    return [_readable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def for_each(
@@ -164,11 +231,28 @@ def month_of(text: str | None, as_of: datetime, zone: ZoneInfo) -> str:
     return f"{first:%Y-%m}"
 
 
+def names_of(text: str, option: str) -> tuple[str, ...]:
+    """The names of an option that takes some with commas. Raises ``ConfigurationError`` for an empty one.
+
+    An option that a script fills from a variable that is not set must not mean everything.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise ConfigurationError(
+            f"{option}: {text!r} holds an empty name; name some, or leave the option out"
+        )
+    return names
+
+
 def exit_status(errors: Iterable[_Failure]) -> int:
     """0 when all went well; the error's own status when all failed alike; 1 when only some work failed."""
     outcomes = list(errors)
     statuses = {0 if error is None else error.exit_status for error in outcomes}
     return statuses.pop() if len(statuses) == 1 else 1
+
+
+class StoppedError(BoardlineError):
+    """Somebody asked the command to stop before it was done."""
 
 
 def print_error(error: BoardlineError, company: str | None = None) -> None:

@@ -11,9 +11,13 @@ import structlog
 
 from connectors.errors import BoardlineError
 from metrics import bi, deliver
+from metrics.period import Calendar, month_last
+from metrics.playbook import applied
 from metrics.playbook import load as load_playbook
 from metrics.report import BoardReport, build_report
 from pipeline.failures import StoreError
+from pipeline.mapping import behind
+from pipeline.records import SourceInfo
 from pipeline.sync import SyncSummary, sync_company
 from scheduler.app import App
 from scheduler.config import CompanyConfig
@@ -67,7 +71,7 @@ def _renew_tables(app: App, company: CompanyConfig) -> None:
     try:
         playbook, now = load_playbook(company.playbook), datetime.now(UTC)
         app.store.again(
-            "renewing the tables for BI tools", lambda: bi.refresh(app.store, company, playbook, now)
+            "renewing the tables for BI tools", lambda: bi.refresh(app.store, applied(company), playbook, now)
         )
     except StoreError:
         raise
@@ -77,7 +81,7 @@ def _renew_tables(app: App, company: CompanyConfig) -> None:
 
 def report(app: App, company: CompanyConfig, month: str, as_of: datetime) -> BoardReport:
     """The board report of a month from the store alone; no CRM is called."""
-    return build_report(app.store, company, month, as_of, load_playbook(company.playbook))
+    return build_report(app.store, applied(company), month, as_of, load_playbook(company.playbook))
 
 
 def post(
@@ -89,7 +93,8 @@ def post(
 ) -> list[deliver.Delivery]:
     """Deliver a report to the named destinations, each at most once for this month and version.
 
-    Raises ``NotReadyError`` while the CRM has not been read to its end: half a company is never posted.
+    Raises ``NotReadyError`` while the CRM has not been read to its end (half a company is never posted), and for a
+    month that was not over when it was last read, or that was read under another configuration.
     """
     info = app.store.source_info(company.name)
     if info is None or info.incomplete:
@@ -97,8 +102,25 @@ def post(
             f"{company.name}: the CRM has not been read to its end yet, so nothing was posted; "
             "run `boardline sync --once` until it ends without an error, then post again"
         )
+    _require_read(company, board_report, info)
     with exclusive(app.store, company.name, "report"):
         return deliver.deliver(app.store, company, board_report, app.destinations(names), version)
+
+
+def _require_read(company: CompanyConfig, board_report: BoardReport, info: SourceInfo) -> None:
+    calendar = Calendar(company.zone, board_report.known_at, company.fiscal_year_start_month)
+    over = calendar.end_of(month_last(board_report.month))
+    if board_report.known_at < over:
+        raise NotReadyError(
+            f"{company.name}: {board_report.month} was not over when the CRM was last read "
+            f"({board_report.known_at:%Y-%m-%d %H:%M} UTC; it ends at {over:%Y-%m-%d %H:%M} UTC), so nothing was "
+            "posted; run `boardline sync --once` after its end, then post again"
+        )
+    if changes := behind(info, company, company.fields.mapped()):
+        raise NotReadyError(
+            f"{company.name}: the configuration has changed since the CRM was last read ({'; '.join(changes)}), "
+            "so nothing was posted; run `boardline sync --once`, then post again"
+        )
 
 
 def post_report(app: App, company: CompanyConfig, now: datetime) -> None:

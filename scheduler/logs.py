@@ -16,7 +16,7 @@ import structlog
 from scheduler import secrets
 
 # Libraries whose every step is no news; APScheduler calls a job that has logged its failure "executed successfully".
-_CHATTY = ("urllib3", "hubspot", "simple_salesforce", "asyncio", "aiohttp.access", "apscheduler")
+_CHATTY = ("urllib3", "hubspot", "simple_salesforce", "asyncio", "aiohttp.access", "apscheduler", "alembic")
 Verbosity = Literal["quiet", "normal", "verbose"]
 _LEVELS: dict[Verbosity, int] = {"quiet": logging.ERROR, "normal": logging.WARNING, "verbose": logging.DEBUG}
 

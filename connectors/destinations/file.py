@@ -8,7 +8,6 @@ appears whole, with all forms in it, or not at all, and is never changed afterwa
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from connectors import files
 from connectors.destination import Message, Receipt, file_stem
 from connectors.errors import ConfigurationError, CredentialError, DeliveryConflict, UnreachableError
 
 _MEDIA: Final = {"html": "text/html", "markdown": "text/markdown", "text": "text/plain"}
 _SUFFIX: Final = {"html": ".html", "markdown": ".md", "text": ".txt"}
 _REFUSED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TAKEN: Final = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
 
@@ -123,12 +122,9 @@ def _put(place: Path, wanted: Mapping[str, bytes]) -> bool:
     made = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name[:60]}.", suffix=".part"))
     try:
         for name, content in wanted.items():
-            with (made / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            files.put(made / name, content)
         made.chmod(0o755)
-        _to_disk(made)
+        files.settle(made)
         try:
             made.rename(place)
         except OSError as error:
@@ -137,19 +133,8 @@ def _put(place: Path, wanted: Mapping[str, bytes]) -> bool:
             raise
     finally:
         shutil.rmtree(made, ignore_errors=True)
-    _to_disk(place.parent)
+    files.settle(place.parent)
     return True
-
-
-def _to_disk(folder: Path) -> None:
-    """Make the names in a folder durable, where the system lets a folder be opened."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager
@@ -166,7 +151,7 @@ def _explained(folder: Path) -> Iterator[None]:
             raise CredentialError(
                 f"{folder} cannot be written to: {error.strerror}; let this user write there or choose another path"
             ) from error
-        if error.errno in _FULL:
+        if error.errno in files.FULL:
             raise UnreachableError(
                 f"{folder}: the disk is full; free space there and run this again"
             ) from error

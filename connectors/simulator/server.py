@@ -13,6 +13,7 @@ counters with ``GET /__simulator__/state``. Every response carries a ``Date`` of
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import threading
 from collections import Counter, deque
@@ -153,8 +154,10 @@ class Simulator:
         ready.wait()
         if self._failure is not None:
             self.stop()
+            number = self._failure.errno if isinstance(self._failure, OSError) else None
+            cause = os.strerror(number).lower() if number else self._failure
             raise ConfigurationError(
-                f"the simulator cannot listen on port {self.port}: {self._failure}"
+                f"the simulator cannot listen on port {self.port}: {cause}; choose another port, or 0 for a free one"
             ) from self._failure
         return self
 
@@ -263,6 +266,8 @@ class Simulator:
                 return self.crm.error_body("not_found").response()
             except web.HTTPException:
                 raise
+            except ConnectionResetError:  # whoever asked has gone in the middle; nobody reads this
+                return web.Response(status=400)
             except Exception:
                 log.exception("simulator failed", method=request.method, path=request.path)
                 raise

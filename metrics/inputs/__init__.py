@@ -36,4 +36,5 @@ from metrics.inputs.known import load as load
 from metrics.inputs.layout import Input as Input
 from metrics.inputs.layout import InputFault as InputFault
 from metrics.inputs.layout import Reading as Reading
+from metrics.inputs.settings import other_settings as other_settings
 from metrics.inputs.settings import settings_of as settings_of

@@ -7,7 +7,7 @@
 - start: first day of the contract
 - end: the day it ends, itself no longer covered; empty: it goes on
 
-Key: customer_key, product and start.
+Key: customer_key, product and start. It is read where `arr: source` or `arr: deals_from` says so (docs/revenue.md).
 """
 
 from __future__ import annotations

@@ -1,13 +1,16 @@
 """Spend on sales and marketing, by month and channel: what CAC payback and cost per lead are made of.
 
 - month: `2026-04`, or any day of it
-- channel: where the money went, in your words; empty, or `unallocated`, where it belongs to no channel (it is kept
-  apart, not spread)
+- channel: where the money went: a motion, or a lead source that `source_map` gives to one, counts for that motion, any
+  other word for itself; `expansion` is what selling to customers cost, which CAC leaves out; empty, or `unallocated`,
+  where it belongs to no channel (it is kept apart, not spread)
 - kind: `people` (salaries, commissions) or `program` (campaigns, events, tools)
 - amount: major units of the currency; a credit is negative
 - currency: ISO code; the report's currency where it is empty
 
-Key: month, channel, kind and currency, so amounts in several currencies add up.
+Key: month, channel, kind and currency, so amounts in several currencies add up. A month with rows is
+complete: a channel without one spent nothing in it, but a channel needs one row at least (of 0, if it cost nothing) to
+have a number. A month without rows is missing, and numbers that need it name it.
 """
 
 from __future__ import annotations

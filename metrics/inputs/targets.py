@@ -3,8 +3,10 @@
 - period: a fiscal quarter `2026-Q2` (the fiscal year is the calendar year it ends in), a month `2026-04` or a day
   `2026-04-01`; a month or a day counts in the quarter it lies in, and quotas of one quarter add up
 - segment: empty for the whole company, else `cut=name`, for example `size=Enterprise`
-- metric: what the value is a target of; `quota` is the quota, in major units of the currency
-- value: a decimal number
+- metric: what the value is a target of; `quota` is the quota, in major units of the currency; the name of a KPI is the
+  client's own target, which counts where the playbook draws no line; `stage_days:` and a stage, by its name or its
+  label, is how many days a deal should spend in it
+- value: a decimal number; of a KPI as `boardline kpis --json` writes it (0.25 for 25%, money in major units)
 - currency: ISO code; the report's currency where it is empty
 
 Key: period as it is written, segment and metric.

@@ -5,20 +5,32 @@ numbers are known at). Each row (line item, remainder, or deal without lines) is
 Exclusions: one-time lines, deals without ARR and term, without account, with reversed dates, of unmapped type, in
 a currency without rate (all listed); unconverted pilots. Contracts that expired with a renewal still open stay
 for the grace period and are named in the evidence.
+Where a billing export is given (inputs: billing) the gap to it stands beside the number; metrics.reconciliation has it
+customer by customer with its cause.
 Unit: money. Source: definition book, section 2, R3 to R8, rulings 5 to 13.
+Elsewhere:
+- Baremetrics: MRR x 12, the present run rate carried on for a year.
+- ChartMogul: annual run rate, MRR x 12 of active and past-due subscriptions, from billing data and not from deals.
+- GitLab: MRR of the subscriptions active on the month's last day x 12, a twelfth of the month's true-ups included,
+  frozen on business day 4.
+- HubSpot: a property of each deal, made of its recurring line items with a term of 12 months where none is set,
+  whatever the amount says; it is no stock of live contracts.
+- SaaSGrid: live by start date or contracted by close date, as the reader chooses; a month counts when its last day lies
+  in the term, and deals without amount or company or with reversed dates are dropped.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import alternatives, reconciliation, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
 
 def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    return recurring.stock(facts, cut)
+    measure = recurring.stock(facts, cut)
+    return measure if cut else reconciliation.noted(facts, measure)
 
 
 def evidence(facts: Facts, month: str) -> pl.DataFrame:
@@ -37,4 +49,5 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     stands_on=recurring.stands_on,
+    alternatives=(*alternatives.HEADLINE, *alternatives.LEDGER),
 )

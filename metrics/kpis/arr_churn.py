@@ -4,13 +4,21 @@ Formula: month-end to month-end at the rate of D, netted per customer and produc
 that is subtracted.
 Exclusions: those of ARR; exchange-rate changes, which are the bridge's own line.
 Unit: money. Source: definition book, section 2 (bridge), rulings 2, 5, 15.
+Elsewhere:
+- Baremetrics: cancellations, a customer more than 30 days delinquent counted among them, and in revenue churn the
+  downgrades too.
+- ChartMogul: the MRR of a customer whose last subscription is cancelled, on the day that its setting for churn
+  recognition says.
+- mrr-playbook: writes, as read, one more churn row in the month after its data end.
+- SaaSGrid: a late renewal is bridged for as long as is configured, and open deals in named stages are looked at before
+  a customer counts as churned.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import alternatives, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -37,4 +45,5 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     stands_on=recurring.stands_on,
+    alternatives=alternatives.LEDGER,
 )

@@ -4,13 +4,16 @@ Formula: month-end to month-end at the rate of D, netted per customer and produc
 that is subtracted.
 Exclusions: those of ARR; exchange-rate changes, which are the bridge's own line.
 Unit: money. Source: definition book, section 2 (bridge), rulings 2, 5, 15.
+Elsewhere:
+- Baremetrics: downgrades stand in revenue churn, together with cancellations.
+- ChartMogul: any fall of a customer's MRR, the end of one of several subscriptions included.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import alternatives, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -37,4 +40,5 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     stands_on=recurring.stands_on,
+    alternatives=alternatives.LEDGER,
 )

@@ -4,13 +4,15 @@ Formula: month-end to month-end at the rate of D, netted per customer and produc
 product counts in full; else added quantity x new unit price.
 Exclusions: those of ARR; exchange-rate changes, which are the bridge's own line.
 Unit: money. Source: definition book, section 2 (bridge), rulings 2, 5, 15.
+Elsewhere:
+- ChartMogul: a further subscription of a customer is expansion, in one movement with higher quantities and prices.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import alternatives, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -37,4 +39,5 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     stands_on=recurring.stands_on,
+    alternatives=alternatives.LEDGER,
 )

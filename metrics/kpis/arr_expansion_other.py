@@ -1,16 +1,19 @@
 """Expansion, other: the month's ARR from existing customers through price, escalators or deals without lines.
 
 Formula: month-end to month-end at the rate of D, netted per customer and product, then summed. Negative in a
-month in which quantities rose at lower prices.
+month in which quantities rose at lower prices. What contracts had stepping up from the start (a later line of the same
+product) is told beside it as escalator: the part of the rise that was contracted before.
 Exclusions: those of ARR; exchange-rate changes, which are the bridge's own line.
-Unit: money. Source: definition book, section 2 (bridge), rulings 2, 5, 15.
+Unit: money. Source: definition book, section 2 (bridge), R13, rulings 2, 5, 15.
+Elsewhere:
+- ChartMogul: a discount that expires is expansion, in one movement with higher quantities and further subscriptions.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import alternatives, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -18,7 +21,8 @@ MOVEMENT = "expansion_other"
 
 
 def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    return recurring.movement(facts, MOVEMENT, cut)
+    measure = recurring.movement(facts, MOVEMENT, cut)
+    return measure if cut else recurring.escalators(facts, measure)
 
 
 def evidence(facts: Facts, month: str) -> pl.DataFrame:
@@ -37,4 +41,5 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     stands_on=recurring.stands_on,
+    alternatives=alternatives.LEDGER,
 )

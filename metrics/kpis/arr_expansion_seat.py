@@ -4,13 +4,16 @@ Formula: month-end to month-end at the rate of D, netted per customer and produc
 quantity x new unit price, per customer and product; the rest of a rise is expansion_other.
 Exclusions: those of ARR; exchange-rate changes, which are the bridge's own line.
 Unit: money. Source: definition book, section 2 (bridge), rulings 2, 5, 15.
+Elsewhere:
+- ChartMogul: expansion is one movement, be it a higher quantity, a higher plan, a further subscription or a discount
+  that expires.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import alternatives, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -37,4 +40,5 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     stands_on=recurring.stands_on,
+    alternatives=alternatives.LEDGER,
 )

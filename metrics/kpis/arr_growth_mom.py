@@ -3,13 +3,15 @@
 Formula: (ARR at D - ARR at the end of the month before) / ARR at the end of the month before, both at the rate of
 D, so that exchange rates are never growth. Null where the opening ARR is 0. n: customers at the opening.
 Exclusions: those of ARR. Unit: ratio (0.05 is 5 %). Source: definition book, section 2, rulings 2 and 5.
+Elsewhere:
+- Baremetrics: MRR growth rate, MRR today / MRR 30 days ago - 1, over 30 days and not a calendar month.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import alternatives, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -35,4 +37,5 @@ KPI = Kpi(
     evidence=evidence,
     low_sample=recurring.FEW_CUSTOMERS,
     stands_on=recurring.stands_on,
+    alternatives=alternatives.LEDGER,
 )

@@ -4,13 +4,15 @@ Formula: (ARR at D - ARR at the end of the same month a year before) / ARR at th
 before, both at the rate of D, so that exchange rates are never growth. Null where the opening ARR is 0. n:
 customers at the opening.
 Exclusions: those of ARR. Unit: ratio (0.05 is 5 %). Source: definition book, section 2, rulings 2 and 5.
+Elsewhere:
+- ICONIQ: the rise of ending ARR over that of the same period a year before, as here.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import alternatives, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -36,4 +38,5 @@ KPI = Kpi(
     evidence=evidence,
     low_sample=recurring.FEW_CUSTOMERS,
     stands_on=recurring.stands_on,
+    alternatives=alternatives.LEDGER,
 )

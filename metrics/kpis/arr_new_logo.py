@@ -4,13 +4,18 @@ Formula: month-end to month-end at the rate of D, netted per customer and produc
 closing ARR counts here, whatever they bought.
 Exclusions: those of ARR; exchange-rate changes, which are the bridge's own line.
 Unit: money. Source: definition book, section 2 (bridge), rulings 2, 5, 15.
+Elsewhere:
+- ChartMogul: new business, the MRR at the moment in which a lead first becomes a paying customer.
+- GitLab: first order, the first subscription of a whole account family; a further account of the family is new to
+  marketing and growth to finance.
+- SaaSGrid: a new contract, which may also be a further, independent one of an existing customer.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import alternatives, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -37,4 +42,5 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     stands_on=recurring.stands_on,
+    alternatives=alternatives.LEDGER,
 )

@@ -5,13 +5,17 @@ rate of its close date, the mean rounded half-even
 only where it is printed. n: deals won with a value.
 Exclusions: wins without ARR or with an ARR of 0 (listed as zero-value wins), other types, unconverted pilots.
 Unit: money. Source: definition book, section 3, rulings 5, 20, 21.
+Elsewhere:
+- ChartMogul: average sale price, new-business MRR / customers that subscribed for the first time in the period, a
+  monthly amount.
+- Fivetran (dbt_salesforce): mean amount of all opportunities that an owner ever won, of every type.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import outcomes
+from metrics import alternatives, outcomes
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -38,4 +42,5 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=outcomes.wins,
+    alternatives=(*alternatives.DEALS, *alternatives.DEAL_VALUE),
 )

@@ -4,13 +4,16 @@ Formula: ARR + ARR of won deals with close date <= D < start. A renewal adds its
 on its start, so it may take away; a churn deal signed but not yet effective takes off what it will end. Known
 lost renewals are not taken off before their end. Converted at the rate of D.
 Exclusions: those of ARR. Unit: money. Source: definition book, R4, ruling 14.
+Elsewhere:
+- KeyBanc: its 2019 survey of private SaaS companies calls the committed annual run rate ARR.
+- SaaSGrid: contracted ARR, in which a contract counts from its close date on.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import alternatives, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -38,4 +41,5 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     stands_on=recurring.stands_on,
+    alternatives=(*alternatives.HEADLINE, *alternatives.LEDGER),
 )

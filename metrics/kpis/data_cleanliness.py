@@ -5,13 +5,16 @@ blank, unknown, retired or overdue stage or close date) + 20 x (1 - share of con
 for twelve months). Deals at D as known now; duplicates and contacts always as known now. Null where a part has no base.
 Exclusions: probable duplicates that only fuzzy matching finds. Unit: points. Source: definition book,
 section 6, rulings 36, 37.
+Elsewhere:
+- HubSpot: its data-quality screen counts duplicates, faults of format and empty properties, and does not say what they
+  cost.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import data_quality
+from metrics import alternatives, data_quality
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -36,4 +39,5 @@ KPI = Kpi(
     evidence=evidence,
     parts=(None, None),
     cuts=(),
+    alternatives=alternatives.REQUIRED_FIELDS,
 )

@@ -6,13 +6,16 @@ stage as of D, the others as known now. Empty: null, 0, placeholders such as tbd
 filled in and nobody changed. n: required cells.
 Exclusions: fields that the CRM hides or the company has not mapped. Unit: ratio. Source: definition book,
 section 6, ruling 35.
+Elsewhere:
+- Elementary: the share of nulls in a column of a table, of whatever record.
+- HubSpot: its data-quality screen counts empty properties, and does not say what they cost.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import data_quality
+from metrics import alternatives, data_quality
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -22,7 +25,7 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
 
 
 def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return data_quality.fields_behind(facts, month)
+    return data_quality.cells_behind(facts, month)
 
 
 KPI = Kpi(
@@ -36,4 +39,5 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     cuts=("owner",),
+    alternatives=alternatives.REQUIRED_FIELDS,
 )

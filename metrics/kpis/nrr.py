@@ -4,24 +4,37 @@ Formula: sum of the ARR at D of the customers that had ARR a year before / sum o
 of D.
 Cohort: customers with ARR > 0 at the end of the same month a year before. New logos and customers that had left
 before are out; one that left and came back counts at today's ARR. Null where the cohort's ARR is 0.
+Options (retention: nrr, window, beside): (opening + expansion - contraction - churn) / opening, with or without
+reactivation; three months or one. See metrics.retention. The definition printed beside the number says which.
 Unit: ratio (1.05 is 105 %). Source: definition book, section 2, rulings 5 and 17.
+Elsewhere:
+- Baremetrics: 100 % - (churned MRR - expansion MRR) / MRR 30 days ago, a flow over 30 days and no cohort of a year.
+- ChartMogul: net MRR retention follows the customers that first subscribed in one interval, reactivation included; its
+  net MRR churn rate is a flow over the period.
+- GitLab: MRR now of the customers of 12 months ago / their MRR then, as here; since 2023 under another account
+  hierarchy, which raised it.
+- ICONIQ: the share of last year's ARR that the customers of a year ago spend today, as here.
+- KeyBanc: once counted 110 public variants, so that no two compare without their definition.
+- SaaSGrid: by cohorts of the sign-up period, against their revenue at sign-up, and the weighted average of these.
+- SMSB: a flow formula, opening and movements of the period over the opening.
+- Tidemill: two of its documents disagree on whether reactivation counts.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import recurring
+from metrics import alternatives, recurring, retention
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
 
 def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    return recurring.retention(facts, "retained", cut)
+    return retention.measure(facts, "nrr", cut)
 
 
 def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return recurring.cohort_behind(facts, "retained", month)
+    return retention.behind(facts, "nrr", month)
 
 
 KPI = Kpi(
@@ -38,4 +51,6 @@ KPI = Kpi(
     low_sample=recurring.FEW_CUSTOMERS,
     cuts=recurring.CUSTOMER_CUTS,
     stands_on=recurring.stands_on,
+    configured=retention.configured,
+    alternatives=alternatives.NRR,
 )

@@ -5,9 +5,16 @@ from that day to the quarter's end / quota of the quarter. Stage, amount and clo
 amounts at that day's rate, a blank amount counts 0. Quota: all quotas whose start lies in the quarter, at the
 rate of its first day; where the CRM holds none, the targets file's. Null before the snapshot and without a quota.
 n: deals in the snapshot.
+Beside it: to-go coverage on D = open then, closing from D on / (quota - won to D), or that the target is met; the
+coverage of the next two quarters as they stand on D; how many overdue deals are left out (the evidence names them).
 Exclusions: renewals, downgrades, churn; overdue close dates; deals deleted since; a currency without rate
 (listed).
-Unit: multiple. Source: definition book, section 4, rulings 3, 5, 26, 27.
+Unit: multiple. Source: definition book, section 4, rulings 3, 5, 26, 27, 30.
+Elsewhere:
+- Battery: read on day 3 of the quarter.
+- GitLab: net ARR of the pipeline that closes in the quarter / net ARR target, on day 5, and once more for later stages
+  alone.
+- Kellblog: pipeline of week 3 / new-ARR target, new business and expansion apart.
 """
 
 from __future__ import annotations

@@ -2,16 +2,22 @@
 
 Formula: won / (won + lost), closed in the fiscal quarter of the month, from its first day to D, by close date (a
 pilot by its conversion date), with the outcomes known now. Only new-business deals that reached the qualified
-stage; a deal won without it counts. Lost without a decision is lost. n: deals closed.
+stage; a deal won without it counts. Lost without a decision is lost. n: deals closed. Deals that nobody marks lost
+flatter it: the note counts the open ones older than twice the median cycle and tells the rate if they were lost.
 Exclusions: deals that never qualified, deleted and merged records, other and unmapped types.
 Unit: ratio. Source: definition book, section 3, rulings 2, 3, 18, 19, 21.
+Elsewhere:
+- Fivetran (dbt_salesforce): by amount and of all types, for the month and quarter in which it runs.
+- Funnelcast and Varicent: hold against such a rate that leaving out open deals overstates it.
+- Salesforce: its help divides the won by the closed opportunities of a report, of whatever type and qualified or not.
+- Sourcegraph: also only of deals that reached the qualified stage.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import outcomes
+from metrics import alternatives, outcomes
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -37,4 +43,5 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=outcomes.stands_on,
+    alternatives=(*alternatives.DEALS, *alternatives.QUALIFIED),
 )

@@ -4,13 +4,16 @@ Formula: ARR of won deals / ARR of won and lost deals, over the deals of ``win_r
 close date; a deal without ARR counts 0. Null where nothing of value closed. n: deals closed.
 Exclusions: those of ``win_rate``; deals in a currency without rate (listed).
 Unit: ratio. Source: definition book, section 3, rulings 5 and 20.
+Elsewhere:
+- Fivetran (dbt_salesforce): amount won / amount won and lost, of all types, for the month and quarter in which it runs;
+  where nothing closed it is 0 in the tables of owners and managers and null in the snapshot.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from metrics import outcomes
+from metrics import alternatives, outcomes
 from metrics.currency import in_words
 from metrics.facts import Facts
 from metrics.kpi import Kpi
@@ -44,4 +47,5 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=outcomes.stands_on,
+    alternatives=(*alternatives.DEALS, *alternatives.QUALIFIED, *alternatives.DEAL_VALUE),
 )

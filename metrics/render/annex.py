@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from metrics.board import BoardReport, Evidence, Quality, RecordChange, Restatement
+from metrics.finding import Finding
 from metrics.kpi import Unit
 from metrics.render import numbers, wording
 from metrics.render.safe import link, plain
 
 UNDEFINED = "not computable"
 RESTATED = "Restated since it was published"
+LOOK_AT = "What to look at"
+_RECORDS = 5  # of a finding
 _NONE = "–"
 
 
@@ -56,6 +59,18 @@ class EvidenceList:
 
 
 @dataclass(frozen=True)
+class FindingLine:
+    """What to look at because of one number; ``shown``: how many of its records are listed."""
+
+    sentence: str
+    next: str
+    title: str
+    parts: tuple[tuple[str, str, str], ...]
+    shown: str
+    records: tuple[RecordLine, ...]
+
+
+@dataclass(frozen=True)
 class RestatedLine:
     """A published number that is another one now: which, what it was and when, what it is, and why."""
 
@@ -63,6 +78,39 @@ class RestatedLine:
     published: str
     now: str
     why: str
+
+
+def findings(report: BoardReport) -> tuple[FindingLine, ...]:
+    """What to look at, in the playbook's order, with the largest records behind each."""
+    return tuple(_finding(item) for item in report.findings)
+
+
+def _finding(item: Finding) -> FindingLine:
+    records = item.records[:_RECORDS]
+    return FindingLine(
+        sentence=plain(item.sentence, 800),
+        next=plain(item.next, 400),
+        title=item.title,
+        parts=tuple(
+            (plain(part.label, 80), _exactly(part.value, part.unit, item.currency), plain(part.note, 160))
+            for part in item.parts
+        ),
+        shown=shown(len(records), item.total),
+        records=tuple(
+            RecordLine(
+                name=plain(record.name) or "(no name)",
+                external_id=plain(record.external_id, 60),
+                contribution=_exactly(record.contribution, item.unit, item.currency),
+                note=plain(record.note, 200),
+                url=link(record.url),
+            )
+            for record in records
+        ),
+    )
+
+
+def _exactly(value: float | None, unit: Unit, currency: str) -> str:
+    return _NONE if value is None else numbers.quantity(value, unit, currency, exact=unit == "currency")
 
 
 def restated(report: BoardReport) -> tuple[RestatedLine, ...]:
@@ -111,10 +159,11 @@ def _causes(item: Restatement) -> Iterator[str]:
 def _moved(item: Restatement, record: RecordChange) -> str:
     name = plain(record.name, 80) or plain(record.external_id, 60)
 
-    def figure(value: float | None) -> str:
-        return "not counted" if value is None else _figure(value, item.contribution_unit, item.currency)
+    def figure(value: float | None, currency: str) -> str:
+        return "not counted" if value is None else _figure(value, item.contribution_unit, currency)
 
-    return f"{name}: {figure(record.before)}, now {figure(record.after)}"
+    before = figure(record.before, item.other_currency or item.currency)
+    return f"{name}: {before}, now {figure(record.after, item.currency)}"
 
 
 def quality(report: BoardReport) -> Confidence | None:
@@ -193,7 +242,7 @@ def _evidence(item: Evidence, currency: str) -> EvidenceList:
 def _field_rows(quality: Quality) -> Iterator[tuple[str, str, str, bool]]:
     """Field, filled of required, share, whether it is below the gate."""
     for field in quality.fields:
-        name = plain(f"{field.object}: {field.field}".replace("_", " "), 60)
+        name = plain(f"{field.object}: {field.field.removesuffix('_id')}".replace("_", " "), 60)
         if not field.measurable:
             yield name, _NONE, "not visible in the CRM", False
         elif field.ratio is None:

@@ -112,6 +112,8 @@ def _tables(report: BoardReport) -> dict[str, Any]:
             for row in report.left_out
         ],
         "left_out_shown": annex.shown(len(report.left_out), total),
+        "findings": annex.findings(report),
+        "findings_title": annex.LOOK_AT,
         "restated": annex.restated(report),
         "restated_title": annex.RESTATED,
         "evidence": annex.evidence(report),

@@ -38,6 +38,8 @@ def render_markdown(report: BoardReport) -> str:
             ],
             left_out_shown=annex.shown(len(report.left_out), annex.left_out_total(report)),
             evidence=annex.evidence(report),
+            findings=annex.findings(report),
+            findings_title=annex.LOOK_AT,
             restated=annex.restated(report),
             restated_title=annex.RESTATED,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from rich import box
 from rich.console import Console, ConsoleRenderable
@@ -51,12 +51,8 @@ def _parts(report: BoardReport) -> Iterator[ConsoleRenderable]:
     yield from _heading("Headline")
     for number, sentence in enumerate(report.headline, 1):
         yield _text(f"{number}. {sentence}")
-    if report.scorecard:
-        yield from _heading("Scorecard")
-        yield _scorecard(report)
-        yield from _undefined(report)
-        for number, note in enumerate(view.score_notes(report), 1):
-            yield _text(f"note {number}: {note}")
+    yield from _scores(report)
+    yield from _findings(report)
     for name, tables in view.sections(report):
         yield from _heading(name)
         coverage = view.coverage(report) if name == view.PIPELINE else None
@@ -81,20 +77,41 @@ def _parts(report: BoardReport) -> Iterator[ConsoleRenderable]:
     yield _text("Evidence and definitions: see the HTML or Markdown form of this summary. Made by Boardline.")
 
 
+def _scores(report: BoardReport) -> Iterator[ConsoleRenderable]:
+    """The scorecard with its notes."""
+    if not report.scorecard:
+        return
+    yield from _heading("Scorecard")
+    yield _scorecard(report)
+    yield from _undefined(report)
+    for number, note in enumerate(view.score_notes(report), 1):
+        yield _text(f"note {number}: {note}")
+    if report.role:
+        yield _text(f"Headline KPIs of this company: {report.role}.")
+
+
 def _scorecard(report: BoardReport) -> Grid:
-    grid = _empty(("Metric", "Now", "Last month", "Year ago", "Status"))
-    for row in view.scores(report):
+    scores = view.scores(report)
+    numbers_of = [(row.now or annex.UNDEFINED, row.last_month, row.year_ago) for row in scores]
+    # "not computable" is read in one line; what is longer may fold.
+    whole = [max(map(len, column)) <= len(annex.UNDEFINED) for column in zip(*numbers_of, strict=True)]
+    grid = _empty(("Metric", "Now", "Last month", "Year ago", "Status"), (False, *whole, False))
+    for row, cells in zip(scores, numbers_of, strict=True):
         name = f"{row.title} ({row.period}{', ' + row.n if row.n else ''})"
-        status = [row.verdict, f"target: {row.target}" if row.target != "none given" else ""]
+        verdict = "" if row.now is None else row.verdict  # "not computable" stands in its line already
+        status = [verdict, f"target: {row.target}" if row.target != "none given" else ""]
         lines = [line for line in (*status, row.marks) if line]
-        grid.add_row(
-            _text(name),
-            _number(row.now or annex.UNDEFINED),
-            _number(row.last_month),
-            _number(row.year_ago),
-            _text("; ".join(lines)),
-        )
+        grid.add_row(_text(name), *map(_number, cells), _text("; ".join(lines)))
     return grid
+
+
+def _findings(report: BoardReport) -> Iterator[ConsoleRenderable]:
+    """What to look at; the other forms also list the parts and records."""
+    found = annex.findings(report)
+    if found:
+        yield from _heading(annex.LOOK_AT)
+    for item in found:
+        yield _text(f"* {item.sentence} Next: {item.next}")
 
 
 def _undefined(report: BoardReport) -> Iterator[Text]:
@@ -147,10 +164,12 @@ def _grid(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> ConsoleRende
     return Padding(grid, (0, 0, 0, 1))
 
 
-def _empty(columns: Sequence[str]) -> Grid:
+def _empty(columns: Sequence[str], whole: Sequence[bool] = ()) -> Grid:
+    """``whole``: which columns are as wide as their longest cell."""
     grid = Grid(box=box.ASCII2, pad_edge=False, show_edge=False, header_style="")
     for index, name in enumerate(columns):
-        grid.add_column(name, justify="left" if index in (0, 4) else "right", overflow="fold")
+        justify: Literal["left", "right"] = "left" if index in (0, 4) else "right"
+        grid.add_column(name, justify=justify, overflow="fold", no_wrap=index < len(whole) and whole[index])
     return grid
 
 

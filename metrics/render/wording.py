@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from metrics.board import BoardReport, Bridge, Movement, Point, ScoreRow, StageRow
 from metrics.kpi import KpiValue, Status
+from metrics.outcomes import FEW_DEALS
 from metrics.render import numbers
 from metrics.render.safe import plain
 
@@ -46,7 +47,8 @@ def _position(report: BoardReport) -> str:
     row = next((row for row in report.scorecard if row.now.id == "arr"), None)
     if row is None or row.now.value is None:
         return f"ARR is {_undefined(row.now if row else None)}."
-    text = f"ARR was {numbers.money_short(row.now.value, report.currency)} on {numbers.day(report.state_on)}"
+    text = f"{_lead(report)} {numbers.money_short(row.now.value, report.currency)}"
+    text += f" on {numbers.day(report.state_on)}"
     parts = [
         f"{_direction(growth.value)} on {name}"
         for growth, name in ((report.growth_month, "the month before"), (report.growth_year, "a year before"))
@@ -54,6 +56,14 @@ def _position(report: BoardReport) -> str:
     ]
     changes = f", {' and '.join(parts)}{_constant(report)}" if parts else ""
     return f"{text}{changes}{_marked(row.now)}."
+
+
+def _lead(report: BoardReport) -> str:
+    """``ARR was``, after the contracted ARR where that leads the scorecard."""
+    first = report.scorecard[0].now
+    if first.id != "carr" or first.value is None:
+        return "ARR was"
+    return f"Contracted ARR was {numbers.money_short(first.value, report.currency)} and live ARR"
 
 
 def _direction(growth: float) -> str:
@@ -164,20 +174,25 @@ def _last(points: tuple[Point, ...]) -> float | None:
 
 
 def win_title(report: BoardReport) -> str:
-    judged = [value for value in report.win_rates if value.value is not None and value.status != "low_sample"]
+    """Which segment wins least and most. Those of few deals are left out, and the sentence says so."""
+    judged = [value for value in report.win_rates if value.value is not None and (value.n or 0) >= FEW_DEALS]
     if not any(value.n for value in report.win_rates):
         return "No new-business deal closed in the quarter to date"
+    few = f"fewer than {FEW_DEALS} closed deals"
     if not judged:
-        return "Too few closed deals in any segment to name one"
+        return f"Every segment has {few}: too few to name one"
     worst = min(judged, key=lambda value: value.value or 0)
     name, rate = _segment(worst), numbers.percent(worst.value or 0)
+    others = len(judged) < len(report.win_rates)
     if len(judged) == 1:
-        return f"{name} wins {rate} (n={worst.n or 0}); the other segments closed too few deals to judge"
+        rest = f"; every other segment has {few}, too few to judge" if others else ""
+        return f"{name} wins {rate} (n={worst.n or 0}){rest}"
     best = max(judged, key=lambda value: value.value or 0)
+    among = f"Of the segments with at least {FEW_DEALS} closed deals, " if others else ""
     if best.value == worst.value:
-        return f"Every segment with enough deals wins {rate}"
+        return f"{among or 'Of the segments, '}each wins {rate}"
     top = f"{_segment(best)} {numbers.percent(best.value or 0)} (n={best.n or 0})"
-    return f"{name} wins least, {rate} (n={worst.n or 0}); {top} most"
+    return f"{among}{name} wins least, {rate} (n={worst.n or 0}); {top} most"
 
 
 def _segment(value: KpiValue) -> str:

@@ -173,7 +173,8 @@ class Deal(Record, table=True):
 
 class LineItem(Record, table=True):
     """Products on deals. Grain: one line. ``amount`` is the net total, ``unit_price`` per unit, both in minor
-    units of ``currency``; ``kind`` is seat, module or one_time; ``deal_id`` follows merges."""
+    units of ``currency``; ``kind`` is seat, module or one_time; ``deal_id`` follows merges; ``start_date`` and
+    ``term_months`` are the line's own, null where it has none beside the deal's."""
 
     __tablename__ = "line_items"
     deal_id: Reference
@@ -185,6 +186,8 @@ class LineItem(Record, table=True):
     unit_price: Money
     amount: Money
     currency: Words
+    start_date: Day
+    term_months: Whole
     custom: SomeText
     recorded_at: SomeMoment
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import typer
 
 from connectors.errors import BoardlineError
 from connectors.source import Capabilities
-from metrics import inputs
+from metrics import arr, inputs
 from metrics.compute import registered
 from metrics.facts import FALLBACK_CURRENCY
 from metrics.inputs import InputFault, Known, Reading
@@ -112,6 +112,7 @@ def _company(app: App, company: CompanyConfig) -> Iterator[Line]:
         yield Line(name, "playbook", load_playbook(company.playbook).title)
     except BoardlineError as error:
         yield _failed(name, "playbook", error)
+    yield _revenue(company)
     try:
         app.with_key(company)
         yield Line(name, "privacy", _PRIVACY[company.privacy.contacts])
@@ -139,6 +140,29 @@ def _company(app: App, company: CompanyConfig) -> Iterator[Line]:
             yield _failed(name, f"destination {destination}", error)
     if not company.report.destinations:
         yield Line(name, "destinations", "none: the monthly report is not posted anywhere", note=True)
+
+
+_SOURCES: Final = {
+    "field": "the deals' ARR field, else their amount ({})",
+    "line_items": "the deals' recurring line items ({})",
+    "opening_arr": "the opening list alone",
+}
+
+
+def _revenue(company: CompanyConfig) -> Line:
+    """Where ARR comes from; a list that nothing reads is worth a word."""
+    settings = company.arr
+    try:
+        arr.check_settings(company)
+    except BoardlineError as error:
+        return _failed(company.name, "arr", error)
+    source = f"from {_SOURCES[settings.source].format(settings.basis)}"
+    if settings.deals_from is not None:
+        source += f"; contracts that start before {settings.deals_from} from the opening list"
+    unread = company.inputs.opening_arr is not None and not settings.reads_list
+    if unread:
+        source += "; the opening list is not read: set arr: deals_from, or source: opening_arr"
+    return Line(company.name, "arr", source, note=unread)
 
 
 def _crm(name: str, seen: Capabilities) -> Iterator[Line]:

@@ -26,6 +26,8 @@ from scheduler.invocation import (
     NoProgressOption,
     QuietOption,
     VerboseOption,
+    names_of,
+    path_of,
 )
 from scheduler.lock import exclusive
 from scheduler.progress import sync_progress
@@ -78,7 +80,7 @@ def check(
 ) -> None:
     """Is the store whole? Changes nothing. Exit status 1 when something is wrong."""
     run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=True)
-    with Store.at(App.load(config).store_url) as store:
+    with Store.at(App.load(config).store_url, writes=False) as store:
         found = inspection.inspect_store(store)
     if json:
         run.print_json([asdict(found)])
@@ -89,7 +91,7 @@ def check(
 
 @app.command()
 def backup(
-    to: Annotated[Path, typer.Option("--to", help="The file to write.", metavar="FILE")],
+    to: Annotated[Path, typer.Option("--to", help="The file to write.", metavar="FILE", parser=path_of)],
     force: ForceOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -99,7 +101,10 @@ def backup(
 ) -> None:
     """Write the whole store, as it is at one moment, into one SQLite file that is itself a store."""
     run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=no_progress)
-    with Store.at(App.load(config).store_url) as store, sync_progress(run, "backup") as on_progress:
+    with (
+        Store.at(App.load(config).store_url, writes=False) as store,
+        sync_progress(run, "backup") as on_progress,
+    ):
         done = backups.backup(store, to, force=force, on_progress=on_progress)
     if json:
         run.print_json(
@@ -146,7 +151,9 @@ def restore(
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Option("--out", help="The folder to write into.", metavar="DIR")],
+    out: Annotated[
+        Path, typer.Option("--out", help="The folder to write into.", metavar="DIR", parser=path_of)
+    ],
     form: Annotated[str, typer.Option("--format", help="parquet or csv")] = "parquet",
     only: Annotated[
         str | None, typer.Option("--only", help="Only these tables and views.", metavar="NAME,...")
@@ -168,12 +175,15 @@ def export(
     if form not in get_args(exports.Format):
         raise ConfigurationError(f"--format: {form!r} is not known; it is parquet or csv")
     wanted = exports.Wanted(
-        names=tuple(name.strip() for name in only.split(",")) if only else (),
+        names=() if only is None else names_of(only, "--only"),
         companies=tuple(company or ()),
         days=tuple(_day(text) for text in day or ()),
         format="csv" if form == "csv" else "parquet",
     )
-    with Store.at(App.load(config).store_url) as store, sync_progress(run, "export") as on_progress:
+    with (
+        Store.at(App.load(config).store_url, writes=False) as store,
+        sync_progress(run, "export") as on_progress,
+    ):
         manifest = exports.export(store, out, wanted, force=force, on_progress=on_progress)
     if json:
         run.print_json([manifest])

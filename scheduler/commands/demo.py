@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from connectors import files
 from connectors.errors import ConfigurationError
 from connectors.simulator.server import Simulator
 from metrics.board import BoardReport
@@ -16,7 +17,7 @@ from pipeline.sync import SyncSummary
 from scheduler import demo_config, jobs
 from scheduler.app import App
 from scheduler.commands.report import write
-from scheduler.invocation import Invocation, NoProgressOption, QuietOption, VerboseOption
+from scheduler.invocation import Invocation, NoProgressOption, QuietOption, VerboseOption, path_of
 from scheduler.progress import sync_progress
 from scheduler.simulation import Served, open_crm
 
@@ -26,12 +27,14 @@ def command(
     playbook: Annotated[
         str, typer.Option("--playbook", help="hr_tech, supply_chain or dev_tools.")
     ] = "hr_tech",
-    out: Annotated[Path, typer.Option("--out", help="Folder for store and report.", metavar="DIR")] = Path(
-        "boardline-demo"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for store and report.", metavar="DIR", parser=path_of)
+    ] = Path("boardline-demo"),
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="Your own export instead of a generated company.", metavar="DIR"),
+        typer.Option(
+            "--data", help="Your own export instead of a generated company.", metavar="DIR", parser=path_of
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Another generated company.")] = 7,
     verbose: VerboseOption = False,
@@ -51,55 +54,59 @@ def command(
             summary = jobs.sync(app, company, on_progress=on_progress)
     if summary.error is not None:
         raise summary.error
-    report = jobs.report(app, company, jobs.last_full_month(now, company), datetime.now(UTC))
-    files = write(report, out / "reports")
-    _print(run, summary, report, files, out)
+    # An export tells what stands in the CRM now and not since when: its deals are there from today on.
+    month = jobs.last_full_month(now, company) if served.world else f"{now.astimezone(company.zone):%Y-%m}"
+    report = jobs.report(app, company, month, datetime.now(UTC))
+    written = write(report, out / "reports")
+    _print(run, summary, report, written, out)
     app.store.close()
 
 
 def _prepare(out: Path) -> None:
     """Make room for a new demo; only ever an earlier demo's own files are removed."""
     config = out / "config.yaml"
-    if config.exists() and not config.read_text(encoding="utf-8").startswith(demo_config.MARK):
-        raise ConfigurationError(
-            f"{out} holds a configuration that is not a demo's; name another folder with --out"
-        )
-    if (out / "boardline.db").exists() and not config.exists():
-        raise ConfigurationError(f"{out} holds a store that is not a demo's; name another folder with --out")
     try:
+        if config.exists() and not config.read_bytes().startswith(demo_config.MARK.encode()):
+            raise ConfigurationError(
+                f"{out} holds a configuration that is not a demo's; {demo_config.ANOTHER_FOLDER}"
+            )
+        if (out / "boardline.db").exists() and not config.exists():
+            raise ConfigurationError(
+                f"{out} holds a store that is not a demo's; {demo_config.ANOTHER_FOLDER}"
+            )
         out.mkdir(parents=True, exist_ok=True)
         for old in out.glob("boardline.db*"):
             old.unlink()
     except OSError as error:
         raise ConfigurationError(
-            f"cannot use {out}: {error.strerror}; name another folder with --out"
+            f"cannot use {out}: {error.strerror}; {demo_config.ANOTHER_FOLDER}"
         ) from error
 
 
 def _configure(out: Path, served: Served, crm: str, playbook: str, simulator: Simulator) -> Path:
     certificate = out / "simulator-ca.pem"
-    certificate.write_bytes(Path(simulator.ca_bundle or "").read_bytes())
+    path = out / "config.yaml"
     targets = None
     if served.world is not None and crm == "hubspot":
         demo_config.write_targets(out / "targets.csv", served.world)
         targets = "targets.csv"
-    path = out / "config.yaml"
-    path.write_text(
-        demo_config.text(
-            crm,
-            simulator.url,
-            certificate.name,
-            playbook,
-            served.world.timezone if served.world else "UTC",
-            targets=targets,
-            mapped=served.world is not None,
-        ),
-        encoding="utf-8",
+    text = demo_config.text(
+        crm,
+        simulator.url,
+        certificate.name,
+        playbook,
+        served.world.timezone if served.world else "UTC",
+        targets=targets,
+        mapped=served.world is not None,
     )
+    bundle = Path(simulator.ca_bundle or "").read_bytes()
+    files.write({certificate: bundle, path: text.encode()}, demo_config.ANOTHER_FOLDER)
     return path
 
 
-def _print(run: Invocation, summary: SyncSummary, report: BoardReport, files: list[Path], out: Path) -> None:
+def _print(
+    run: Invocation, summary: SyncSummary, report: BoardReport, written: list[Path], out: Path
+) -> None:
     streams = summary.as_json()["runs"]
     rows = sum(item["rows"] for item in streams)
     requests = sum(item["requests"] for item in streams)
@@ -111,6 +118,6 @@ def _print(run: Invocation, summary: SyncSummary, report: BoardReport, files: li
     start = text.find("SCORECARD")
     if start >= 0:
         run.out.print(text[start:].split("\n\n")[0] + "\n")
-    for path in files:
+    for path in written:
         run.out.print(f"Report: {path}")
     run.out.print(f"Ask more: boardline kpis -c {out / 'config.yaml'} --by size")

@@ -13,26 +13,49 @@ import orjson
 import typer
 import yaml
 
-from connectors import registry
+from connectors import files, registry
 from connectors.errors import ConfigurationError
-from metrics import inputs
+from metrics import definitions, diagnose, documentation, inputs, playbook
 from pipeline import reference
 from scheduler import config as configuration
-from scheduler.invocation import Invocation
+from scheduler.invocation import Invocation, path_of, print_json_text
 
 _LONGEST_CELL: Final = 120  # characters of a default beside its key
 _BELOW: Final = "see below"
 
 
 def _kpis() -> str:
-    parts = ["# KPIs", "Every number Boardline computes, from the code that computes it."]
+    parts = [
+        "# KPIs",
+        "Every number Boardline computes, from the code that computes it. Under *Elsewhere*: how others define the "
+        "same name, as their documentation or code said when it was read.",
+    ]
     for name, kpi in registry.units("metrics.kpis", "KPI").items():
+        told = documentation.of(name)
         parts += [
             f"## {kpi.title}",
             f"`{name}` · {kpi.unit} · {kpi.period.replace('_', ' ')} · definition {kpi.definition}",
-            _documentation("metrics.kpis", name),
+            told.text,
         ]
+        if told.elsewhere:
+            sentences = "\n".join(f"- {product}: {words}" for product, words in told.elsewhere)
+            parts.append(f"Elsewhere:\n\n{sentences}")
+    parts += [
+        "## Settings that make another number",
+        "The choices that the definition book leaves to a company, the default first; a dash stands for any value of "
+        "its kind. `boardline kpis --definitions` shows which are in force, and what a number is the other way.",
+        _choices(),
+    ]
     return "\n\n".join(parts)
+
+
+def _choices() -> str:
+    lines = ["| setting | value | then | of |", "|---|---|---|---|"]
+    for path, ways in definitions.by_setting(registry.units("metrics.kpis", "KPI").values()).items():
+        for way, kpis in ways.items():
+            value = "-" if way.value is None else f"`{definitions.words(way.value)}`"
+            lines.append(f"| `{path}` | {value} | {way.means} | {', '.join(kpis)} |")
+    return "\n".join(lines)
 
 
 def _rules() -> str:
@@ -57,6 +80,30 @@ def _inputs() -> str:
             f"```csv\n{inputs.example(kind)}```",
         ]
     return "\n\n".join(parts)
+
+
+def _playbooks() -> str:
+    parts = ["# Playbooks", _documentation("metrics", "playbook"), _documentation("metrics", "condition")]
+    parts += ["## Parts", _documentation("metrics", "playbook_parts")]
+    for part in playbook.PARTS:
+        rows = [f"| `{name}` | {_key_default(field)} |" for name, field in part.model_fields.items()]
+        parts += [
+            f"### {part.__name__}",
+            inspect.cleandoc(part.__doc__ or ""),
+            "| key | default |\n|---|---|\n" + "\n".join(rows),
+        ]
+    parts += ["## Diagnoses", _documentation("metrics", "case")]
+    for name, diagnosis in diagnose.registered().items():
+        parts += [f"### {diagnosis.title}", f"`{name}`", _documentation("metrics.diagnosis", name)]
+    for name in playbook.shipped():
+        parts += [f"## {playbook.load(name).title}", f"`{name}`", f"```yaml\n{playbook.text(name)}```"]
+    return "\n\n".join(parts)
+
+
+def _key_default(field: Any) -> str:
+    if field.is_required():
+        return "required"
+    return f"`{field.default}`" if field.default not in (None, (), {}, "") else "none"
 
 
 def _config() -> str:
@@ -143,6 +190,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "rules": _rules,
     "config": _config,
     "inputs": _inputs,
+    "playbooks": _playbooks,
     "schema": reference.page,
 }
 FILES: dict[str, Callable[[], str]] = {
@@ -157,23 +205,17 @@ def command(
         bool, typer.Option("--json", help="The configuration's JSON schema, for editors.")
     ] = False,
     write: Annotated[
-        Path | None, typer.Option("--write", help="Write the pages as files.", metavar="DIR")
+        Path | None, typer.Option("--write", help="Write the pages as files.", metavar="DIR", parser=path_of)
     ] = None,
 ) -> None:
-    """Print the reference: KPIs, data-quality rules, configuration, input files, the store's tables and views."""
+    """Print the reference: KPIs, rules, configuration, input files, playbooks, the store's tables and views."""
     Invocation.start()
     if topic is not None and topic not in PAGES:
         raise ConfigurationError(f"there is no page {topic!r}; known are {', '.join(PAGES)}")
     if write is not None:
-        try:
-            write.mkdir(parents=True, exist_ok=True)
-            for name, page in FILES.items():
-                (write / name).write_text(page() + "\n", encoding="utf-8")
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot write to {write}: {error.strerror}; name another folder"
-            ) from error
+        pages = {write / name: f"{page()}\n".encode() for name, page in FILES.items()}
+        files.write(pages, "name another folder", folder=write)
     elif json:
-        sys.stdout.write(_schema() + "\n")
+        print_json_text(_schema())
     else:
         sys.stdout.write("\n\n".join(PAGES[name]() for name in ([topic] if topic else PAGES)) + "\n")

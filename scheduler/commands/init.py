@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 import yaml
+from pydantic import ValidationError
 from tzlocal import get_localzone_name
 
+from connectors import address, files
 from connectors.errors import BoardlineError, ConfigurationError
 from metrics import inputs as input_files
+from pipeline.company import Company
 from scheduler import config as configuration
 from scheduler.app import App
-from scheduler.invocation import Invocation, QuietOption, VerboseOption, print_error
+from scheduler.invocation import Invocation, QuietOption, VerboseOption, path_of, print_error
 
 _FLOWS = {
     "salesforce": {
@@ -25,13 +30,14 @@ _FLOWS = {
     },
     "hubspot": {"flow": "token", "token": "HUBSPOT_TOKEN"},
 }
+_ANOTHER_FILE: Final = "name another file with -c"
 _PLAYBOOKS = ("hr_tech", "supply_chain", "dev_tools")
 
 
 def command(
-    path: Annotated[Path, typer.Option("--config", "-c", help="File to write.", metavar="FILE")] = Path(
-        configuration.CONFIG_NAME
-    ),
+    path: Annotated[
+        Path, typer.Option("--config", "-c", help="File to write.", metavar="FILE", parser=path_of)
+    ] = Path(configuration.CONFIG_NAME),
     name: Annotated[str | None, typer.Option("--name", help="Short name of the client company.")] = None,
     crm: Annotated[str | None, typer.Option("--crm", help="salesforce or hubspot.")] = None,
     url: Annotated[
@@ -45,6 +51,7 @@ def command(
             "--inputs",
             help="Write templates of the files with what no CRM knows into this folder, and nothing else.",
             metavar="DIR",
+            parser=path_of,
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
@@ -56,18 +63,19 @@ def command(
     if inputs is not None:
         _templates(run, inputs, path, force)
         return
-    if path.exists() and not force:
-        raise ConfigurationError(f"{path} exists already; edit it, or overwrite it with --force")
-    name = name or _ask("Short name of the client company", "acme")
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
-        raise ConfigurationError(f"the name {name!r} must be of lower-case letters, digits, - and _")
-    crm = _choice("CRM", crm, tuple(_FLOWS), "salesforce")
-    if crm == "salesforce":
-        url = url or _ask("Salesforce address (My Domain)", f"https://{name}.my.salesforce.com")
-    playbook = _choice("Playbook", playbook, _PLAYBOOKS, "hr_tech")
-    timezone = timezone or _ask("Time zone of the company", get_localzone_name() or "UTC")
+    _may_write(path, force)
+    name = _answer("--name", "Short name of the client company", name, "acme", _short_name)
+    crm = _answer("--crm", f"CRM ({', '.join(_FLOWS)})", crm, "salesforce", _one_of(tuple(_FLOWS)))
+    if crm == "salesforce" or url is not None:
+        words, default = "Salesforce address (My Domain)", f"https://{name}.my.salesforce.com"
+        url = _answer("--url", words, url, default, address.complete)
+    playbook = _answer(
+        "--playbook", f"Playbook ({', '.join(_PLAYBOOKS)})", playbook, "hr_tech", _one_of(_PLAYBOOKS)
+    )
+    here = get_localzone_name() or "UTC"
+    timezone = _answer("--timezone", "Time zone of the company", timezone, here, _time_zone)
     variables = {
-        key: value if key == "flow" else f"{name.upper().replace('-', '_')}_{value}"
+        key: value if key == "flow" else f"{_variable_prefix(name)}_{value}"
         for key, value in _FLOWS[crm].items()
     }
     _write(path, name, crm, url, playbook, timezone, variables)
@@ -85,20 +93,16 @@ def command(
 
 def _templates(run: Invocation, folder: Path, config: Path, force: bool) -> None:
     """One file for each kind of input. None is configured: an empty one would say that there is nothing."""
-    written, kept = [], []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, kind in input_files.kinds().items():
-            file = folder / f"{name}.csv"
-            if file.exists() and not force:
-                kept.append(file.name)
-                continue
-            file.write_text(input_files.template(kind), encoding="utf-8")
-            written.append(name)
-    except OSError as error:
-        raise ConfigurationError(
-            f"--inputs: cannot write into {folder}: {error.strerror}; name another folder"
-        ) from error
+    contents, kept = {}, []
+    for name, kind in input_files.kinds().items():
+        file = folder / f"{name}.csv"
+        if os.path.exists(file) and not force:
+            kept.append(file.name)
+        else:
+            contents[file] = input_files.template(kind).encode()
+    if contents:
+        files.write(contents, "name another folder with --inputs", folder=folder)
+    written = [file.stem for file in contents]
     if kept:
         run.err.print(f"Left as they are: {', '.join(kept)} (overwrite them with --force)")
     if not written:
@@ -131,17 +135,8 @@ def _write(
         "# See config.example.yaml for every setting, above all `fields` and `deal_types`.\n"
         + yaml.safe_dump(document, sort_keys=False)
     )
-    draft = path.with_name(path.name + ".new")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        configuration.load(draft)  # what we write must be what we accept
-        draft.replace(path)
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot write {path}: {error.strerror}; name another file with -c"
-        ) from error
-    finally:
-        draft.unlink(missing_ok=True)
+    configuration.parse(text, path)  # what we write must be what we accept
+    files.write({path: text.encode()}, _ANOTHER_FILE)
 
 
 def _test(path: Path) -> None:
@@ -157,6 +152,28 @@ def _test(path: Path) -> None:
             source.close()
 
 
+def _may_write(path: Path, force: bool) -> None:
+    """Said before the questions: an answer is not given twice."""
+    if os.path.exists(path) and not force:
+        raise ConfigurationError(f"{path} exists already; edit it, or overwrite it with --force")
+    if not os.path.isdir(path.parent):
+        raise ConfigurationError(f"cannot write {path}: there is no folder {path.parent}; {_ANOTHER_FILE}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"cannot write {path}: {path.parent} is read-only; {_ANOTHER_FILE}")
+
+
+def _answer(option: str, question: str, given: str | None, default: str, check: Callable[[str], str]) -> str:
+    """An answer as ``check`` takes it: given as an option, or asked for, at a terminal until it is one."""
+    while True:
+        try:
+            return check(_ask(question, default) if given is None else given.strip())
+        except ValueError as wrong:
+            error = ConfigurationError(f"{option if given is not None else question}: {wrong}")
+            if given is not None or not sys.stdin.isatty():
+                raise error from None
+            print_error(error)
+
+
 def _ask(question: str, default: str) -> str:
     try:
         return str(typer.prompt(question, default=default, err=True)).strip()
@@ -166,8 +183,29 @@ def _ask(question: str, default: str) -> str:
         ) from None
 
 
-def _choice(question: str, given: str | None, known: tuple[str, ...], default: str) -> str:
-    answer = given or _ask(f"{question} ({', '.join(known)})", default)
-    if answer not in known:
-        raise ConfigurationError(f"{question}: {answer!r} is not known; it is one of {', '.join(known)}")
+def _one_of(known: tuple[str, ...]) -> Callable[[str], str]:
+    def check(answer: str) -> str:
+        if answer not in known:
+            raise ValueError(f"{answer!r} is not known; it is one of {', '.join(known)}")
+        return answer
+
+    return check
+
+
+def _short_name(answer: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,59}", answer):
+        raise ValueError(f"{answer!r} is no short name; write up to 60 lower-case letters, digits, - and _")
     return answer
+
+
+def _time_zone(answer: str) -> str:
+    try:
+        return Company(timezone=answer).timezone
+    except ValidationError as error:
+        raise ValueError(str(error.errors()[0]["ctx"]["error"])) from None
+
+
+def _variable_prefix(name: str) -> str:
+    """What the names of environment variables begin with: a shell takes none that begins with a digit."""
+    prefix = name.upper().replace("-", "_")
+    return f"_{prefix}" if prefix[0].isdigit() else prefix

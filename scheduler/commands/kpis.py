@@ -11,13 +11,16 @@ from rich.table import Table
 
 from connectors.errors import ConfigurationError
 from metrics import compute as metrics
+from metrics.diagnose import diagnose as look
 from metrics.facts import Facts
 from metrics.judge import Judge
 from metrics.kpi import KpiValue
-from metrics.playbook import KPI_IDS
+from metrics.period import shift
+from metrics.playbook import KPI_IDS, applied
 from metrics.playbook import load as load_playbook
-from metrics.render.numbers import value_text
+from metrics.render.numbers import undefined_text, value_text
 from metrics.render.safe import plain
+from scheduler import kpi_definitions
 from scheduler.app import App
 from scheduler.config import CompanyConfig
 from scheduler.invocation import (
@@ -30,6 +33,7 @@ from scheduler.invocation import (
     QuietOption,
     VerboseOption,
     for_each,
+    local,
     moment,
     month_of,
 )
@@ -47,6 +51,13 @@ def command(
     evidence: Annotated[
         str | None, typer.Option("--evidence", help="The records behind this KPI instead.", metavar="KPI")
     ] = None,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="What to look at: the playbook's diagnoses on these numbers.")
+    ] = False,
+    definitions: Annotated[
+        bool,
+        typer.Option("--definitions", help="How each KPI is defined here, and the other ways, side by side."),
+    ] = False,
     config: ConfigOption = None,
     company: CompanyOption = None,
     json: JsonOption = False,
@@ -55,6 +66,12 @@ def command(
 ) -> None:
     """Compute the KPIs from the store; no CRM is called."""
     run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=True)
+    if diagnose and (by or evidence):
+        raise ConfigurationError("--diagnose looks at the whole company; leave out --by and --evidence")
+    if definitions and (by or evidence or diagnose):
+        raise ConfigurationError(
+            "--definitions compares whole numbers; leave out --by, --evidence and --diagnose"
+        )
     if evidence is not None and evidence not in metrics.registered():
         raise ConfigurationError(
             f"--evidence: there is no KPI {evidence!r}; known are {', '.join(metrics.registered())}"
@@ -62,9 +79,14 @@ def command(
     app = App.load(config, writes=False)
     companies = app.companies(company or ())
     app.open_store()
+    if definitions:
+        documents, failures = for_each(
+            companies, lambda settings: kpi_definitions.one(run, app, settings, month, as_of, ORDER)
+        )
+        run.finish(companies, documents, failures)
     documents, failures = for_each(
         companies,
-        lambda settings: _one(run, app, settings, month=month, as_of=as_of, by=by, evidence=evidence),
+        lambda settings: _one(run, app, settings, month, as_of, by=by, evidence=evidence, diagnose=diagnose),
     )
     run.finish(companies, documents, failures)
 
@@ -73,32 +95,45 @@ def _one(
     run: Invocation,
     app: App,
     company: CompanyConfig,
-    *,
     month: str | None,
     as_of: str | None,
+    *,
     by: str | None,
     evidence: str | None,
+    diagnose: bool,
 ) -> dict[str, Any]:
     app.require_synced(company)
+    company = applied(company)
     known_at = moment(as_of, company.zone)
     wanted = month_of(month, known_at, company.zone)
-    facts = Facts.load(app.store, company, (wanted,), known_at)
+    book = load_playbook(company.playbook)
+    # A playbook may compare a month with earlier ones; a diagnosis looks at twelve months.
+    earlier = (0,) if evidence else range(12 + 1) if diagnose else book.looks_back
+    facts = Facts.load(app.store, company, [shift(wanted, -back) for back in earlier], known_at)
     if evidence is not None:
-        document = _evidence(app, company, facts, evidence, wanted)
+        value = metrics.compute(facts, kpis=(evidence,), judge=Judge(book))[0]
+        document = _evidence(app, company, facts, value, wanted)
         if not run.json:
-            _print_evidence(run, document)
+            _print_evidence(run, value, document)
         return document
     for fault in facts.input_faults:
         log.warning("a faulty input file: numbers that need it are not computable", fault=str(fault))
-    values = metrics.compute(facts, ORDER, (by,), Judge(load_playbook(company.playbook)))
+    values = [value for value in metrics.compute(facts, ORDER, (by,), Judge(book)) if value.month == wanted]
+    document = metrics.as_json(values, company.name, facts.known_at, facts.currency)
+    if diagnose:
+        info = app.store.source_info(company.name)
+        found = look(facts, wanted, book, info.links if info else {})
+        document["findings"] = [finding.as_json(metrics.printed) for finding in found]
     if not run.json:
-        _print(run, company, known_at, values)
-    return metrics.as_json(values, company.name, known_at, facts.currency)
+        _print(run, company, facts.known_at, values)
+        if diagnose:
+            _print_findings(run, document["findings"])
+    return document
 
 
 def _print(run: Invocation, company: CompanyConfig, known_at: datetime, values: list[KpiValue]) -> None:
     table = Table(box=None, pad_edge=False, title_justify="left")
-    table.title = f"{company.name}, as known at {known_at.astimezone(company.zone):%Y-%m-%d %H:%M %Z}"
+    table.title = f"{company.name}, as known at {local(known_at, company.zone)}"
     for name in ("KPI", "period", "segment"):
         table.add_column(name)
     table.add_column("value", justify="right")
@@ -118,11 +153,25 @@ def _print(run: Invocation, company: CompanyConfig, known_at: datetime, values: 
     run.out.print(table)
 
 
-def _evidence(app: App, company: CompanyConfig, facts: Facts, kpi: str, month: str) -> dict[str, Any]:
+def _print_findings(run: Invocation, findings: list[dict[str, Any]]) -> None:
+    run.out.print(
+        "\nWhat to look at" if findings else "\nNothing to look at: no diagnosis of the playbook applies."
+    )
+    for number, finding in enumerate(findings, 1):
+        run.out.print(f"{number}. {plain(finding['sentence'], 800)}")
+        run.out.print(f"   Next: {finding['next']}")
+        for record in finding["records"]:
+            amount = "" if record["contribution"] is None else f" {record['contribution']}"
+            note = plain(record["note"], 200)
+            run.out.print(f"   - {plain(record['name'])}{amount}: {note} {record['url'] or ''}".rstrip())
+        if finding["records_total"] > len(finding["records"]):
+            run.out.print(f"     {len(finding['records'])} of {finding['records_total']} records")
+
+
+def _evidence(app: App, company: CompanyConfig, facts: Facts, value: KpiValue, month: str) -> dict[str, Any]:
     info = app.store.source_info(company.name)
-    value = metrics.compute(facts, kpis=(kpi,), judge=Judge(load_playbook(company.playbook)))[0]
     document = metrics.as_json([value], company.name, facts.known_at, facts.currency)
-    records = metrics.evidence(facts, metrics.registered()[kpi], month)
+    records = metrics.evidence(facts, metrics.registered()[value.id], month)
     return {
         **document["kpis"][0],
         "company": company.name,
@@ -139,9 +188,9 @@ def _evidence(app: App, company: CompanyConfig, facts: Facts, kpi: str, month: s
     }
 
 
-def _print_evidence(run: Invocation, document: dict[str, Any]) -> None:
-    value = document["value"] if document["value"] is not None else "; ".join(document["reasons"])
-    run.out.print(f"{document['id']} {document['period']}: {value} ({document['definition']})")
+def _print_evidence(run: Invocation, value: KpiValue, document: dict[str, Any]) -> None:
+    number = value_text(value) or undefined_text(value)
+    run.out.print(f"{value.id} {value.period}: {plain(number, 400)} ({value.definition})")
     table = Table(box=None, pad_edge=False)
     for name in ("object", "id", "name", "contribution", "note", "link"):
         table.add_column(name, justify="right" if name == "contribution" else "left")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.table import Table
 
+from connectors import files
 from connectors.errors import ConfigurationError
+from metrics.playbook import applied
 from metrics.render.safe import plain
 from pipeline.quality import report as quality_report
 from scheduler.app import App
@@ -23,7 +28,9 @@ from scheduler.invocation import (
     QuietOption,
     VerboseOption,
     for_each,
+    local,
     moment,
+    path_of,
 )
 
 _SHOWN = 25
@@ -35,7 +42,7 @@ def command(
     as_of: AsOfOption = None,
     by: Annotated[str | None, typer.Option("--by", help="Count by owner, field, rule or segment.")] = None,
     csv_file: Annotated[
-        Path | None, typer.Option("--csv", help="Write all findings there.", metavar="FILE")
+        Path | None, typer.Option("--csv", help="Write all findings there.", metavar="FILE", parser=path_of)
     ] = None,
     config: ConfigOption = None,
     company: CompanyOption = None,
@@ -55,18 +62,18 @@ def command(
         _write_csv(csv_file, documents)
     if not json:
         for document in documents:
-            _print(run, document, by)
+            _print(run, document, by, app.config.companies[document["company"]].zone)
     run.finish(companies, documents, failures)
 
 
 def _one(app: App, company: CompanyConfig, as_of: str | None, by: str | None) -> dict[str, Any]:
     app.require_synced(company)
-    return quality_report(app.store, company, moment(as_of, company.zone), by=by).as_json()
+    return quality_report(app.store, applied(company), moment(as_of, company.zone), by=by).as_json()
 
 
-def _print(run: Invocation, document: dict[str, Any], by: str | None) -> None:
+def _print(run: Invocation, document: dict[str, Any], by: str | None, zone: ZoneInfo) -> None:
     out = run.out
-    out.print(f"{document['company']}, as of {document['as_of']}")
+    out.print(f"{document['company']}, as of {local(datetime.fromisoformat(document['as_of']), zone)}")
     completeness, score = document["completeness"], document["score"]
     out.print(f"  field completeness {'not computable' if completeness is None else f'{completeness:.1%}'}")
     out.print(f"  cleanliness        {'not computable' if score is None else f'{score:.1f} of 100'}")
@@ -105,15 +112,11 @@ def _table(*columns: str) -> Table:
 
 def _write_csv(path: Path, documents: list[dict[str, Any]]) -> None:
     """All findings; a cell that a spreadsheet would take for a formula is made harmless."""
-    try:
-        with path.open("w", newline="", encoding="utf-8-sig") as file:
-            rows = csv.writer(file)
-            rows.writerow(["company", *_COLUMNS])
-            for document in documents:
-                for finding in document["findings"]:
-                    cells = ("" if finding[column] is None else str(finding[column]) for column in _COLUMNS)
-                    rows.writerow([document["company"], *(plain(cell, 2000) for cell in cells)])
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot write {path}: {error.strerror}; name another file with --csv"
-        ) from error
+    written = io.StringIO()
+    rows = csv.writer(written)
+    rows.writerow(["company", *_COLUMNS])
+    for document in documents:
+        for finding in document["findings"]:
+            cells = ("" if finding[column] is None else str(finding[column]) for column in _COLUMNS)
+            rows.writerow([document["company"], *(plain(cell, 2000) for cell in cells)])
+    files.write({path: written.getvalue().encode("utf-8-sig")}, "name another file with --csv")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import typer
@@ -28,6 +30,9 @@ from scheduler.invocation import (
     JsonOption,
     QuietOption,
     VerboseOption,
+    exit_status,
+    for_each,
+    local,
 )
 from scheduler.lock import exclusive
 
@@ -62,18 +67,22 @@ def list_(
 ) -> None:
     """What is in quarantine, oldest reason first by table and record."""
     run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=True)
-    application = App.load(config)
-    documents = []
-    for settings, reader in _synced(application, company):
-        found = _filtered(quarantine.entries(reader, settings.name), table, field, record)
-        documents.append(
-            {"company": settings.name, "quarantined": [_as_json(row) for row in found.iter_rows(named=True)]}
-        )
-    if json:
-        run.print_json(documents)
-        return
-    for document in documents:
-        _print_list(run, document)
+    _check_filter(table, field)
+    application = App.load(config, writes=False)
+    companies = application.companies(company or ())
+    application.open_store()
+
+    def one(settings: CompanyConfig) -> dict[str, Any]:
+        with _synced(application, settings) as reader:
+            found = _filtered(quarantine.entries(reader, settings.name), table, field, record)
+        rows = [_as_json(row) for row in found.iter_rows(named=True)]
+        return {"company": settings.name, "quarantined": rows}
+
+    documents, failures = for_each(companies, one)
+    if not json:
+        for document in documents:
+            _print_list(run, document, application.config.companies[document["company"]].zone)
+    run.finish(companies, documents, failures)
 
 
 @app.command()
@@ -91,26 +100,34 @@ def explain(
 ) -> None:
     """What was expected of a value, where it comes from, and what to change."""
     run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=True)
-    application = App.load(config)
-    documents: list[dict[str, Any]] = []
-    for settings, reader in _synced(application, company):
-        everything = quarantine.entries(reader, settings.name)
-        found = _named(everything, what, record, field)
-        infos = _infos(reader, settings.name)
-        documents += [_explained(settings, row, infos.get(row["crm"])) for row in found.iter_rows(named=True)]
-    if not documents:
+    if record is not None:
+        _check_filter(what, field)
+    elif what in TABLES:
+        raise ConfigurationError(f"name the record too: boardline quarantine explain {what} RECORD")
+    application = App.load(config, writes=False)
+    companies = application.companies(company or ())
+    application.open_store()
+
+    def one(settings: CompanyConfig) -> list[dict[str, Any]]:
+        with _synced(application, settings) as reader:
+            found = _named(quarantine.entries(reader, settings.name), what, record, field)
+            infos = _infos(reader, settings.name)
+        return [_explained(settings, row, infos.get(row["crm"])) for row in found.iter_rows(named=True)]
+
+    parts, failures = for_each(companies, one)
+    documents = [document for part in parts for document in part]
+    if not documents and not any(failures):
         told = what if record is None else f"{record} of {what}"
         raise ConfigurationError(
             f"there is nothing in quarantine under {told}; `boardline quarantine list` shows what there is"
         )
-    if json:
+    if not json:
+        for document in documents:
+            _print_explained(run, document, application.config.companies[document["company"]].zone)
+    elif documents:
         run.print_json(documents)
-        return
-    for document in documents:
-        for name, value in document.items():
-            if value is not None:
-                run.out.print(f"{name.replace('_', ' '):>12}  {_line(str(value), 2000)}")
-        run.out.print("")
+        raise typer.Exit(exit_status(failures))
+    run.finish(companies, documents, failures)
 
 
 @app.command()
@@ -126,22 +143,23 @@ def retry(
 ) -> None:
     """Read the kept texts again; what parses now is written into its record and leaves the quarantine."""
     run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=True)
+    _check_filter(table, field)
     application = App.load(config)
     companies = application.companies(company or ())
-    for settings in companies:
+    application.open_store()
+
+    def one(settings: CompanyConfig) -> dict[str, Any]:
         application.require_synced(settings)
-    documents = []
-    for settings in companies:
         with exclusive(application.store, settings.name, "sync"):
             results = _retry(application, settings, table, field, record)
-        documents.append({"company": settings.name, "retried": [
-            {**_as_json(one.entry), "outcome": one.outcome, "why": one.why} for one in results
-        ]})  # fmt: skip
-    if json:
-        run.print_json(documents)
-        return
-    for document in documents:
-        _print_retried(run, document)
+        retried = [{**_as_json(one.entry), "outcome": one.outcome, "why": one.why} for one in results]
+        return {"company": settings.name, "retried": retried}
+
+    documents, failures = for_each(companies, one)
+    if not json:
+        for document in documents:
+            _print_retried(run, document)
+    run.finish(companies, documents, failures)
 
 
 def _retry(
@@ -164,12 +182,12 @@ def _retry(
     return results
 
 
-def _synced(application: App, names: list[str] | None) -> Iterator[tuple[CompanyConfig, Reader]]:
-    """The chosen companies, each with one state of the store."""
-    for settings in application.companies(names or ()):
-        application.require_synced(settings)
-        with application.store.reading() as reader:
-            yield settings, reader
+@contextmanager
+def _synced(application: App, company: CompanyConfig) -> Iterator[Reader]:
+    """One state of the store, which has read this company."""
+    application.require_synced(company)
+    with application.store.reading() as reader:
+        yield reader
 
 
 def _infos(reader: Reader, company: str) -> dict[str, SourceInfo]:
@@ -178,7 +196,7 @@ def _infos(reader: Reader, company: str) -> dict[str, SourceInfo]:
     return {crm: info for crm in crms if (info := reader.source_info(company, crm)) is not None}
 
 
-def _filtered(found: pl.DataFrame, table: str | None, field: str | None, record: str | None) -> pl.DataFrame:
+def _check_filter(table: str | None, field: str | None) -> None:
     if table is not None and table not in TABLES:
         raise ConfigurationError(
             f"--table: there is no table {table!r}; known are {', '.join(sorted(TABLES))}"
@@ -188,6 +206,9 @@ def _filtered(found: pl.DataFrame, table: str | None, field: str | None, record:
         raise ConfigurationError(
             f"--field: {where} {'no' if table else 'a'} field {field!r}; see docs/schema.md"
         )
+
+
+def _filtered(found: pl.DataFrame, table: str | None, field: str | None, record: str | None) -> pl.DataFrame:
     for column, value in (("table", table), ("field", field), ("external_id", record)):
         if value is not None:
             found = found.filter(pl.col(column) == value)
@@ -195,11 +216,7 @@ def _filtered(found: pl.DataFrame, table: str | None, field: str | None, record:
 
 
 def _named(found: pl.DataFrame, what: str, record: str | None, field: str | None) -> pl.DataFrame:
-    if record is None:
-        if what in TABLES:
-            raise ConfigurationError(f"name the record too: boardline quarantine explain {what} RECORD")
-        return found.filter(pl.col("id") == what)
-    return _filtered(found, what, field, record)
+    return found.filter(pl.col("id") == what) if record is None else _filtered(found, what, field, record)
 
 
 def _as_json(row: Any) -> dict[str, Any]:
@@ -226,7 +243,15 @@ def _explained(company: CompanyConfig, row: dict[str, Any], info: SourceInfo | N
     }
 
 
-def _print_list(run: Invocation, document: dict[str, Any]) -> None:
+def _print_explained(run: Invocation, document: dict[str, Any], zone: ZoneInfo) -> None:
+    for name, value in document.items():
+        if value is not None:
+            text = local(value, zone) if isinstance(value, datetime) else str(value)
+            run.out.print(f"{name.replace('_', ' '):>12}  {_line(text, 2000)}")
+    run.out.print("")
+
+
+def _print_list(run: Invocation, document: dict[str, Any], zone: ZoneInfo) -> None:
     rows = document["quarantined"]
     run.out.print(f"{document['company']}: {len(rows):,} in quarantine")
     if not rows:
@@ -243,7 +268,7 @@ def _print_list(run: Invocation, document: dict[str, Any]) -> None:
             row["external_id"] or "",
             _line(row["reason"]),
             raw,
-            f"{row['first_seen']:%Y-%m-%d}",
+            local(row["first_seen"], zone),
         )
     run.out.print(table)
     if len(rows) > _SHOWN:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from connectors import files
 from connectors.destination import file_stem
 from connectors.errors import BoardlineError, ConfigurationError
 from metrics.board import BoardReport
@@ -28,6 +29,7 @@ from scheduler.invocation import (
     for_each,
     moment,
     month_of,
+    path_of,
     print_error,
 )
 
@@ -35,7 +37,9 @@ from scheduler.invocation import (
 def command(
     month: MonthOption = None,
     as_of: AsOfOption = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Write all forms there.", metavar="DIR")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write all forms there.", metavar="DIR", parser=path_of)
+    ] = None,
     post: Annotated[bool, typer.Option("--post", help="Deliver to the configured destinations.")] = False,
     to: Annotated[
         list[str] | None, typer.Option("--to", help="With --post: only there.", metavar="NAME")
@@ -105,20 +109,11 @@ def _one(
 
 
 def write(report: BoardReport, folder: Path) -> list[Path]:
-    """Write every form of a report into a folder. Raises ``ConfigurationError`` when that cannot be done."""
-    written = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stem = file_stem(f"{report.company}-{report.month}")
-        for suffix, content in render_forms(report).items():
-            path = folder / f"{stem}.{suffix}"
-            path.write_bytes(content)
-            written.append(path)
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot write the report to {folder}: {error.strerror}; name another folder with --out"
-        ) from error
-    return written
+    """Write every form of a report into a folder: all of them, or none. Raises as ``files.write``."""
+    stem = file_stem(f"{report.company}-{report.month}")
+    forms = {folder / f"{stem}.{suffix}": content for suffix, content in render_forms(report).items()}
+    files.write(forms, "name another folder with --out", folder=folder)
+    return list(forms)
 
 
 def _post(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 from contextlib import ExitStack
@@ -15,7 +14,8 @@ import typer
 
 from connectors.simulator.faults import FaultPlan
 from connectors.simulator.server import Simulator
-from scheduler.invocation import Invocation, QuietOption, VerboseOption, moment
+from scheduler import signals
+from scheduler.invocation import Invocation, QuietOption, VerboseOption, moment, path_of
 from scheduler.simulation import CRMS, open_crm
 
 app = typer.Typer(
@@ -41,7 +41,7 @@ def serve(
     months: Annotated[int, typer.Option("--months", min=1, max=120)] = 36,
     now: Annotated[str | None, typer.Option("--now", help="The simulated clock.", metavar="TIME")] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Serve an export instead.", metavar="DIR")
+        Path | None, typer.Option("--data", help="Serve an export instead.", metavar="DIR", parser=path_of)
     ] = None,
     faults: Annotated[
         str | None, typer.Option("--faults", help="For example 429@3,reset@7,random:0.05")
@@ -60,8 +60,7 @@ def serve(
     clock = moment(now, ZoneInfo("UTC"), "--now", future=True) if now else datetime.now(UTC)
     plan = FaultPlan.parse(faults) if faults else None
     stop = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.set())
+    signals.note(stop.set)
     with ExitStack() as stack:
         served = open_crm(
             crm,

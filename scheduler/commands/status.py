@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+from zoneinfo import ZoneInfo
 
 from rich.table import Table
 
@@ -20,11 +21,13 @@ from scheduler.invocation import (
     QuietOption,
     VerboseOption,
     for_each,
+    local,
 )
 from scheduler.lock import held
 from scheduler.standing import LastPass, advice, last_pass
 
 _RUNS = 200
+_When: TypeAlias = Callable[[datetime | None], str]
 
 
 def command(
@@ -43,7 +46,7 @@ def command(
     documents, failures = for_each(companies, lambda settings: _status(app if there else None, settings, now))
     if not json:
         for document in documents:
-            _print(run, document)
+            _print(run, document, app.config.companies[document["company"]].zone)
     run.finish(companies, documents, failures)
 
 
@@ -124,17 +127,21 @@ def _delivery(note: DeliveryRecord) -> dict[str, Any]:
     }
 
 
-def _print(run: Invocation, document: dict[str, Any]) -> None:
+def _print(run: Invocation, document: dict[str, Any], zone: ZoneInfo) -> None:
     out = run.out
+
+    def when(moment: datetime | None, none: str = "never") -> str:
+        return none if moment is None else local(moment, zone)
+
     out.print(
-        f"{document['company']}: last complete sync {_when(document['last_sync'])}, "
-        f"next {_when(document['next_sync'])}"
+        f"{document['company']}: last complete sync {when(document['last_sync'])}, "
+        f"next {when(document['next_sync'])}"
     )
     if document["last_pass"]:
-        out.print(f"  last pass: {_told(document['last_pass'])}")
+        out.print(f"  last pass: {_told(document['last_pass'], when)}")
     if document["overdue"]:
         out.print("  the next sync is overdue: is `boardline run` at work?")
-    out.print(f"  next board report {_when(document['next_report'])}")
+    out.print(f"  next board report {when(document['next_report'])}")
     table = Table(box=None, pad_edge=False)
     for name in ("stream", "status", "finished", "rows", "changed", "requests", "error"):
         table.add_column(name, justify="right" if name in ("rows", "changed", "requests") else "left")
@@ -142,7 +149,7 @@ def _print(run: Invocation, document: dict[str, Any]) -> None:
         table.add_row(
             item["stream"],
             item["status"],
-            _when(item["finished_at"], "not finished"),
+            when(item["finished_at"], "not finished"),
             str(item["rows"]),
             str(item["changed"]),
             str(item["requests"]),
@@ -150,7 +157,7 @@ def _print(run: Invocation, document: dict[str, Any]) -> None:
         )
     if document["streams"]:
         out.print(table)
-    for line in _pasts(document["history"]):
+    for line in _pasts(document["history"], when):
         out.print(f"  {line}")
     for item in document["deliveries"]:
         where = item["location"] or item["error"] or ""
@@ -159,14 +166,14 @@ def _print(run: Invocation, document: dict[str, Any]) -> None:
             out.print(f"    {item['meaning']}; {item['remedy']}")
 
 
-def _pasts(history: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """``the past of deals: from the CRM: amount, stage; since 2026-11-22 05:14Z: arr, owner_id``."""
+def _pasts(history: Sequence[dict[str, Any]], when: _When) -> Iterator[str]:
+    """``the past of deals: from the CRM: amount, stage; since 2026-11-22 05:14 UTC: arr, owner_id``."""
     for table in dict.fromkeys(item["table"] for item in history):
         groups: dict[str, list[str]] = {}
         for item in history:
             if item["table"] == table and item["origin"] != "none":
                 since = item["reliable_from"]
-                told = f"since {_when(since)}" if since else "from the next complete sync on"
+                told = f"since {when(since)}" if since else "from the next complete sync on"
                 groups.setdefault("from the CRM" if item["origin"] == "crm_history" else told, []).append(
                     item["field"]
                 )
@@ -176,7 +183,7 @@ def _pasts(history: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 _PASSES: Final = {
     "complete": "complete",
-    "partial": "ended well, but only some streams were read",
+    "partial": "only some streams were read",
     "failed": "failed",
     "stopped": "was stopped before its end; the next one goes on from there",
     "running": "running",
@@ -185,11 +192,7 @@ _PASSES: Final = {
 }
 
 
-def _told(last: dict[str, Any]) -> str:
+def _told(last: dict[str, Any], when: _When) -> str:
     stream = f" ({last['stream']})" if last["stream"] else ""
     problem = "; ".join(part for part in (last["error"], last["remedy"]) if part)
-    return f"{_PASSES[last['status']]}{stream}, {_when(last['at'])}{f': {problem}' if problem else ''}"
-
-
-def _when(moment: datetime | None, none: str = "never") -> str:
-    return none if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}Z"
+    return f"{_PASSES[last['status']]}{stream}, {when(last['at'])}{f': {problem}' if problem else ''}"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Final
 
 import typer
 from rich.table import Table
 
 from connectors.errors import BoardlineError, ConfigurationError
 from pipeline.sync import CONNECT, SyncSummary
-from scheduler import jobs
+from scheduler import jobs, signals
 from scheduler.app import App
 from scheduler.config import CompanyConfig
 from scheduler.daemon import Daemon
@@ -23,13 +23,17 @@ from scheduler.invocation import (
     JsonOption,
     NoProgressOption,
     QuietOption,
+    StoppedError,
     VerboseOption,
     error_document,
     exit_status,
     moment,
+    names_of,
     print_error,
 )
 from scheduler.progress import sync_progress
+
+_GOES_ON: Final = "stopped before its end; what was read is kept, and the next sync goes on from there"
 
 
 def command(
@@ -52,36 +56,44 @@ def command(
 ) -> None:
     """Pull what changed from the CRM into the store. Interrupted, it goes on where it stopped."""
     run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=no_progress)
+    stop = threading.Event()
+    if once:  # Ctrl-C does not wait for the end of a page
+        signals.note(stop.set, [number for number in signals.ASKED if number != signal.SIGINT])
     app = App.load(config)
     companies = app.companies(company or ())
     if not once:
-        if full or since or only:
+        if full or since is not None or only is not None:
             raise ConfigurationError(
                 "--full, --since and --only need --once; a scheduled sync reads what changed"
             )
         Daemon(app, companies, reports=False).run()
         return
-    streams = tuple(name.strip() for name in only.split(",")) if only else None
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    if full and since is not None:
+        raise ConfigurationError(
+            "--full reads everything again and --since only what changed from then on; leave out one of them"
+        )
+    streams = None if only is None else names_of(only, "--only")
+    starts = [_start(since, settings) for settings in companies]
     summaries: list[SyncSummary] = []
     failures: list[BoardlineError | None] = []
-    for settings in companies:
-        start = (
-            moment(f"{since}T00:00:00" if since and len(since) == 10 else since, settings.zone, "--since")
-            if since
-            else None
-        )
-        if start and start > datetime.now(UTC):
-            raise ConfigurationError(f"--since: {since} is in the future")
-        try:
-            summary = _one(app, settings, run, full=full, since=start, only=streams, stop=stop)
-        except BoardlineError as error:
-            print_error(error, settings.name)
-            failures.append(error)
-            continue
-        summaries.append(summary)
-        failures.append(summary.error)
+    try:
+        for settings, start in zip(companies, starts, strict=True):
+            if stop.is_set():
+                break
+            try:
+                summary = _one(app, settings, run, full=full, since=start, only=streams, stop=stop)
+            except BoardlineError as error:
+                print_error(error, settings.name)
+                failures.append(error)
+                continue
+            summaries.append(summary)
+            failures.append(summary.error)
+    except signals.Stopped as asked:
+        raise signals.Stopped(asked.number, _GOES_ON) from None
+    if len(failures) < len(companies) or any(summary.status == "stopped" for summary in summaries):
+        stopped = StoppedError(_GOES_ON)
+        print_error(stopped)
+        failures.append(stopped)
     if json:
         status = exit_status(failures)
         first = next((failure for failure in failures if failure is not None), None)
@@ -94,6 +106,14 @@ def command(
     else:
         _print(run, summaries)
     raise typer.Exit(exit_status(failures))
+
+
+def _start(since: str | None, company: CompanyConfig) -> datetime | None:
+    """``--since`` in the company's time zone; a date is its beginning."""
+    if since is None:
+        return None
+    text = f"{since}T00:00:00" if len(since) == len("2026-01-31") else since
+    return moment(text, company.zone, "--since")
 
 
 def _one(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,15 +11,17 @@ import pytest
 from sqlalchemy import text
 
 from connectors.source import Capabilities
-from metrics import compute
+from metrics import compute, snapshot
 from metrics.board import BoardReport
 from metrics.deliver import deliver
+from metrics.facts import Facts
 from metrics.playbook import load
 from metrics.render import render_forms
 from metrics.report import report_of
 from pipeline.company import Company
 from pipeline.failures import StoreError
 from pipeline.inspection import inspect_store
+from pipeline.records import SourceInfo
 from pipeline.store import Store
 from tests.unit.books import Books, at
 from tests.unit.test_deliver import Board
@@ -132,6 +135,37 @@ def test_a_deal_that_is_gone_and_one_that_came_late_are_named(store: Store) -> N
         if item.kpi == "arr"
     ]
     assert {(one.before, one.after) for one in arr.records} == {(60_000_00, None), (None, 1_000_00)}
+
+
+def test_each_amount_is_told_in_the_currency_it_was_published_in(store: Store) -> None:
+    made = books()
+    made.rate("EUR", "2026-01-01", "1.25")
+    assert post(store, report(store, made)) == "posted"
+    company, read = Company(name="test", currency="EUR"), at("2026-07-05")
+    info = SourceInfo("test", "salesforce", "USD", {}, {}, frozenset(), (), "", read)
+    euros = Facts(company, [MONTH], read, made.frames(), info)
+    with store.reading() as reader:
+        published = reader.published(euros.company.name)
+    again = report_of(euros, MONTH, BOOK, published=published)
+    text = render_forms(again, only=("txt",))["txt"].decode()
+    assert "It was reported in USD" in text
+    assert "$120,000.00, now €96,000.00" in " ".join(text.split())
+
+
+def test_a_setting_that_did_not_exist_when_a_number_was_published_is_no_other_one(store: Store) -> None:
+    made = report(store, books())
+    post(store, made)
+    with store.reading() as reader:
+        (kept,) = reader.published(made.company)
+    then = {name: value for name, value in kept.definitions.items() if name != "retention"}
+    then["arr"] = {"source": "field", "grace_days": 45}
+    older = replace(kept, definitions=then)
+    facts = books(arr=50_000).facts(MONTH, "2026-06", now=at("2026-07-05"))
+    told = {item.kpi: item.other_settings for item in snapshot.restatements([older], facts, {})}
+    assert told["arr"] == ("arr",)
+    then["arr"] = {"source": "field"}
+    told = {item.kpi: item.other_settings for item in snapshot.restatements([older], facts, {})}
+    assert told["arr"] == ()
 
 
 def test_what_became_undefined_says_why(store: Store) -> None:

@@ -5,6 +5,7 @@ Permissions mean nothing to root, so each reading is done in a child process as 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -125,3 +126,12 @@ def test_a_full_disk_is_read_and_named(file: Path, tmp_path: Path) -> None:
             assert refused.value.exit_status == 1
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may do this")
+def test_a_folder_that_nobody_else_may_look_into(file: Path) -> None:
+    file.parent.chmod(0o700)
+    assert read(file) == (
+        f"ConfigurationError 2 store {file}: this user may not look into its folder; "
+        "change the permissions or store.url"
+    )

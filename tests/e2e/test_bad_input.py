@@ -107,6 +107,42 @@ def unknown_stream(place: Site, folder: Path) -> Done:
     return place.run("sync", "--once", "--only", "deels")
 
 
+def no_stream(place: Site, folder: Path) -> Done:
+    return place.run("sync", "--once", "--only", "")
+
+
+def stream_between_commas(place: Site, folder: Path) -> Done:
+    return place.run("sync", "--once", "--only", "deals,,leads")
+
+
+def full_since(place: Site, folder: Path) -> Done:
+    return place.run("sync", "--once", "--full", "--since", "2026-05-01")
+
+
+def since_nothing(place: Site, folder: Path) -> Done:
+    return place.run("sync", "--once", "--since", "")
+
+
+def only_on_schedule(place: Site, folder: Path) -> Done:
+    return place.run("sync", "--only", "")
+
+
+def export_nothing(place: Site, folder: Path) -> Done:
+    return boardline("db", "export", "-c", place.config, "--out", folder / "out", "--only", "")
+
+
+def no_currency(place: Site, folder: Path) -> Done:
+    return boardline(
+        "kpis", "-c", changed(place, folder, "    timezone:", "    currency: XXX\n    timezone:")
+    )
+
+
+def password_in_the_address(place: Site, folder: Path) -> Done:
+    host = place.simulator.url.removeprefix("https://")
+    path = changed(place, folder, place.simulator.url, f"https://me:hidden-password-0815@{host}")
+    return boardline("check", "-c", path)
+
+
 def unknown_evidence(place: Site, folder: Path) -> Done:
     return place.run("kpis", "--evidence", "ar")
 
@@ -123,6 +159,12 @@ def wrong_cron_field(place: Site, folder: Path) -> Done:
 def unsafe_company_name(place: Site, folder: Path) -> Done:
     path = changed(place, folder, "  demo:", '  "../evil":')
     return boardline("report", "--out", folder / "out", "-c", path)
+
+
+def taken_port(place: Site, folder: Path) -> Done:
+    port = place.simulator.url.rpartition(":")[2]
+    small = ("--accounts", "5", "--deals", "20", "--months", "3")
+    return boardline("simulator", "serve", "--port", port, *small)
 
 
 CASES: dict[Callable[[Site, Path], Done], tuple[int, list[str]]] = {
@@ -144,6 +186,15 @@ CASES: dict[Callable[[Site, Path], Done], tuple[int, list[str]]] = {
     no_time: (2, ["yesterday", "2026-05-31"]),
     unknown_company: (2, ["nobody", "demo"]),
     unknown_stream: (2, ["deels", "deals"]),
+    no_stream: (2, ["--only: '' holds an empty name"]),
+    stream_between_commas: (2, ["--only: 'deals,,leads' holds an empty name"]),
+    full_since: (2, ["--full", "--since", "leave out one of them"]),
+    since_nothing: (2, ["--since: '' is no date"]),
+    only_on_schedule: (2, ["--only need --once"]),
+    export_nothing: (2, ["--only: '' holds an empty name"]),
+    no_currency: (2, ["companies.demo.currency", "'XXX' is no currency in use"]),
+    password_in_the_address: (2, ["companies.demo.crm.url", "must not contain credentials"]),
+    taken_port: (2, ["cannot listen on port", "address already in use; choose another port, or 0"]),
     unknown_evidence: (2, ["'ar'", "arr"]),
     unknown_cut: (2, ["colour", "size"]),
     wrong_cron_field: (2, ["config.yaml, line", "companies.demo.schedule.sync", "minute '99'", "0 to 59"]),
@@ -166,3 +217,16 @@ def test_bad_input(served: Site, tmp_path: Path, case: Callable[[Site, Path], Do
     assert "Traceback" not in done.err
     for secret in ("simulator-secret", "wrong-secret-4711", "hidden-password-0815"):
         assert secret not in done.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("report", "--out"), ("quality", "--csv"), ("docs", "--write"), ("kpis", "-c"), ("init", "--inputs"),
+     ("demo", "--out"), ("db", "backup", "--to"), ("db", "export", "--out"), ("simulator", "serve", "--data")],
+    ids=" ".join,
+)  # fmt: skip
+def test_an_empty_path_is_not_the_current_folder(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = boardline(*command, "", cwd=tmp_path)
+    assert done.status == 2
+    assert "it is empty; name a place, or leave the option out" in done.err
+    assert list(tmp_path.iterdir()) == []

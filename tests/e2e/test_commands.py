@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -66,6 +67,58 @@ def test_kpis_cut_and_evidence(served: Site) -> None:
     assert all(row["url"].startswith(served.simulator.url) for row in evidence["evidence"])
 
 
+def test_definitions_beside_their_alternatives(served: Site, tmp_path: Path) -> None:
+    store = f"sqlite:///{served.folder / 'boardline.db'}"
+    settings = {
+        "retention": {"window": "month", "nrr": "flow", "beside": ["cohort", "year"]},
+        "sales": {"cycle_start": "created"},
+    }
+    config = served.configure(tmp_path, store, **settings)
+    document = boardline("kpis", "--definitions", "--json", "--month", "2026-06", "-c", config).json()
+    shown = {one["id"]: one for one in document["kpis"]}
+    numbers = boardline("kpis", "--json", "--month", "2026-06", "-c", config).json()
+    assert [one["id"] for one in document["kpis"]] == [one["id"] for one in numbers["kpis"]]
+    for one in numbers["kpis"]:
+        for key in ("period", "unit", "value", "definition"):
+            assert shown[one["id"]][key] == one[key], one["id"]
+    nrr = shown["nrr"]
+    assert nrr["changed"] == ["retention.nrr", "retention.window"]
+    assert nrr["definition"].startswith("nrr/1 flow month: ")
+    beside = {way["to"]: way["value"] for way in nrr["alternatives"] if way["beside"]}
+    assert beside.keys() == {"cohort", "year"}
+    alone = served.configure(tmp_path / "cohort", store, retention={"window": "month"})
+    cohort = boardline("kpis", "--json", "--evidence", "nrr", "--month", "2026-06", "-c", alone).json()
+    assert beside["cohort"] == cohort["value"] is not None
+    assert [way["to"] for way in nrr["alternatives"] if way["in_force"]][:2] == ["flow", "month"]
+    assert "Salesforce" in shown["win_rate"]["elsewhere"]
+    told = boardline("kpis", "--definitions", "--month", "2026-06", "-c", config).out
+    assert f"{beside['cohort']:.1%}  beside it, retention.nrr: cohort" in told
+    assert "with sales.cycle_start: created" in told
+    settled = {
+        row.split()[0]: row for row in told.split("The settings that decide")[1].splitlines() if row.strip()
+    }
+    assert "30" in settled["arr.grace_days"]
+    assert "in force" in settled["created"]
+    assert "in force" not in settled["sales.cycle_start"]
+
+
+def test_definitions_need_no_sync_and_no_other_view(served: Site, tmp_path: Path) -> None:
+    config = served.configure(tmp_path, retention={"beside": ["flow"]})
+    document = boardline("kpis", "--definitions", "--json", "-c", config)
+    assert document.status == 0, document.err
+    assert {one["value"] for one in document.json()["kpis"]} == {None}
+    assert document.json()["known_at"] is None
+    told = boardline("kpis", "--definitions", "-c", config)
+    assert told.status == 0, told.err
+    assert "nothing was synced yet: no values" in told.out
+    assert "retention.nrr" in told.out
+    assert not (tmp_path / "boardline.db").exists()
+    for other in (["--by", "size"], ["--evidence", "arr"], ["--diagnose"]):
+        refused = served.run("kpis", "--definitions", *other)
+        assert refused.status == 2
+        assert "--definitions" in refused.err
+
+
 @pytest.mark.parametrize("by", ["owner", "field", "rule", "segment"])
 def test_quality_by_group(served: Site, by: str) -> None:
     done = served.run("quality", "--by", by)
@@ -103,6 +156,14 @@ def test_report_is_posted_once(served: Site) -> None:
     assert second.status == 0, second.err
     assert sorted((served.folder / "reports").rglob("*.html")) == files
     assert files[0].read_bytes() == content
+
+
+def test_a_month_that_is_not_over_is_never_posted(served: Site) -> None:
+    running = f"{datetime.now(UTC):%Y-%m}"
+    done = served.run("report", "--month", running, "--post", "--json")
+    assert done.status == 1
+    assert f"{running} was not over when the CRM was last read" in done.err
+    assert not list((served.folder / "reports").rglob(f"*{running}*"))
 
 
 def test_report_of_the_past_is_never_posted(served: Site) -> None:

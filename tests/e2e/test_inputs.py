@@ -169,3 +169,48 @@ def test_the_reference_of_input_files_is_printed() -> None:
     done = boardline("docs", "inputs")
     assert done.status == 0, done.err
     assert done.out == (Path(__file__).parents[2] / "docs" / "inputs.md").read_text()
+
+
+LIST = "customer_key,product,arr,currency,start,end\n"
+
+
+@pytest.mark.parametrize(
+    ("arr", "line"),
+    [
+        ("{}", "ok    demo: arr: from the deals' ARR field, else their amount (tcv)"),
+        ("{source: line_items, basis: mrr}", "ok    demo: arr: from the deals' recurring line items (mrr)"),
+        (
+            "{deals_from: 2025-01-01}",
+            "ok    demo: arr: from the deals' ARR field, else their amount (tcv);"
+            " contracts that start before 2025-01-01 from the opening list",
+        ),
+        ("{source: opening_arr}", "ok    demo: arr: from the opening list alone"),
+        ("{source: cpq}", "FAIL  demo: arr: companies.demo.arr.source: cpq is not available"),
+    ],
+)
+def test_check_says_where_arr_comes_from(served: Site, tmp_path: Path, arr: str, line: str) -> None:
+    listed = "opening" in line
+    account, _ = an_account(served)
+    files = {"opening_arr": f"{LIST}{account},,1000,USD,2024-01-01,\n"} if listed else {}
+    config = configured(served, tmp_path, **files)
+    config.write_text(config.read_text().replace("    report:\n", f"    arr: {arr}\n    report:\n", 1))
+    done = boardline("check", "-c", config)
+    assert done.status == (2 if line.startswith("FAIL") else 0), done.out
+    assert any(one.startswith(line) for one in done.out.splitlines()), done.out
+
+
+def test_a_list_is_read_only_where_the_configuration_says_so(served: Site, tmp_path: Path) -> None:
+    account, _ = an_account(served)
+    config = configured(served, tmp_path, opening_arr=f"{LIST}{account},,1000.50,USD,2024-01-01,\n")
+    assert "the opening list is not read: set arr: deals_from" in boardline("check", "-c", config).out
+    plain = boardline("kpis", "-c", config, *MONTH, "--json").json()["kpis"][0]
+    text = config.read_text().replace("    report:\n", "    arr: {source: opening_arr}\n    report:\n", 1)
+    config.write_text(text)
+    alone = boardline("kpis", "-c", config, *MONTH, "--json").json()["kpis"][0]
+    assert (plain["id"], alone["id"]) == ("arr", "arr")
+    assert alone["value"] == "1000.50"
+    assert plain["value"] != alone["value"]
+    opened = boardline("kpis", "-c", config, *MONTH, "--evidence", "arr", "--json").json()["evidence"]
+    assert [(row["object"], row["external_id"], row["url"]) for row in opened] == [
+        ("opening_arr", "line 2", None)
+    ]

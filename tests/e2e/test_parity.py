@@ -12,6 +12,11 @@ from connectors.simulator.salesforce import ids as salesforce_ids
 from tests.e2e.process import NOW, Site, site
 
 MONTHS = ("2024-12", "2025-05", "2025-12", "2026-03", "2026-06")
+# HubSpot does not list a stage that was taken out of the layout, so nobody can tell its probability (p1 is 0). This
+# number stands on four quarters and four days of each; what is told beside it reaches back to days with deals in one.
+REACHES_BACK = "forecast_accuracy_error"
+# Which fields of a past moment nobody has kept is another list in each CRM; that there is one is said in both.
+OF_A_MOMENT = ("field_completeness", "data_cleanliness")
 AS_OF = f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -33,6 +38,11 @@ def kpis(place: Site, month: str, *arguments: str) -> list[dict[str, Any]]:
     done = place.run("kpis", "--json", "--month", month, "--as-of", AS_OF, *arguments)
     assert done.status == 0, done.err
     values: list[dict[str, Any]] = done.json()["kpis"]
+    for value in values:
+        if value["value"] is not None and value["id"] == REACHES_BACK:
+            value["reasons"] = None
+        if value["value"] is not None and value["id"] in OF_A_MOMENT:
+            (value["reasons"],) = [reason.split(":")[0] for reason in value["reasons"]]
     return values
 
 
@@ -50,9 +60,12 @@ def test_same_segments(both: dict[str, Site], cut: str) -> None:
 
 
 def test_same_pipelines_under_their_own_names(both: dict[str, Site]) -> None:
-    """HubSpot names its pipeline, Salesforce has none to name: the numbers are the same, the label is not."""
+    """HubSpot names its pipeline, Salesforce has none: the numbers are the same, label and sentences are not."""
     left, right = (
-        [{**value, "segment": None} for value in kpis(both[crm], "2026-05", "--by", "pipeline")]
+        [
+            {**value, "segment": None, "verdict": None}
+            for value in kpis(both[crm], "2026-05", "--by", "pipeline")
+        ]
         for crm in ("salesforce", "hubspot")
     )
     assert left == right

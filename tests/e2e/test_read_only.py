@@ -19,15 +19,18 @@ from scheduler.cli import main
 root, *command = sys.argv[1:]
 
 def run(folder):
-    sys.argv = ["boardline", *command, "-c", f"{{folder}}/config.yaml"]
-    try:
-        main()
-    except SystemExit as stop:
-        return stop.code
+    with tempfile.TemporaryDirectory() as other:
+        places = {{"HERE": f"{{folder}}/x", "ELSEWHERE": f"{{other}}/x"}}
+        sys.argv = ["boardline", *(places.get(part, part) for part in command), "-c", f"{{folder}}/config.yaml"]
+        try:
+            main()
+        except SystemExit as stop:
+            return stop.code or 10 * ("ELSEWHERE" in command and os.listdir(other) != ["x"])
 
 if os.geteuid() == 0:
     # Once as root on a copy: what a command loads on its way may lie where nobody else can read.
-    with tempfile.TemporaryDirectory() as copy, contextlib.redirect_stdout(io.StringIO()):
+    with tempfile.TemporaryDirectory() as copy, contextlib.redirect_stdout(io.StringIO()), \\
+            contextlib.redirect_stderr(io.StringIO()):
         shutil.copytree(root, copy, dirs_exist_ok=True)
         os.chmod(copy, 0o755)
         run(copy)
@@ -68,6 +71,9 @@ def run(place: Site, *command: str) -> subprocess.CompletedProcess[str]:
         (["quality"], "field completeness"),
         (["report"], "SCORECARD"),
         (["status"], "last pass: complete"),
+        (["quarantine", "list"], " in quarantine"),
+        (["db", "check"], "The store is whole."),
+        (["audit"], "no baseline: engagement_start is not set"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -85,3 +91,16 @@ def test_what_writes_says_why_it_cannot(locked: Site, command: list[str]) -> Non
     assert done.returncode == 2, done.stdout
     assert "the file is read-only; make it writable" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["report", "--out"], ["quality", "--csv"], ["db", "export", "--out"], ["db", "backup", "--to"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_is_read_can_be_written_elsewhere(locked: Site, command: list[str]) -> None:
+    refused = run(locked, *command, "HERE")
+    assert refused.returncode == 2, refused.stdout
+    assert refused.stderr.count("\n") == 1, refused.stderr
+    assert "; name another" in refused.stderr
+    done = run(locked, *command, "ELSEWHERE")
+    assert done.returncode == 0, done.stderr

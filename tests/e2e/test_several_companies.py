@@ -61,6 +61,24 @@ def test_where_all_fail_alike_the_status_is_theirs(served: Site, command: str) -
     assert error["exit_status"] == 2
 
 
+@pytest.mark.parametrize("verb", ["list", "retry"])
+def test_the_quarantine_of_the_others_is_told(served: Site, verb: str) -> None:
+    done = boardline("quarantine", verb, "-c", served.config, "--json")
+    assert done.status == 1
+    assert [item["company"] for item in done.json()] == ["demo"]
+    assert "boardline: fresh: nothing was synced yet" in done.err
+    assert "boardline: other: nothing was synced yet" in done.err
+
+
+def test_nothing_to_explain_names_the_companies_that_could_not_be_asked(served: Site) -> None:
+    done = boardline("quarantine", "explain", "0123456789", "-c", served.config)
+    assert done.status == 1
+    assert "boardline: fresh: nothing was synced yet" in done.err
+    alone = boardline("quarantine", "explain", "0123456789", "-c", served.config, "--company", "demo")
+    assert alone.status == 2
+    assert "there is nothing in quarantine under 0123456789" in alone.err
+
+
 def test_status_lists_every_company(served: Site) -> None:
     done = served.run("status", "--json")
     assert done.status == 0, done.err

@@ -6,6 +6,7 @@ import itertools
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from pipeline.store import Store
 from tests.databases import (
     postgres_server,
     postgres_url,
@@ -34,6 +36,7 @@ class OwnServer:
     server: Any
     folder: Path
     execute: Any  # runs a program of PostgreSQL's as the server's user
+    template: str = ""  # the address of the database that ``prepared`` copies
 
     @property
     def url(self) -> str:
@@ -46,6 +49,20 @@ class OwnServer:
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} {options}")
         return self.url.replace("/postgres?", f"/{name}?")
+
+    @contextmanager
+    def prepared(self) -> Iterator[str]:
+        """The address of a new database in which our tables are there already; it is dropped at the end."""
+        if not self.template:
+            self.template = self.database()
+            Store.open(self.template).close()
+        template = self.template.split("/")[3].split("?")[0]
+        url = self.database(f"TEMPLATE {template} STRATEGY file_copy")
+        try:
+            yield url
+        finally:
+            with psycopg.connect(self.url, autocommit=True) as connection:
+                connection.execute(f"DROP DATABASE {url.split('/')[3].split('?')[0]} WITH (FORCE)")
 
     def control(self, *words: str) -> None:
         """``pg_ctl`` on it, waiting until it is done."""

@@ -53,7 +53,8 @@ def test_connections_dropped_anywhere(
     names, expected, changed = undisturbed
     for at in range(1, len(names) + 1, every):
         with (
-            watched(own_server.database(), at, own_server.drop_connections) as (store, _),
+            own_server.prepared() as url,
+            watched(url, at, own_server.drop_connections) as (store, _),
             capture_logs() as logs,
         ):
             summaries = work(store)

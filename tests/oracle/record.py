@@ -18,7 +18,7 @@ TYPES = {
     "downgrade": "contraction",
     "churn": "churn",
 }
-TRACKED = ("stage", "amount", "close_date")
+TRACKED = ("stage", "amount", "close_date", "probability")
 
 
 @dataclass

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from fractions import Fraction
+from itertools import pairwise
 
 from tests.oracle.record import Record, Truth, add_months, day, last_day, shift
 
 GRACE = timedelta(days=30)
 NEVER = date.max
+MOVES = (
+    "new_logo", "expansion_seat", "expansion_module", "expansion_other", "reactivation", "contraction", "churn",
+)  # fmt: skip
 
 
 @dataclass
@@ -19,7 +24,7 @@ class Row:
     arr: int  # minor units of the contract's currency
     product: int | None
     kind: str | None
-    quantity: float
+    quantity: float | None  # None: nobody knows, as in a list
 
 
 @dataclass
@@ -40,6 +45,34 @@ class Contract:
 
     def live(self, on: date) -> bool:
         return self.start <= on < self.end
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One row of an opening list; ``end`` None: it goes on."""
+
+    customer: int
+    product: str
+    arr: int
+    currency: str
+    start: date
+    end: date | None
+
+
+def rows_of_lines(truth: Truth, deal: Record) -> list[Row] | None:
+    """The recurring lines of a won deal, each a total over the deal's term; amount and ARR field play no part."""
+    term = deal["term_months"]
+    recurring = [
+        line
+        for line in truth.lines.get(deal.key, [])
+        if line["kind"] != "one_time" and line["amount"] is not None
+    ]
+    if not term or term < 0 or not recurring:
+        return None
+    return [
+        Row(round(Fraction(line["amount"] * 12, term)), line["product"], line["kind"], line["quantity"] or 0)
+        for line in recurring
+    ]
 
 
 def rows_of(truth: Truth, deal: Record) -> list[Row] | None:
@@ -75,13 +108,25 @@ class Owned:
     arr: int = 0
     quantity: float = 0
     kind: str | None = None
+    counted: bool = True
 
 
 class Revenue:
-    """The subscription ledger of one company as known at the truth's moment."""
+    """The subscription ledger of one company as known at the truth's moment.
 
-    def __init__(self, truth: Truth) -> None:
+    ``source``: field, line_items, or opening_arr (``listed`` alone). ``deals_from``: contracts that start before that
+    day come from ``listed``, the others from deals.
+    """
+
+    def __init__(
+        self,
+        truth: Truth,
+        source: str = "field",
+        listed: Iterable[Listed] = (),
+        deals_from: date | None = None,
+    ) -> None:
         self.truth = truth
+        read = rows_of_lines if source == "line_items" else rows_of
         self.contracts: dict[int, list[Contract]] = {}
         self.signed_later: list[Contract] = []
         churns: list[Contract] = []
@@ -96,22 +141,36 @@ class Revenue:
                 open_renewals.add(customer)
             if outcome != "won" or closed is None:
                 continue
-            rows = rows_of(truth, deal)
-            if rows is None:
-                continue
+            rows = read(truth, deal)
             start = day(deal["start_date"]) if deal["start_date"] else closed
+            if rows is None or source == "opening_arr" or (deals_from is not None and start < deals_from):
+                continue
             end = add_months(start, deal["term_months"] or 12)
             contract = Contract(customer, kind, deal["currency"], closed, start, end, rows, end)
             if kind == "churn":
                 churns.append(contract)
             else:
                 self.contracts.setdefault(customer, []).append(contract)
+        for contract in self._of_list(listed):
+            if deals_from is None or contract.start < deals_from:
+                self.contracts.setdefault(contract.customer, []).append(contract)
         for customer in {*self.contracts, *(churn.customer for churn in churns)}:
             self._settle(
                 customer,
                 [churn for churn in churns if churn.customer == customer],
                 customer in open_renewals,
             )
+
+    def _of_list(self, listed: Iterable[Listed]) -> Iterator[Contract]:
+        """Signed on its start, or on the day it is known where that is earlier."""
+        named = {product["name"].lower(): product.key for product in self.truth.all("product")}
+        kinds = {product.key: product["kind"] for product in self.truth.all("product")}
+        for row in listed:
+            product = named.get(row.product.lower())
+            made_of = Row(row.arr, product, kinds.get(product) if product else None, None)
+            signed = min(row.start, self.truth.today)
+            end = row.end or NEVER
+            yield Contract(row.customer, "new", row.currency, signed, row.start, end, [made_of], end)
 
     def _settle(self, customer: int, churns: list[Contract], renewal_open: bool) -> None:
         contracts = self.contracts.setdefault(customer, [])
@@ -124,7 +183,8 @@ class Revenue:
         ):  # ruling 10
             latest = renewal.start + timedelta(days=3)
             for contract in contracts:
-                if contract.start < renewal.start < contract.end <= latest:
+                forever = contract.end == NEVER
+                if contract.start < renewal.start < contract.end and (forever or contract.end <= latest):
                     contract.end = renewal.start
         self._churn(contracts, bases, churns)
         self._bridge_gaps(contracts)
@@ -205,39 +265,38 @@ class Revenue:
         """Ruling 15, at the constant rate of the month's D; ``fx`` is the opening's."""
         on, before = self.truth.day_of(month), last_day(shift(month, -1))
         opening, closing = self.by_customer(before, on), self.by_customer(on, on)
-        moves = dict.fromkeys(
-            [
-                "new_logo",
-                "expansion_seat",
-                "expansion_module",
-                "expansion_other",
-                "reactivation",
-                "contraction",
-                "churn",
-            ],
-            0,
-        )
-        for customer in {*opening, *closing}:
-            was, now = opening.get(customer, 0), closing.get(customer, 0)
-            if not was:
-                moves["reactivation" if self._ever(customer, before) else "new_logo"] += now
-            elif not now:
-                moves["churn"] -= was
-            else:
-                self._split(customer, before, on, moves)
+        moves = dict.fromkeys(MOVES, 0)
+        for each in self.moves(before, on, on).values():
+            for name, amount in each.items():
+                moves[name] += amount
         own = sum(self.by_customer(before, before).values())
         total = sum(opening.values())
         return {"opening": own, "fx": total - own, **moves, "closing": sum(closing.values())}
 
-    def _ever(self, customer: int, until: date) -> bool:
+    def moves(self, before: date, on: date, rates_of: date) -> dict[int, dict[str, int]]:
+        """What moved between two days, customer by customer, at the rates of a third."""
+        opening, closing = self.by_customer(before, rates_of), self.by_customer(on, rates_of)
+        found = {}
+        for customer in {*opening, *closing}:
+            moves = found[customer] = dict.fromkeys(MOVES, 0)
+            was, now = opening.get(customer, 0), closing.get(customer, 0)
+            if not was:
+                moves["reactivation" if self.ever(customer, before) else "new_logo"] += now
+            elif not now:
+                moves["churn"] -= was
+            else:
+                self._split(customer, before, on, rates_of, moves)
+        return found
+
+    def ever(self, customer: int, until: date) -> bool:
         """Whether the customer had ARR on any day up to one; it can only rise on a day when a contract starts."""
         contracts = self.contracts[customer]
         days = {c.start for c in contracts if c.start <= until}
         return any(sum(self.home(c, day) for c in contracts if c.live(day)) > 0 for day in days)
 
-    def _split(self, customer: int, before: date, on: date, moves: dict[str, int]) -> None:
-        was, now = self._products(customer, before, on), self._products(customer, on, on)
-        fresh = self._products(customer, on, on, since=before)
+    def _split(self, customer: int, before: date, on: date, rates_of: date, moves: dict[str, int]) -> None:
+        was, now = (self._products(customer, day, rates_of) for day in (before, on))
+        fresh = self._products(customer, on, rates_of, since=before)
         for product in {*was, *now}:
             old, new = was.get(product, Owned()), now.get(product, Owned())
             net = new.arr - old.arr
@@ -250,7 +309,7 @@ class Revenue:
                     priced = fresh.get(product, new)  # the new unit price is that of what came since
                     if product not in was:
                         explained = net
-                    elif added > 0 and priced.quantity > 0:
+                    elif old.counted and added > 0 and priced.quantity > 0:
                         explained = round(added * priced.arr / Fraction(priced.quantity))
                     moves[f"expansion_{new.kind}"] += explained
                 moves["expansion_other"] += net - explained
@@ -265,7 +324,8 @@ class Revenue:
                 for row in contract.rows:
                     owned = products.setdefault(row.product, Owned())
                     owned.arr += self.truth.home(row.arr, contract.currency, rates_of)
-                    owned.quantity += row.quantity
+                    owned.quantity += row.quantity or 0
+                    owned.counted &= row.quantity is not None
                     owned.kind = owned.kind or row.kind
         return products
 
@@ -285,9 +345,69 @@ class Revenue:
             "n": len(cohort),
         }
 
+    def retention_otherwise(self, month: str, months: int) -> dict[str, float | None]:
+        """The other ways of section 2: the cohort over so many months, and flows of their movements at D's rates."""
+        on, then = self.truth.day_of(month), last_day(shift(month, -months))
+        was, today = self.by_customer(then, on), self.by_customer(on, on)
+        cohort = {customer: arr for customer, arr in was.items() if arr > 0}
+        base = sum(cohort.values())
+        if not base:
+            return dict.fromkeys(("cohort", "min", "point", "flow", "back", "gross", "event"))
+        sums, left = dict.fromkeys(MOVES, 0), 0
+        for back in range(months):
+            within = shift(month, -back)
+            moved = self.moves(last_day(shift(within, -1)), min(last_day(within), on), on)
+            for customer, each in moved.items():
+                left += customer in cohort and each["churn"] < 0
+                for name, amount in each.items():
+                    sums[name] += amount
+        lost = sums["contraction"] + sums["churn"]
+        gained = sum(amount for name, amount in sums.items() if name.startswith("expansion"))
+        return {
+            "cohort": sum(today.get(customer, 0) for customer in cohort) / base,
+            "min": sum(min(today.get(customer, 0), arr) for customer, arr in cohort.items()) / base,
+            "point": sum(1 for customer in cohort if today.get(customer, 0) <= 0) / len(cohort),
+            "flow": (base + gained + lost) / base,
+            "back": (base + gained + lost + sums["reactivation"]) / base,
+            "gross": (base + lost) / base,
+            "event": left / len(cohort),
+        }
+
     def growth(self, month: str, months: int) -> float | None:
         """ARR growth over so many months, both ends at D's rate."""
         on = self.truth.day_of(month)
         now = sum(self.by_customer(on, on).values())
         then = sum(self.by_customer(last_day(shift(month, -months)), on).values())
         return (now - then) / then if then > 0 else None
+
+
+def opening_list(truth: Truth, until: date | None = None) -> list[Listed]:
+    """A list as somebody would keep it: per customer and product what it came to, from change to change.
+
+    ``until``: what had begun by then, each last one to its contract's own end; every seventh of those has no end at
+    all. What a list cannot hold is left out: negative levels, and two currencies of one product from one day on.
+    """
+    revenue = Revenue(truth)
+    names = {product.key: product["name"] for product in truth.all("product")}
+    found: dict[tuple[int, str, date], Listed] = {}
+    for customer, contracts in sorted(revenue.contracts.items()):
+        levels: dict[tuple[int | None, str], list[tuple[date, date, int]]] = {}
+        for contract in contracts:
+            if truth.records["account"][customer].gone or (until is not None and contract.start >= until):
+                continue
+            end = contract.end if until is None else max(contract.own_end, contract.start)
+            for row in contract.rows:
+                levels.setdefault((row.product, contract.currency), []).append((contract.start, end, row.arr))
+        for (product, currency), spans in levels.items():
+            edges = sorted({edge for start, end, _ in spans for edge in (start, end)})
+            for n, (start, end) in enumerate(pairwise(edges)):
+                level = sum(arr for since, to, arr in spans if since <= start < to)
+                if level <= 0 or (until is not None and start >= until):
+                    continue
+                name = names[product] if product is not None else ""
+                last = until is not None and end >= until
+                close = None if last and (customer + n) % 7 == 0 else end
+                found.setdefault(
+                    (customer, name, start), Listed(customer, name, level, currency, start, close)
+                )
+    return list(found.values())

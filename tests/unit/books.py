@@ -25,6 +25,8 @@ STAGES = (  # stage, order, closed, won, active
     ("Lost", 6, True, False, True),
 )
 
+DATES = ("close_date", "start_date", "first_meeting_at", "pilot_start", "pilot_end", "pilot_converted")
+
 
 def frame(table: str, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """A canonical table; columns that a row does not name are null."""
@@ -69,7 +71,7 @@ class Books:
             "type": "New Business",
         } | values  # fmt: skip
         for name, value in row.items():
-            if name in ("close_date", "start_date", "pilot_start", "pilot_end", "pilot_converted") and value:
+            if name in DATES and value:
                 row[name] = date.fromisoformat(value)
         if history:
             row["stage"] = history[-1][1]
@@ -102,11 +104,23 @@ class Books:
     def line(
         self, deal: str, product: str, kind: str | None, quantity: float, amount: int, **values: Any
     ) -> None:
-        """A line item; amount in whole units."""
+        """A line item; amount in whole units. ``start_date``: of the line itself, as text."""
         lines = self.rows["line_items"]
+        if "start_date" in values:
+            values = values | {"start_date": date.fromisoformat(values["start_date"])}
         lines.append(
             {"external_id": f"line{len(lines)}", "created_at": at("2020-01-02"), "deal_id": deal, "product_id": product,
              "product": product, "kind": kind, "quantity": quantity, "amount": amount * 100, "currency": "USD"} | values
+        )  # fmt: skip
+
+    def meeting(
+        self, deal: str | None, day: str, completed: bool | None = True, contact: str | None = None
+    ) -> None:
+        """An hour with a customer, from ten o'clock on; booked in 2020."""
+        meetings = self.rows["meetings"]
+        meetings.append(
+            {"external_id": f"meeting{len(meetings)}", "created_at": at("2020-01-02"), "deal_id": deal,
+             "contact_id": contact, "starts_at": at(day, 10), "ends_at": at(day, 11), "completed": completed}
         )  # fmt: skip
 
     def rate(self, currency: str, start: str, rate: str) -> None:
@@ -114,6 +128,17 @@ class Books:
         self.rows["exchange_rates"].append(
             {"currency": currency, "start_date": date.fromisoformat(start), "rate": Decimal(rate)}
         )
+
+    def lead(self, key: str, created: str, source: str | None = None, **values: Any) -> str:
+        """A lead; its dates as text."""
+        row: Row = {"external_id": key, "company": f"{key} Inc.", "created_at": at(created), "source": source}
+        for name, value in values.items():
+            dated = name in ("mql_at", "sql_at", "converted_at")
+            row[name] = (
+                date.fromisoformat(value) if dated and value else at(value) if name == "deleted_at" else value
+            )
+        self.rows["leads"].append(row)
+        return key
 
     def quota(self, start: str, amount: int, currency: str = "USD", owner: str | None = None) -> None:
         """A quota in whole units."""

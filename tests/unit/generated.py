@@ -18,11 +18,13 @@ _TABLE = {
     "contact": "contacts",
     "deal": "deals",
     "line_item": "line_items",
+    "meeting": "meetings",
     "quota": "quotas",
     "rate": "exchange_rates",
 }
 _REFERENCES = {
     "account": "account_id",
+    "contact": "contact_id",
     "owner": "owner_id",
     "deal": "deal_id",
     "parent": "parent_id",
@@ -41,7 +43,8 @@ _DATES = (
     "pilot_converted",
 )
 _UNKNOWN_HERE = {"user": ("first_name", "last_name"), "contact": ("lead",)}
-_IDS = ("account_id", "owner_id", "deal_id", "parent_id", "product_id", "manager_id")
+_INSTANTS = ("starts_at", "ends_at")
+_IDS = ("account_id", "contact_id", "owner_id", "deal_id", "parent_id", "product_id", "manager_id")
 _LOGGED = ("stage", "amount", "close_date", "probability", "forecast_category")
 
 
@@ -100,7 +103,7 @@ def _value(name: str, value: Any) -> Any:
         return str(value)
     if isinstance(value, str) and name in _DATES:
         return date.fromisoformat(value)
-    return value
+    return _instant(value) if name in _INSTANTS and value is not None else value
 
 
 def _changes(life: Life, clock: int) -> list[dict[str, Any]]:

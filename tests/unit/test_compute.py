@@ -12,7 +12,8 @@ import pytest
 from connectors.errors import ConfigurationError
 from metrics.compute import as_json, bridge, bridge_detail, compute, left_out, pipeline_by_stage, registered
 from metrics.facts import Facts
-from metrics.kpi import CUTS, EVIDENCE, MEASURE, Status
+from metrics.judge import Asked, Verdict
+from metrics.kpi import CUTS, EVIDENCE, MEASURE
 from pipeline.company import Company
 from pipeline.records import SourceInfo
 from tests.unit.books import Books, at, only
@@ -75,6 +76,8 @@ def test_every_kpi_gives_rows_evidence_and_documentation(name: str) -> None:
         "win_rate",
         "avg_deal_size",
         "pipeline_coverage",
+        "pipeline_coverage_weighted",
+        "forecast_in_quarter",
     ],
 )
 def test_evidence_adds_up_to_the_numerator(name: str) -> None:
@@ -140,13 +143,17 @@ def test_exactly_at_the_threshold_is_reliable() -> None:
 
 
 def test_a_judge_speaks_last() -> None:
-    def judge(kpi: str, value: float | None) -> tuple[Status, str | None]:
-        return "off_target", "> 0"
+    def judge(asked: Asked) -> Verdict:
+        return Verdict("off_target", "> 0", f"{asked.title} is off")
 
     values = compute(facts(), ["arr", "win_rate"], judge=judge)
     assert only(values, id="arr", month="2026-02").status == "off_target"
     assert only(values, id="win_rate", month="2026-02").status == "low_sample"
     assert {value.target for value in values} == {"> 0"}
+    assert only(values, id="arr", month="2026-02").verdict == "ARR is off"
+    assert only(values, id="win_rate", month="2026-02").verdict is None, (
+        "what cannot be trusted is not judged"
+    )
     assert only(values, id="win_rate", month="2026-01").status == "not_computable"
 
 
@@ -184,7 +191,7 @@ def test_lost_deals_without_history_are_named() -> None:
     reasons = {value.id: value.reasons for value in compute(found, ["win_rate", "pipeline_coverage"])}
     assert "1 lost deals without stage history count as qualified" in reasons["win_rate"]
     assert reasons["pipeline_coverage"] == (
-        "1 deals of the snapshot have no stage history: not reconstructed",
+        "1 deals of the snapshot have no stage history: not reconstructed; to go on 2026-02-28: 0.50×",
     )
 
 
@@ -192,14 +199,14 @@ def test_the_json_document() -> None:
     found = facts()
     document = as_json(compute(found, ["arr", "nrr", "win_rate"]), "acme", found.known_at, found.currency)
     assert {name: document[name] for name in document if name != "kpis"} == {
-        "company": "acme", "period": "2026-01..2026-02", "known_at": "2026-02-28T12:00:00+00:00", "currency": "USD",
+        "company": "acme", "period": "2026-01..2026-02", "known_at": "2026-02-28T12:00:00Z", "currency": "USD",
     }  # fmt: skip
     arr, nrr, rate = (next(row for row in document["kpis"] if row["id"] == name and row["month"] == "2026-02")
                       for name in ("arr", "nrr", "win_rate"))  # fmt: skip
     assert arr == {
         "id": "arr", "period": "2026-02", "month": "2026-02", "value": "182.50", "unit": "currency",
         "numerator": "182.50", "denominator": None, "n": 2, "segment": {},
-        "status": "no_target", "target": None, "reasons": [],
+        "status": "no_target", "target": None, "verdict": None, "reasons": [],
         "definition": "arr/1: live contracts at month-end, rate of that day",
     }  # fmt: skip
     assert (nrr["value"], nrr["numerator"], nrr["denominator"]) == (1.2, "120.00", "100.00")

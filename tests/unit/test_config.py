@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from connectors.errors import ConfigurationError
-from pipeline.company import PrivacySettings
+from connectors.schema import CURRENCIES, MINOR_UNITS, WITHDRAWN
+from pipeline.company import ArrSettings, PrivacySettings, RetentionSettings
 from scheduler import config, secrets
 from scheduler.app import App
 
@@ -55,6 +56,26 @@ FAULTS = {
         "    report:",
         "    fields: {deals: {ar: ARR__c}}\n    report:",
         ["line 10", "deals.ar is unknown", "did you mean 'arr'?"],
+    ),
+    "unknown agreed KPI": (
+        "    report:",
+        "    engagement: {agreed_kpis: [nrr, win_rat]}\n    report:",
+        ["line 10", "agreed_kpis: there is no KPI 'win_rat'", "did you mean 'win_rate'?"],
+    ),
+    "agreed twice": (
+        "    report:",
+        "    engagement: {agreed_kpis: [nrr, nrr]}\n    report:",
+        ["line 10", "a KPI is named twice"],
+    ),
+    "unknown engagement key": (
+        "    report:",
+        "    engagement: {agreed: [nrr]}\n    report:",
+        ["line 10", "unknown key 'agreed'", "did you mean 'agreed_kpis'?"],
+    ),
+    "unknown scope": (
+        "    report:",
+        "    engagement: {scope: marketing}\n    report:",
+        ["line 10", "'marketing' is not known; it is one of revenue, full_gtm"],
     ),
     "a type with two meanings": (
         "    report:",
@@ -197,6 +218,57 @@ def test_what_is_allowed_is_said(file: Path, old: str, new: str, expected: str) 
     assert "4711" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("XXX", "'XXX' is no currency in use; write the ISO 4217 code of the company's own, such as USD"),
+        ("XAU", "'XAU' is no currency in use; did you mean "),
+        ("USS", "'USS' is no currency in use; did you mean USD, "),
+        ("EUO", "EUR"),
+        ("HRK", "HRK is no longer in use; write EUR, which took its place"),
+        ("ZWL", "ZWL is no longer in use; write ZWG, which took its place"),
+    ],
+)
+def test_a_currency_is_one_in_use(file: Path, code: str, told: str) -> None:
+    file.write_text(GOOD.replace("    timezone:", f"    currency: {code}\n    timezone:", 1))
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(file)
+    assert f"{file}, line 5: companies.acme.currency: " in str(caught.value)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("code", ["USD", "EUR", "JPY", "KWD", "CLF", "XOF", "XCG", "ZWG", "SLE", "VES"])
+def test_a_currency_in_use_is_taken(file: Path, code: str) -> None:
+    file.write_text(GOOD.replace("    timezone:", f"    currency: {code}\n    timezone:", 1))
+    assert config.load(file).companies["acme"].currency == code
+
+
+def test_the_lists_of_currencies_agree() -> None:
+    assert len(CURRENCIES) == 165  # 178 codes of the list, 13 of them without a minor unit
+    assert set(MINOR_UNITS) <= CURRENCIES
+    assert set(WITHDRAWN.values()) <= CURRENCIES
+    assert not CURRENCIES & set(WITHDRAWN)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://me:hidden@acme.my.salesforce.com", "must not contain credentials; put them under crm.auth"),
+        ("https://acme.my.salesforce.com?token=hidden", "without path, query or fragment: https://acme.my."),
+        ("https://acme.my.salesforce.com/#hidden", "without path, query or fragment: https://acme.my."),
+        ("http://acme.my.salesforce.com", "use https://acme.my.salesforce.com"),
+        ("acme.my.salesforce.com", "did you mean https://acme.my.salesforce.com?"),
+    ],
+)
+def test_an_address_that_no_source_takes_is_refused_and_not_repeated(file: Path, url: str, told: str) -> None:
+    file.write_text(GOOD.replace("https://acme.my.salesforce.com", f'"{url}"'))
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(file)
+    assert f"{file}, line 8: companies.acme.crm.url: " in str(caught.value)
+    assert told in str(caught.value)
+    assert "hidden" not in str(caught.value)
+
+
 def test_no_company_is_told_with_what_to_do(file: Path) -> None:
     file.write_text("companies: {}\n")
     with pytest.raises(ConfigurationError, match="line 1: companies: it is empty; add at least one"):
@@ -258,6 +330,8 @@ def test_the_example_is_complete_and_valid() -> None:
         config.ScheduleSettings,
         config.ReportSettings,
         PrivacySettings,
+        ArrSettings,
+        RetentionSettings,
     )
     for model in parts:
         for key in model.model_fields:

@@ -7,9 +7,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from connectors.errors import ConfigurationError
 from metrics.facts import Facts
+from pipeline.company import ArrSettings
 from pipeline.tables import SCHEMAS
 from tests.unit.books import Books, at
 
@@ -185,10 +187,25 @@ def test_lost_deals_without_history_count_as_qualified_and_say_so() -> None:
     assert facts.closed["external_id"].to_list() == ["d"]
 
 
-@pytest.mark.parametrize("setting", [{"source": "contract"}, {"expansion": "total"}, {"renewal": "delta"}])
-def test_ways_of_reading_arr_that_are_not_there_are_refused(setting: dict[str, str]) -> None:
-    with pytest.raises(ConfigurationError, match=r"companies\.test\.arr\.\w+: \w+ is not available"):
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"source": "contract"}, r"companies\.test\.arr\.source: contract is not available.*opening_arr"),
+        ({"source": "cpq"}, r"companies\.test\.arr\.source: cpq is not available.*source: line_items"),
+        ({"source": "opening_arr"}, r"companies\.test\.arr: source: opening_arr needs a list"),
+        ({"deals_from": "2025-01-01"}, r"companies\.test\.arr: deals_from needs a list"),
+    ],
+)
+def test_sources_of_arr_that_are_not_there_are_refused_with_what_to_do(
+    setting: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
         Books().facts("2026-01", arr=setting)
+
+
+def test_a_list_alone_and_deals_that_take_over_contradict_each_other() -> None:
+    with pytest.raises(ValidationError, match="no deal ever counts"):
+        ArrSettings.model_validate({"source": "opening_arr", "deals_from": "2025-01-01"})
 
 
 def test_naive_moments_are_refused() -> None:

@@ -42,7 +42,7 @@ def settings(**changes: Any) -> SourceSettings:
         ({"url": "api.hubapi.com"}, "acme: crm.url", "https://"),
         ({"url": "http://api.hubapi.com"}, "acme: crm.url", "unencrypted"),
         ({"url": "https://me:secret@api.hubapi.com"}, "acme: crm.url", "must not contain credentials"),
-        ({"url": "https://api.hubapi.com/crm/v3"}, "acme: crm.url", "is no address"),
+        ({"url": "https://api.hubapi.com/crm/v3"}, "acme: crm.url", "give the address alone"),
         ({"ca_bundle": "/nowhere/ca.pem"}, "acme: crm.ca_bundle", "there is no file"),
         ({"fields": {"deal": {}}}, "acme: fields.deal", "did you mean 'deals'?"),
         ({"fields": {"deals": {"ar": "x"}}}, "acme: fields.deals.ar", "did you mean 'arr'?"),

@@ -119,6 +119,15 @@ def test_local_days(text: str, zone: str, expected: date) -> None:
 
 
 def test_numbers_and_truths() -> None:
+    assert values.months(
+        texts("12", "P12M", "P1Y6M", "P2Y", "P", "P3D", "x", "12.5", "", None)
+    ).to_list() == [
+        12,
+        12,
+        18,
+        24,
+        *[None] * 6,
+    ]
     assert values.integers(texts("12", "12.0", "12.5", "x", "", None)).to_list() == [
         12,
         12,

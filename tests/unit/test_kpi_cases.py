@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,17 @@ import yaml
 
 from metrics.compute import bridge, compute
 from metrics.facts import Facts
-from tests.unit.books import Books, at
+from metrics.kpi import KpiValue
+from metrics.retention import variants
+from tests.unit.books import Books, at, days_later
 
 CASES = Path(__file__).parents[1] / "cases" / "kpis"
 Case = dict[str, Any]
+VARIANT = ("kpi", "how", "window", "month", "value")
+HEADERS = {
+    "opening_arr": ("customer_key", "product", "arr", "currency", "start", "end", "source", "as_of"),
+    "billing": ("customer_key", "month", "arr", "currency", "source", "as_of"),
+}
 
 
 class Words(yaml.SafeLoader):
@@ -43,8 +51,8 @@ def books_of(case: Case) -> Books:
     for key, account, start, cents, currency in case.get("won_in_cents", ()):
         books.won(key, account, start, None, currency=currency)
         books.rows["deals"][-1]["arr"] = cents
-    for deal, product, kind, quantity, amount in case.get("lines", ()):
-        books.line(deal, product, kind, quantity, amount)
+    for deal, product, kind, quantity, amount, *more in case.get("lines", ()):
+        books.line(deal, product, kind, quantity, amount, **(more[0] if more else {}))
     for deal, product, kind, quantity, cents, currency in case.get("lines_in_cents", ()):
         books.line(deal, product, kind, quantity, 0, currency=currency)
         books.rows["line_items"][-1]["amount"] = cents
@@ -53,12 +61,19 @@ def books_of(case: Case) -> Books:
     for start, amount, *currency in case.get("quotas", ()):
         books.quota(start, amount, *currency)
     _sales(books, case)
+    _leads(books, case)
     return books
 
 
 def _accounts(books: Books, case: Case) -> None:
     parents, merged = case.get("parents", {}), case.get("merged", {})
-    named = {account for _, account, *_ in case.get("won", ()) if account} | {"A", "B", *parents, *merged}
+    named = {account for _, account, *_ in case.get("won", ()) if account} | {
+        "A",
+        "B",
+        "C",
+        *parents,
+        *merged,
+    }
     for account in sorted({*named, *parents.values(), *merged.values()}):
         gone = {"deleted_at": at("2025-06-01"), "merged_into": merged[account]} if account in merged else {}
         books.account(account, parent_id=parents.get(account), **gone)
@@ -70,7 +85,10 @@ def _sales(books: Books, case: Case) -> None:
             values = {"close_date": "2026-02-10", "segment": size, "arr": arr * 100, "term_months": 12}
             history = (("2026-01-05", "Discovery"), ("2026-02-10", outcome))
             books.deal(f"{outcome} {size} {number}", history=history, **values | (more[0] if more else {}))
-    for key, stage, close, arr, history, *more in case.get("deals", ()):
+    copies = [
+        (f"{key} {number}", *rest) for count, key, *rest in case.get("copies", ()) for number in range(count)
+    ]
+    for key, stage, close, arr, history, *more in [*case.get("deals", ()), *copies]:
         extra = _in_cents(more[0] if more else {})
         values = {
             "close_date": close,
@@ -85,8 +103,35 @@ def _sales(books: Books, case: Case) -> None:
         created = extra.pop("created", "2026-01-03")
         cents = None if amount is None else amount * 100
         books.deal(key, created, **{"stage": "Discovery", "amount": cents, "close_date": close} | extra)
+    for deal, day, completed, *contact in case.get("meetings", ()):
+        books.meeting(deal, day, completed, *contact)
+    for contact, deal in case.get("became", ()):
+        books.lead(f"lead of {deal}", "2020-01-02", converted_contact_id=contact, converted_deal_id=deal)
     for deal, field, day, old, new in case.get("changes", ()):
         books.change(deal, field, day, old, new)
+    for row in books.rows["stages"]:
+        row["probability"] = case.get("probabilities", {}).get(row["stage"], row["probability"])
+    _past(books, case)
+
+
+def _past(books: Books, case: Case) -> None:
+    """Deals of earlier quarters: in a stage from the quarter's first day on, won or lost 50 days later."""
+    for stage, amount, quarters, *more in case.get("past", ()):
+        for first, (count, won) in quarters.items():
+            ends = days_later(first, 50)
+            for number in range(count):
+                history = ((first, stage), (ends, "Won" if number < won else "Lost"))
+                values = {"amount": amount * 100, "close_date": ends} | (more[0] if more else {})
+                key = f"{stage} {values.get('segment')} {first} {number}"
+                books.deal(key, first, history=history, **values)
+
+
+def _leads(books: Books, case: Case) -> None:
+    for count, created, dates in case.get("leads_alike", ()):
+        for _ in range(count):
+            books.lead(f"lead {len(books.rows['leads'])}", created, **dates)
+    for key, created, source, *more in case.get("leads", ()):
+        books.lead(key, created, source, **(more[0] if more else {}))
 
 
 def _in_cents(values: dict[str, Any]) -> dict[str, Any]:
@@ -98,24 +143,69 @@ def _in_cents(values: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
-def facts_of(case: Case) -> Facts:
+def facts_of(case: Case, folder: Path) -> Facts:
     now = datetime.fromisoformat(case.get("now", "2026-12-31")).replace(hour=12, tzinfo=UTC)
-    return books_of(case).facts(*case["months"], now=now, **case.get("settings", {}))
+    settings = dict(case.get("settings", {}))
+    files = {kind: written(folder, kind, case[kind]) for kind in HEADERS if kind in case}
+    for kind, text in case.get("files", {}).items():  # the lines of input files by their kind
+        files[kind] = folder / f"{kind}.csv"
+        files[kind].write_text(text, encoding="utf-8")
+    return books_of(case).facts(*case["months"], now=now, inputs=files, **settings)
+
+
+def written(folder: Path, kind: str, rows: list[list[str]]) -> Path:
+    """An input file; a row may leave out its last cells."""
+    header = HEADERS[kind]
+    path = folder / f"{kind}.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *([*row, *[""] * (len(header) - len(row))] for row in rows)])
+    return path
 
 
 @pytest.mark.parametrize("case", cases())
-def test_case(case: Case) -> None:
-    facts = facts_of(case)
-    values = {(value.id, value.month): value.value for value in compute(facts)}
-    for kpi, by_month in case["expect"].items():
-        for month, wanted in by_month.items():
-            got = values[kpi, month]
-            assert got == (wanted if wanted is None else pytest.approx(wanted, abs=1e-12)), (kpi, month)
-    for kpi, wanted in case.get("totals", {}).items():
-        assert sum(values[kpi, month] or 0 for month in facts.months) == wanted, kpi
+def test_case(case: Case, tmp_path: Path) -> None:
+    facts = facts_of(case, tmp_path)
+    named = {kpi for part in ("expect", "parts", "reasons", "totals") for kpi in case.get(part, {})}
+    _totals(case, facts, {(value.id, value.month): value for value in compute(facts, sorted(named))})
     table = {row["month"]: row for row in bridge(facts).iter_rows(named=True)}
     for month, columns in case.get("bridge", {}).items():
         assert {name: table[month][name] for name in columns} == columns
+    others = (
+        {tuple(row[:4]): row[4] for row in variants(facts).select(VARIANT).rows()}
+        if "variants" in case
+        else {}
+    )
+    for *way, wanted in case.get("variants", ()):
+        assert others[tuple(way)] == pytest.approx(wanted, abs=1e-12), way
     for cut, kpis in case.get("segments", {}).items():
         parts = {(value.id, value.segment[cut]): value.value for value in compute(facts, kpis, (cut,))}
-        assert parts == {(kpi, name): wanted for kpi, found in kpis.items() for name, wanted in found.items()}
+        want = {(kpi, name): wanted for kpi, found in kpis.items() for name, wanted in found.items()}
+        assert parts == pytest.approx(want, abs=1e-12)
+    for cut, kpis in case.get("segment_reasons", {}).items():
+        told = {(value.id, value.segment[cut]): value.reasons for value in compute(facts, kpis, (cut,))}
+        for kpi, reasons in kpis.items():
+            for segment, wanted in reasons.items():
+                assert wanted in "; ".join(told[kpi, segment]), (kpi, segment, told)
+
+
+def _totals(case: Case, facts: Facts, found: dict[tuple[str, str], KpiValue]) -> None:
+    """The values of the whole company; ``parts``: numerator, denominator, n; a reason of null: there is none."""
+    for kpi, by_month in case["expect"].items():
+        for month, wanted in by_month.items():
+            got = found[kpi, month].value
+            assert got == (wanted if wanted is None else pytest.approx(wanted, rel=1e-12, abs=1e-12)), (
+                kpi,
+                month,
+            )
+    for kpi, by_month in case.get("parts", {}).items():
+        for month, wanted in by_month.items():
+            value = found[kpi, month]
+            parts = [value.numerator, value.denominator, value.n]
+            assert parts == pytest.approx(wanted, abs=1e-12), (kpi, month)
+    for kpi, by_month in case.get("reasons", {}).items():
+        for month, wanted in by_month.items():
+            told = "; ".join(found[kpi, month].reasons)
+            for text in wanted if isinstance(wanted, list) else [wanted]:
+                assert told == "" if text is None else text in told, (kpi, month, told)
+    for kpi, wanted in case.get("totals", {}).items():
+        assert sum(found[kpi, month].value or 0 for month in facts.months) == wanted, kpi

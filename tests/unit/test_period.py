@@ -113,3 +113,48 @@ def test_periods_of_a_month() -> None:
     assert row["snapshot_known"]
     assert not calendar("2026-04-21T23:59:00+00:00").periods(["2026-04"])["snapshot_known"][0]
     assert calendar("2026-04-22T00:00:00+00:00").periods(["2026-04"])["snapshot_known"][0]
+
+
+@pytest.mark.parametrize(
+    ("day", "wanted"),
+    [
+        (date(2026, 3, 31), date(2026, 4, 7)),  # a Tuesday
+        (date(2026, 1, 30), date(2026, 2, 6)),  # a Friday
+        (date(2026, 1, 31), date(2026, 2, 6)),  # a Saturday
+        (date(2026, 2, 1), date(2026, 2, 6)),  # a Sunday
+    ],
+)
+def test_the_fifth_day_from_monday_to_friday_after_a_day(day: date, wanted: date) -> None:
+    assert calendar().working_day_after(day, 5) == wanted
+
+
+def test_quarters_back_and_their_days() -> None:
+    quarter = calendar().quarter(date(2026, 2, 14))
+    assert quarter.nth(1) == date(2026, 1, 1)
+    assert quarter.nth(45) == date(2026, 2, 14)
+    assert calendar().quarter_back(quarter, 5).label == "2024-Q4"
+    assert calendar(start=2).quarter_back(calendar(start=2).quarter(date(2026, 1, 31)), 1).label == "2026-Q3"
+
+
+@pytest.mark.parametrize("start", range(1, 13))
+def test_the_name_of_a_quarter_as_an_expression(start: int) -> None:
+    mine = calendar(start=start)
+    firsts = [mine.quarter(date(2025, month, 15)).first for month in range(1, 13)]
+    frame = pl.DataFrame({"first": firsts}).with_columns(label=mine.quarter_label(pl.col("first")))
+    assert frame["label"].to_list() == [mine.quarter(first).label for first in firsts]
+
+
+def test_moments_are_the_days_that_are_over_and_today() -> None:
+    mine = calendar("2026-05-12T10:00:00+00:00")
+    quarter = mine.quarter(date(2026, 5, 12))
+    days = [(quarter, date(2026, 5, day)) for day in (13, 12, 11, 11)]
+    found = mine.moments(days)
+    assert found.select("quarter", "quarter_first", "quarter_last", "day").rows() == [
+        ("2026-Q2", date(2026, 4, 1), date(2026, 6, 30), date(2026, 5, 11)),
+        ("2026-Q2", date(2026, 4, 1), date(2026, 6, 30), date(2026, 5, 12)),
+    ]
+    assert found["at"].to_list() == [
+        datetime(2026, 5, 11, 23, 59, 59, 999_999, tzinfo=UTC),
+        datetime(2026, 5, 12, 10, tzinfo=UTC),
+    ]
+    assert mine.moments([]).is_empty()

@@ -11,9 +11,11 @@ import pytest
 from rich.cells import cell_len
 
 from metrics.board import BoardReport
+from metrics.finding import CausePart, Finding, Involved
+from metrics.kpi import KpiValue
 from metrics.render import numbers, render_forms, wording
 from metrics.render.safe import _JOINER
-from tests.unit.board_sample import ratio, report
+from tests.unit.board_sample import KNOWN_AT, ratio, report
 
 FORMS = ("html", "md", "txt")
 
@@ -294,3 +296,105 @@ def test_a_line_that_is_kept_is_not_without_target(
     row = report().scorecard[0]
     assert row.now.status == "no_target"
     assert wording.status(replace(row, now=replace(row.now, target=target), edges=edges)) == words
+
+
+def segment(name: str, rate: float | None, n: int) -> KpiValue:
+    return ratio("win_rate", "Win rate", rate, n=n, segment={"size": name})
+
+
+@pytest.mark.parametrize(
+    ("segments", "sentence"),
+    [
+        (
+            [segment("SMB", 0.4, 40), segment("Mid-market", 1 / 9, 9), segment("Enterprise", 0.2, 10)],
+            "Of the segments with at least 10 closed deals, Enterprise wins least, 20.0% (n=10); SMB 40.0% (n=40) most",
+        ),
+        (
+            [segment("SMB", 0.4, 40), segment("Enterprise", 0.2, 10)],
+            "Enterprise wins least, 20.0% (n=10); SMB 40.0% (n=40) most",
+        ),
+        (
+            [segment("SMB", 0.4, 40), segment("Enterprise", 0.2, 9)],
+            "SMB wins 40.0% (n=40); every other segment has fewer than 10 closed deals, too few to judge",
+        ),
+        ([segment("SMB", 0.4, 40)], "SMB wins 40.0% (n=40)"),
+        (
+            [segment("SMB", 0.4, 40), segment("Enterprise", 0.4, 10), segment("unknown", None, 0)],
+            "Of the segments with at least 10 closed deals, each wins 40.0%",
+        ),
+        ([segment("SMB", 0.4, 40), segment("Enterprise", 0.4, 10)], "Of the segments, each wins 40.0%"),
+        (
+            [segment("SMB", 0.4, 9), segment("Enterprise", 0.4, 1)],
+            "Every segment has fewer than 10 closed deals: too few to name one",
+        ),
+        ([segment("SMB", None, 0)], "No new-business deal closed in the quarter to date"),
+    ],
+)
+def test_a_sentence_on_segments_tells_which_it_left_out(segments: list[KpiValue], sentence: str) -> None:
+    assert wording.win_title(report(win_rates=tuple(segments))) == sentence
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_fields_are_called_what_people_call_them(form: str) -> None:
+    quality = report().quality
+    assert quality is not None
+    ids = tuple(replace(quality.fields[0], field=name) for name in ("owner_id", "account_id"))
+    page = render_forms(report(quality=replace(quality, fields=ids)), only=(form,))[form].decode()
+    assert "owner id" not in page
+    for name in ("owner", "account"):
+        assert re.search(rf"deals: {name}\b", page.replace("\\", ""))
+
+
+def test_what_is_undefined_is_read_in_one_line() -> None:
+    """In the 80 columns of the text, with every number of the scorecard missing, and with a single one."""
+    rows = report().scorecard
+
+    def without(count: int) -> BoardReport:
+        blank = []
+        for row in rows[:count]:
+            gone = replace(row.now, value=None, status="not_computable", reasons=("no data",))
+            blank.append(replace(row, now=gone, last_month=gone, year_ago=gone))
+        return report(scorecard=(*blank, *rows[count:]))
+
+    for count in (1, len(rows)):
+        shown = without(count)
+        cells = [
+            value for row in shown.scorecard for value in (row.now, row.last_month, row.year_ago) if value
+        ]
+        text = render_forms(shown, only=("txt",))["txt"].decode()
+        table = text[text.index("SCORECARD") : text.index("* ")]
+        missing = sum(cell.value is None for cell in cells)
+        assert table.count(" not computable") == missing >= 3 * count, table
+        assert not re.search(r"\bnot *\|", table), table
+        assert max(map(cell_len, table.splitlines())) <= 80
+
+
+def test_what_to_look_at_is_in_every_form_and_harmless() -> None:
+    hostile = Involved(
+        "deals",
+        "006<b>",
+        "=HYPERLINK(1) <script>@all</script> [x](http://evil.example)",
+        -1_234_500,
+        "lost: <i>",
+        None,
+    )
+    finding = Finding(
+        call="retention", rule="retention_leak", kpi="nrr", title="Net revenue retention", month="2026-05", segment={},
+        sentence="Net revenue retention is 95.5%, below 100.0%: <b>Key</b> accounts left.",
+        next="Build a renewal process.",
+        parts=(CausePart("Churn of small accounts", -1_234_500, "currency", "4.5 points"),),
+        records=(hostile,), total=7,
+        unit="currency", currency="USD", known_at=KNOWN_AT,
+    )  # fmt: skip
+    made = report(findings=(finding,), role="founder-led sales")
+    page, markdown, words = (form.decode() for form in render_forms(made).values())
+    for form in (page, markdown, words):
+        assert "what to look at" in form.lower()
+        assert "Build a renewal process" in " ".join(form.split())
+        assert "founder" in form
+    for form in (page, markdown):
+        assert "<script" not in form
+        assert "<b>Key" not in form
+        assert "-$12,345.00" in form
+    assert "[x](http" not in markdown
+    assert b"What to look at" not in render_forms(report(), ("html",))["html"]

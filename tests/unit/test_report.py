@@ -17,9 +17,10 @@ from metrics.board import BoardReport, Bridge
 from metrics.facts import Facts
 from metrics.period import shift
 from metrics.playbook import load
+from metrics.render import numbers
 from metrics.report import EVIDENCE_SHOWN, MONTHS, build_report, report_of
 from metrics.trust import read
-from pipeline.company import Company
+from pipeline.company import ArrSettings, Company
 from pipeline.records import SourceInfo
 from pipeline.scores import Cleanliness, Completeness, FieldScore, Part
 from pipeline.store import Store
@@ -91,7 +92,7 @@ def test_every_value_is_the_cores(made: BoardReport) -> None:
     facts = facts_of(firm(), Company(name="acme", playbook="supply_chain"))
     values = {(value.id, value.month): value for value in compute.compute(facts)}
     assert [row.now.id for row in made.scorecard] == [
-        name for name in load("supply_chain").headline if name in compute.registered()
+        name for name in load("supply_chain").scorecard if name in compute.registered()
     ]
     for row in made.scorecard:
         name = row.now.id
@@ -157,6 +158,9 @@ def test_definitions_are_the_kpis_own_words(made: BoardReport) -> None:
     texts = {item.id: item.text for item in made.definitions}
     assert {row.now.id for row in made.scorecard} <= set(texts)
     assert all("Formula" in text and "Source" in text for text in texts.values())
+    assert not any("Elsewhere" in text for text in texts.values())
+    elsewhere = {item.id: dict(item.elsewhere) for item in made.definitions}
+    assert elsewhere["nrr"]["SMSB"].startswith("a flow formula")
 
 
 def test_headline_names_what_is_there(made: BoardReport) -> None:
@@ -167,10 +171,13 @@ def test_headline_names_what_is_there(made: BoardReport) -> None:
 
 
 def test_no_quota_is_a_caveat(made: BoardReport) -> None:
-    assert [item.title for item in made.caveats] == ["No quotas"]
+    titles = [item.title for item in made.caveats]
+    assert titles[0] == "No quotas"
     quoted = firm()
     quoted.quota("2026-10-01", 1_000_000)
-    assert not reported(quoted).caveats
+    # What else this small firm cannot tell is told with and without quotas.
+    assert [item.title for item in reported(quoted).caveats] == titles[1:]
+    assert not any("Pipeline coverage" in title for title in titles)
 
 
 def test_an_export_without_terms_and_history_says_so() -> None:
@@ -268,4 +275,19 @@ def test_the_scores_are_read_whole() -> None:
     assert [(owner.owner, owner.findings) for owner in found.owners] == [("Ann", 2), ("Bob", 1)]
     assert found.fields[0].filled == 45
     assert found.parts[0].reason == "no contacts"
-    assert found.rules[0].findings == 3
+    assert {rule.rule: rule.findings for rule in found.rules if rule.findings} == {
+        "duplicate_accounts": 3,
+        "invalid_stage": 1,
+    }
+
+
+def test_contracted_arr_leads_where_the_company_says_so() -> None:
+    company = Company(name="acme", playbook="supply_chain", arr=ArrSettings(headline="carr"))
+    books = firm()
+    books.won("ahead", "acc1", "2027-02-01", 50_000, close_date="2026-11-20")
+    report = report_of(facts_of(books, company), MONTH, load("supply_chain"), INFO)
+    assert [row.now.id for row in report.scorecard[:2]] == ["carr", "arr"]
+    contracted, live = (numbers.money_short(row.now.value or 0, "USD") for row in report.scorecard[:2])
+    assert report.headline[0].startswith(f"Contracted ARR was {contracted} and live ARR {live} on 30 Nov")
+    assert contracted != live
+    assert reported(firm()).headline[0].startswith("ARR was ")

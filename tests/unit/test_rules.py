@@ -160,3 +160,19 @@ def test_surplus_is_records_less_clusters(members: list[tuple[int, str]]) -> Non
         assert external_id != other_id
         assert why in keys[int(external_id)] & keys[int(other_id)], "the reason that is given is true"
     assert found["external_id"].n_unique() == found.height
+
+
+def test_a_required_field_that_cannot_be_seen_is_nobodys_fault() -> None:
+    row = {
+        "external_id": "a",
+        "stage": "new",
+        "amount": 1,
+        "owner_id": "o",
+        "account_id": "x",
+        "pipeline": "default",
+    }
+    frames = {"deals": frame("deals", [row]), "stages": LAYOUT}
+    fields = {"deals": {"next_step": FieldState("hidden", "NextStep")}}
+    seen = SourceInfo("acme", "fake", "USD", {}, fields, frozenset(), (), "", AS_OF)
+    found = judge([rules()["blank_required_fields"]], frames, COMPANY, seen, AS_OF)
+    assert found["message"].to_list() == ["the deal is open and blank in close date"]

@@ -79,7 +79,7 @@ def test_addresses(url: str, kept: str) -> None:
         ("acme.my.salesforce.com", "did you mean https://acme.my.salesforce.com?"),
         ("http://acme.my.salesforce.com", "use https"),
         ("https://acme.my.salesforce.com/lightning/page", "give the address alone"),
-        ("https://me:pw@acme.my.salesforce.com", "put credentials under crm.auth"),
+        ("https://me:pw@acme.my.salesforce.com", "put them under crm.auth"),
         ("https://acme.my.salesforce.com:port", "is no address"),
         ("", "is no address"),
     ],

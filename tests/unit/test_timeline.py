@@ -148,3 +148,17 @@ def test_entries_before_the_log_are_marked() -> None:
     )
     assert entries.select("stage", "known").rows() == [("Discovery", False), ("Won", True)]
     assert entries["entered_at"].to_list() == [at("2026-01-01"), at("2026-02-01")]
+
+
+def test_what_holds_at_a_point_begins_by_then_and_has_not_ended() -> None:
+    days = [date(2026, 1, day) for day in (5, 9, 9, 1)]
+    rows = pl.DataFrame(
+        {
+            "row": ["a", "b", "c", "d"],
+            "since": [date(2026, 1, 1), date(2026, 1, 5), date(2026, 1, 6), date(2026, 1, 9)],
+            "until": [date(2026, 1, 5), None, date(2026, 1, 9), date(2026, 1, 8)],
+        }
+    )
+    found = timeline.in_force(rows, pl.Series(days)).sort("row", "at")
+    assert found.select("row", pl.col("at").dt.day()).rows() == [("a", 1), ("b", 5), ("b", 9)]
+    assert timeline.in_force(rows, pl.Series([], dtype=pl.Date)).is_empty()

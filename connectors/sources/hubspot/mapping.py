@@ -21,6 +21,7 @@ Kind = Literal[
     "money",
     "number",
     "integer",
+    "months",
     "probability",
     "boolean",
     "outcome",
@@ -158,6 +159,8 @@ _DATA: Final[dict[str, dict[str, tuple[Kind, str | None]]]] = {
         "unit_price": ("money", "price"),
         "amount": ("money", "amount"),
         "currency": ("currency", "hs_line_item_currency_code"),
+        "start_date": ("day", None),
+        "term_months": ("months", None),
     },
     "meetings": {
         "owner_id": ("text", "hubspot_owner_id"),

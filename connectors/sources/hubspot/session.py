@@ -19,9 +19,11 @@ import orjson
 import structlog
 from hubspot.crm.objects import ApiClient, Configuration
 from hubspot.crm.objects.exceptions import ApiException
-from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import HTTPError
 
-from connectors.errors import BoardlineError, ConfigurationError, CredentialError, Retriable
+from connectors import transport
+from connectors.address import is_loopback
+from connectors.errors import BoardlineError, CredentialError, Retriable
 from connectors.sources.hubspot.faults import ExpiredTokenError, RateLimited, Reply, http_date, judge
 from connectors.sources.hubspot.paths import TOKEN
 from connectors.sources.hubspot.settings import HubSpotSettings
@@ -192,12 +194,10 @@ class Session:
             reply = self._reply(raw.status, raw.headers, raw.data)
         except ApiException as error:
             if not error.status:  # the client's way of reporting TLS trouble
-                raise self._unreachable(str(error.reason)) from None
+                raise self._failed(error) from None
             reply = self._reply(error.status, dict(error.headers or ()), error.body or b"")
-        except SSLError as error:
-            raise self._unreachable(str(error)) from None
         except (HTTPError, OSError) as error:
-            raise Retriable(f"{self._settings.url}: {_reason(error)}") from None
+            raise self._failed(error) from None
         self._date = http_date(reply.headers.get("date")) or self._date
         return reply
 
@@ -209,15 +209,8 @@ class Session:
                     body = body.replace(secret.encode(), b"***")
         return Reply(status, {name.lower(): value for name, value in headers.items()}, body)
 
-    def _unreachable(self, reason: str) -> BoardlineError:
-        reason = " ".join(reason.split())
-        where = f"{self._settings.company}: crm"
-        if "CERTIFICATE_VERIFY_FAILED" in reason:
-            return ConfigurationError(
-                f"{where}.url: the certificate of {self._settings.url} is not trusted ({reason}); name the "
-                f"authority's PEM file in {where}.ca_bundle, or correct the address"
-            )
-        return Retriable(f"{self._settings.url}: no secure connection ({reason})")
+    def _failed(self, error: Exception) -> BoardlineError:
+        return transport.failed(error, urlsplit(self._settings.url).netloc, reached=self._date is not None)
 
 
 def bucket_of(path: str) -> Bucket:
@@ -280,14 +273,6 @@ def _configuration(settings: HubSpotSettings) -> Configuration:
     configuration.connection_pool_maxsize = 1  # one request at a time
     parts = urlsplit(settings.url)
     host = parts.hostname or ""
-    if host not in ("localhost", "127.0.0.1", "::1") and not urllib.request.proxy_bypass(host):
+    if not is_loopback(host) and not urllib.request.proxy_bypass(host):
         configuration.proxy = urllib.request.getproxies().get(parts.scheme)
     return configuration
-
-
-def _reason(error: BaseException) -> str:
-    """What a transport error says to a person, without object addresses."""
-    text = str(error)
-    if " object at 0x" in text or "(host=" in text:
-        text = text.rpartition("): ")[2] if "): " in text else text.rpartition(": ")[2]
-    return f"{type(error).__name__}: {' '.join(text.split())}"

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
+from connectors import address
 from connectors.errors import ConfigurationError
 from connectors.source import Reference, SourceSettings
-from connectors.sources.hubspot.mapping import COLUMNS
+from connectors.sources.hubspot.mapping import COLUMNS, LINKED
 from connectors.sources.hubspot.paths import VERSIONS
 
 DEFAULT_URL: Final = "https://api.hubapi.com"
@@ -25,7 +25,6 @@ FLOWS: Final[dict[str, dict[str, str]]] = {
         "refresh_token": "from one authorisation by a person",
     },
 }
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -129,19 +128,10 @@ def _credentials(where: str, auth: Mapping[str, str]) -> tuple[str, dict[str, st
 
 
 def _url(where: str, url: str) -> str:
-    url = (url or DEFAULT_URL).rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.path or parts.query:
-        raise ConfigurationError(
-            f"{where}.url: {url!r} is no address; use https://HOST, usually {DEFAULT_URL}"
-        )
-    if parts.username or parts.password:
-        raise ConfigurationError(f"{where}.url: must not contain credentials; they belong in crm.auth")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise ConfigurationError(
-            f"{where}.url: {url!r} would send the token unencrypted; use https://{parts.netloc}"
-        )
-    return url
+    try:
+        return address.read(url or DEFAULT_URL)
+    except ValueError as error:
+        raise ConfigurationError(f"{where}.url: {error}") from None
 
 
 def _ca_bundle(where: str, bundle: str | None) -> None:
@@ -168,6 +158,11 @@ def _mapping(
                 )
     for table, columns in fields.items():
         for column in columns:
+            if column in LINKED.get(table, {}):
+                raise ConfigurationError(
+                    f"{company}: fields.{table}.{column}: HubSpot tells it by the "
+                    f"{LINKED[table][column]}; remove this line"
+                )
             if column not in COLUMNS[table]:
                 raise ConfigurationError(
                     f"{company}: fields.{table}.{column}: there is no such field; {nearest(column, COLUMNS[table])}"

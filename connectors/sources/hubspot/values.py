@@ -88,6 +88,16 @@ def integers(raw: pl.Series) -> pl.Series:
     return value.set(~whole, None).cast(pl.Int64, strict=False)
 
 
+def months(raw: pl.Series) -> pl.Series:
+    """Whole months, also written as a period: ``P12M``, ``P2Y`` or ``P1Y6M`` (HubSpot's billing terms)."""
+    text = raw.str.strip_chars()
+    period = text.str.contains(r"^P(\d{1,4}Y)?(\d{1,4}M)?$") & (text.str.len_chars() > 1)
+    years, rest = (
+        text.str.extract(rf"(\d+){unit}", 1).cast(pl.Int64, strict=False).fill_null(0) for unit in "YM"
+    )
+    return integers(raw.set(period, None)).zip_with(~period.fill_null(value=False), years * 12 + rest)
+
+
 def probabilities(raw: pl.Series) -> pl.Series:
     """Shares of one; a number outside 0 to 1 is none."""
     value = numbers(raw)

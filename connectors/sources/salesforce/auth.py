@@ -12,6 +12,7 @@ import requests
 from simple_salesforce.exceptions import SalesforceAuthenticationFailed
 from simple_salesforce.login import SalesforceLogin
 
+from connectors.address import is_loopback
 from connectors.errors import BoardlineError, ConfigurationError, CredentialError, Retriable
 from connectors.sources.salesforce.faults import answered
 from connectors.sources.salesforce.session import SalesforceSession
@@ -23,7 +24,6 @@ from connectors.sources.salesforce.settings import (
     Password,
     RefreshToken,
     SessionId,
-    is_loopback,
 )
 
 _ASSERTION_SECONDS: Final = 180

@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 import requests
 
+from connectors import transport
 from connectors.errors import (
     BoardlineError,
     ConfigurationError,
@@ -23,7 +24,6 @@ from connectors.errors import (
     QuotaExhausted,
     Retriable,
     SourceError,
-    UnreachableError,
 )
 
 _PATIENCE: Final = 300.0  # seconds; asked to wait longer, we stop and say when to go on
@@ -128,30 +128,12 @@ def _by_code(code: str, message: str, what: str) -> BoardlineError | None:
 
 
 def broken(error: requests.RequestException, host: str, reached: bool) -> BoardlineError:
-    """The error that a failed call stands for.
-
-    ``reached``: this connection has had an answer before. If not, a name that does not resolve or a port that
-    refuses is a wrong address rather than a passing fault, and the person is told at once.
-    """
-    text = str(error)
-    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in text:
-        return ConfigurationError(
-            f"crm.url: the certificate of {host} is not trusted; check the address, or name the certificate "
-            "authority of your proxy in crm.ca_bundle"
-        )
-    if isinstance(error, requests.exceptions.ProxyError):
-        return Retriable(f"{host}: the proxy cannot be reached (see HTTPS_PROXY)")
-    if isinstance(error, requests.Timeout):
-        return Retriable(f"{host}: no answer in time")
-    unresolved = "NameResolutionError" in text or "getaddrinfo" in text
-    if isinstance(error, requests.ConnectionError) and (unresolved or "Connection refused" in text):
-        cause = "there is no such host" if unresolved else "the connection is refused"
-        if reached:
-            return Retriable(f"{host}: {cause}")
-        return UnreachableError(f"{host} cannot be reached: {cause}; check crm.url and the network")
+    """The error that a failed call stands for; ``reached``: this connection has had an answer before."""
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
-        return ConfigurationError(f"crm.url: {host} is no usable address")
-    return Retriable(f"{host}: the connection broke off ({type(error).__name__})")
+        return ConfigurationError(
+            f"crm.url: {host} is no usable address; write https://acme.my.salesforce.com"
+        )
+    return transport.failed(error, host, reached=reached)
 
 
 def _wait(headers: Mapping[str, str], what: str) -> BoardlineError:

@@ -207,6 +207,8 @@ LINE_ITEMS: Final = Table(
         Column("quantity", "Quantity", "number"),
         Column("unit_price", "UnitPrice", "money"),
         Column("amount", "TotalPrice", "money"),
+        Column("start_date", None, "date"),
+        Column("term_months", None, "integer"),
     ),
     fixed=(*_RECORD, _CURRENCY, Column("deal_id", "OpportunityId"), Column("product_id", "Product2Id")),
     optional=True,

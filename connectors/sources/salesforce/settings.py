@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, model_validator
 
+from connectors import address
 from connectors.errors import ConfigurationError
 from connectors.source import Reference
 
@@ -158,36 +157,11 @@ def read_options(options: Mapping[str, Any]) -> Options:
 
 
 def read_url(url: str) -> str:
-    """The org's address without a trailing slash: https, or http on this machine only."""
-    parts = urlsplit(url if "://" in url else "")
+    """The org's address, checked. Raises ``ConfigurationError``."""
     try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    if not parts.hostname or port == -1:
-        hint = f"; did you mean https://{url}?" if url and "://" not in url else ""
-        raise ConfigurationError(
-            f"crm.url: {url!r} is no address such as https://acme.my.salesforce.com{hint}"
-        )
-    if parts.username or parts.password:
-        raise ConfigurationError("crm.url: put credentials under crm.auth, not into the address")
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ConfigurationError(
-            f"crm.url: give the address alone, {parts.scheme}://{parts.netloc}, without {parts.path or '?'}"
-        )
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-        raise ConfigurationError(f"crm.url: use https for {parts.hostname}; tokens never travel in the clear")
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name means this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        return address.read(url)
+    except ValueError as error:
+        raise ConfigurationError(f"crm.url: {error}") from None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,0 +1,162 @@
+"""The choices that the definition book leaves to a company: which setting makes each, and what a number is then.
+
+A KPI names those that make another number of it in ``Kpi.alternatives``, the default of each setting first. They stand
+here and not in the KPIs' modules because most of them touch many KPIs and must say the same in each. What cannot be
+chosen is no alternative: what a KPI prints beside itself anyway stands in its documentation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pipeline.company import Company
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One way to make a number.
+
+    ``setting``: its path in a company's configuration, such as ``retention.nrr``. ``value``: what is written there;
+    None stands for any value of the setting's kind (a number of days, a list, a stage). ``means``: what the number is
+    then, without a full stop.
+    """
+
+    setting: str
+    value: str | bool | None
+    means: str
+
+    def in_force(self, company: Company) -> bool:
+        """Whether the company has chosen this way; of a free value there is only the one that is set."""
+        return self.value is None or setting(company, self.setting) == self.value
+
+
+def setting(company: Company, path: str) -> Any:
+    """What a company has under ``arr.basis`` or ``channels.marketing``; None for a channel that it has not named."""
+    found: Any = company
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, dict) else getattr(found, part)
+    return found
+
+
+_BASIS: Final = (
+    Alternative("arr.basis", "tcv", "an amount is the whole contract's: x 12 / term in months"),
+    Alternative("arr.basis", "arr", "an amount is a year's, as it stands"),
+    Alternative("arr.basis", "acv", "an amount is the annual contract value, as it stands"),
+    Alternative("arr.basis", "mrr", "an amount is a month's: x 12"),
+)
+# What a deal is worth a year (R3, ruling 7).
+DEAL_VALUE: Final = (
+    Alternative("arr.source", "field", "a deal is worth its ARR field, else its amount by arr.basis"),
+    Alternative(
+        "arr.source", "line_items", "a deal is worth the sum of its recurring line items by arr.basis"
+    ),
+    *_BASIS,
+)
+# What is live on a day (R3 to R7, rulings 7 to 16).
+LEDGER: Final = (
+    *DEAL_VALUE,
+    Alternative(
+        "arr.source", "opening_arr", "contracts come from the list of inputs.opening_arr, none from deals"
+    ),
+    Alternative(
+        "arr.deals_from",
+        None,
+        "contracts that start before this day come from the list, later ones from deals",
+    ),
+    Alternative("arr.expansion", "delta", "the amount of an expansion is what it adds"),
+    Alternative("arr.expansion", "total", "the amount of an expansion is all that the customer has then"),
+    Alternative("arr.renewal", "total", "the amount of a renewal is the new total"),
+    Alternative("arr.renewal", "delta", "the amount of a renewal is what it adds to what expires"),
+    Alternative("arr.grace_days", None, "0 to 90 days that a renewal may be late without being churn"),
+    Alternative("arr.auto_renew", value=False, means="a contract ends at its end"),
+    Alternative(
+        "arr.auto_renew", value=True, means="a contract goes on for the same term until something ends it"
+    ),
+    Alternative("arr.customer", "ultimate_parent", "a customer is all accounts under one ultimate parent"),
+    Alternative("arr.customer", "account", "a customer is one account"),
+)
+HEADLINE: Final = (
+    Alternative("arr.headline", "arr", "live ARR leads the report"),
+    Alternative("arr.headline", "carr", "contracted ARR leads the report"),
+)
+_WINDOW: Final = (
+    Alternative("retention.window", "year", "over twelve months"),
+    Alternative("retention.window", "quarter", "over three months, not annualised"),
+    Alternative("retention.window", "month", "over one month, not annualised"),
+)
+NRR: Final = (
+    Alternative("retention.nrr", "cohort", "ARR now of the customers of the opening / their ARR then"),
+    Alternative("retention.nrr", "flow", "(opening + expansion - contraction - churn) / opening"),
+    Alternative(
+        "retention.nrr",
+        "flow_with_reactivation",
+        "(opening + expansion + reactivation - contraction - churn) / opening",
+    ),
+    *_WINDOW,
+    *LEDGER,
+)
+GRR: Final = (
+    Alternative("retention.grr", "min", "the lesser of now and then per customer / ARR then"),
+    Alternative("retention.grr", "flow", "(opening - contraction - churn) / opening"),
+    *_WINDOW,
+    *LEDGER,
+)
+LOGO_CHURN: Final = (
+    Alternative("retention.logo_churn", "point", "customers of the opening without ARR at the end"),
+    Alternative(
+        "retention.logo_churn", "event", "every time that one of them left, also those that are back"
+    ),
+    *_WINDOW,
+    *LEDGER,
+)
+# Which deals are sold the way that is measured (R7).
+DEALS: Final = (
+    Alternative("sales.include_expansion", value=False, means="new business alone"),
+    Alternative("sales.include_expansion", value=True, means="expansion deals count like new business"),
+)
+QUALIFIED: Final = (
+    Alternative(
+        "qualified_stage", None, "the stage from which a deal is qualified, else the second open one"
+    ),
+)
+CYCLE: Final = (
+    Alternative("sales.cycle_start", "qualified", "a cycle runs from the qualified stage"),
+    Alternative("sales.cycle_start", "created", "a cycle runs from the deal's creation"),
+    Alternative(
+        "sales.cycle_start", "first_meeting", "a cycle runs from the first meeting, else the qualified stage"
+    ),
+)
+OPPORTUNITIES: Final = (
+    Alternative(
+        "sales.velocity_opportunities", "entering", "opportunities that got qualified in the quarter"
+    ),
+    Alternative(
+        "sales.velocity_opportunities", "open", "opportunities that were open at the quarter's start"
+    ),
+)
+PILOT_STAGES: Final = (
+    Alternative("sales.poc_stages", None, "the stages in which a pilot runs, else those that are named so"),
+)
+PILOT_LIMIT: Final = (
+    Alternative("sales.poc_limit_days", None, "days beyond which a pilot is too long, else the playbook's"),
+)
+MARKETING: Final = (
+    Alternative("channels.marketing", None, "the lead sources and motions that are marketing's"),
+)
+PARTNER: Final = (
+    Alternative("channels.partner", None, "the lead sources and motions that are the partners'"),
+)
+HEALTH: Final = (
+    Alternative("health.usage", None, "weight of usage"),
+    Alternative("health.tickets", None, "weight of tickets"),
+    Alternative("health.nps", None, "weight of NPS"),
+    Alternative("health.severe", None, "severities of a ticket that counts from its first day"),
+    Alternative("health.old_ticket_days", None, "days after which any open ticket counts"),
+    Alternative("health.red_below", None, "score below which a customer is red"),
+    Alternative("health.green_from", None, "score from which a customer is green"),
+    Alternative("health.drop", None, "fall within 30 days that is an alarm"),
+)
+REQUIRED_FIELDS: Final = (
+    Alternative("required_deal_fields", None, "the fields of an open deal that must be filled"),
+)

@@ -1,0 +1,53 @@
+"""Marketing-sourced revenue: what marketing brought in of the business won in the quarter.
+
+Formula: amount of the new and expansion deals won in the fiscal quarter of the month, from its first day to D, that
+marketing sourced: by close date (a pilot by its conversion date), with the outcomes known now, at the rate of that
+date; a blank amount counts 0.
+The value is the money; the denominator is that of all such deals, and the reason tells the share. n: deals sourced.
+A deal's source is its lead source as it stood first, later edits are counted in a note; it is marketing when
+``channels: marketing:`` (default: inbound) names the source or the motion it stands for. Without any source the
+deal's motion field decides. What marketing only influenced is another number.
+Exclusions: renewals, downgrades, churn and unmapped types; deals deleted since; a currency without rate (counted in a
+note).
+Unit: money. Source: definition book, section 5, rulings 2, 3, 5, 6, 20, 21, 33.
+Elsewhere:
+- Fivetran (dbt_salesforce): amount of all opportunities ever won that name a campaign, by campaign.
+- Petavue: keeps three definitions of marketing-sourced side by side.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import alternatives, sourcing
+from metrics.facts import Facts
+from metrics.kpi import Kpi
+
+
+def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
+    return sourcing.sourced(facts, sourcing.won, "marketing", cut)
+
+
+def evidence(facts: Facts, month: str) -> pl.DataFrame:
+    return sourcing.deals_behind(facts, sourcing.won, "marketing", month)
+
+
+def stands_on(facts: Facts) -> pl.DataFrame:
+    return sourcing.stands_on(facts, sourcing.won)
+
+
+KPI = Kpi(
+    id="marketing_sourced_revenue",
+    title="Marketing-sourced revenue",
+    unit="currency",
+    higher_is_better=True,
+    period="quarter",
+    definition="marketing_sourced_revenue/1: amount of its new and expansion deals won in the quarter to date",
+    parts=("currency", "currency"),
+    requires=sourcing.REQUIRES,
+    compute=compute,
+    evidence=evidence,
+    cuts=sourcing.CUTS,
+    stands_on=stands_on,
+    alternatives=alternatives.MARKETING,
+)

@@ -1,0 +1,49 @@
+"""Partner-sourced pipeline: what partners brought in of the pipeline created in the quarter.
+
+Formula: amount of the new and expansion deals created in the fiscal quarter of the month, from its first day to D, that
+partners sourced: in any stage, at the amount known now and the rate of D; a blank amount counts 0.
+The value is the money; the denominator is that of all such deals, and the reason tells the share. n: deals sourced.
+A deal's source is its lead source as it stood first, later edits are counted in a note; it is partner when
+``channels: partner:`` (default: partner) names the source or the motion it stands for. Without any source the
+deal's motion field decides. What partners only influenced is another number.
+Exclusions: renewals, downgrades, churn and unmapped types; deals deleted since; a currency without rate (counted in a
+note).
+Unit: money. Source: definition book, section 5, rulings 2, 3, 5, 6, 20, 33.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import alternatives, sourcing
+from metrics.facts import Facts
+from metrics.kpi import Kpi
+
+
+def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
+    return sourcing.sourced(facts, sourcing.created, "partner", cut)
+
+
+def evidence(facts: Facts, month: str) -> pl.DataFrame:
+    return sourcing.deals_behind(facts, sourcing.created, "partner", month)
+
+
+def stands_on(facts: Facts) -> pl.DataFrame:
+    return sourcing.stands_on(facts, sourcing.created)
+
+
+KPI = Kpi(
+    id="partner_sourced_pipeline",
+    title="Partner-sourced pipeline",
+    unit="currency",
+    higher_is_better=True,
+    period="quarter",
+    definition="partner_sourced_pipeline/1: amount of its new and expansion deals created in the quarter to date",
+    parts=("currency", "currency"),
+    requires=sourcing.REQUIRES,
+    compute=compute,
+    evidence=evidence,
+    cuts=sourcing.CUTS,
+    stands_on=stands_on,
+    alternatives=alternatives.PARTNER,
+)

@@ -1,0 +1,48 @@
+"""Days in the bottleneck: how long deals stay in the stage of the sales process that holds them up most.
+
+Formula: per stage, the median of the days that new-business deals spent in it, over all their visits; in are deals that
+left the stage for the last time in the fiscal quarter of the month and the three before it, up to D, and those that sit
+in it at D, with their age so far. The value is the largest of these medians; where the targets file gives days for
+stages (metric `stage_days:` and the stage), it is the median of the stage with the largest median / target. The note
+names the stage, its 75th percentile, how many went on from it, and the medians of all stages. n: deals in that stage.
+Exclusions: stages no longer in use, and those with fewer than five deals, cannot be the bottleneck; deals without stage
+history (counted).
+Unit: days. Source: definition book, section 3 (pipeline velocity and bottlenecks), rulings 2, 4, 25.
+Elsewhere:
+- Fivetran (dbt_hubspot): a row for every stage that a deal was in, with the times it entered and left, and no figure
+  over them.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from metrics import alternatives, outcomes, stages
+from metrics.facts import Facts
+from metrics.kpi import Kpi
+
+
+def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
+    return stages.stage_days(facts, cut)
+
+
+def evidence(facts: Facts, month: str) -> pl.DataFrame:
+    return stages.bottleneck_behind(facts, month)
+
+
+KPI = Kpi(
+    id="stage_days",
+    title="Days in the bottleneck stage",
+    unit="days",
+    higher_is_better=False,
+    period="trailing_quarters",
+    definition="stage_days/1: median days in the slowest stage in use (against its target where given), four quarters",
+    parts=(None, None),
+    requires=(("deals", "stage"), ("deals", "type")),
+    compute=compute,
+    evidence=evidence,
+    low_sample=outcomes.FEW_DEALS,
+    cuts=outcomes.CUTS,
+    stands_on=stages.stands_on,
+    alternatives=alternatives.DEALS,
+)

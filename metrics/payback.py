@@ -1,0 +1,232 @@
+"""CAC payback: how many months of gross margin from new customers pay back what winning them cost.
+
+Source: definition book, section 5, rulings 2, 5, 6, 15, 16, 34. The exact reading:
+
+1. The window of a month is its fiscal quarter up to D and the three before. Its new-logo ARR is what the ARR bridge of
+   each of these months shows, at that month's rate; the customer's motion is that of its first new-business contract.
+2. Spend is that of the four quarters one quarter earlier, people and program. Rows of the channel ``expansion`` are the
+   cost of selling to customers and are left out; where the file has none, the number says that it is not split.
+3. New-logo ARR of a quarter / 12 x that quarter's margin of the stream ``subscription``, summed over the quarters. A
+   quarter without margin leaves the number undefined; its reason then holds the payback of ungrossed ARR.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from metrics import arr, bridge, measures, spend
+from metrics.currency import in_words
+from metrics.facts import Facts
+from metrics.period import month_first, month_of, months_between, shift
+
+FEW_CUSTOMERS: Final = 10
+CUTS: Final = ("motion",)
+EXPANSION: Final = "expansion"
+STREAM: Final = "subscription"
+_NO_FILE: Final = f"needs the {STREAM} margin: name a file under inputs: margin: in the configuration"
+_NO_PAYBACK: Final = "no payback: no new-logo ARR in the four quarters"
+
+
+def spent_in(facts: Facts) -> pl.DataFrame:
+    """month, spent (first of a month): whose spend each window answers for, the four quarters one quarter earlier."""
+    rows = [
+        (month, month_first(spent))
+        for month, since, quarter in facts.periods.select(
+            "month", "trailing_first", "quarter_first"
+        ).iter_rows()
+        for spent in months_between(shift(month_of(since), -3), shift(month_of(quarter), -1))
+    ]
+    return pl.DataFrame(rows, schema={"month": pl.String, "spent": pl.Date}, orient="row")
+
+
+def arrived_in(facts: Facts) -> pl.DataFrame:
+    """month, arrived (YYYY-MM), quarter_first: whose new logos each window counts."""
+    rows = [
+        (month, arrived, facts.calendar.quarter(month_first(arrived)).first)
+        for month, since in facts.periods.select("month", "trailing_first").iter_rows()
+        for arrived in months_between(month_of(since), month)
+    ]
+    schema = {"month": pl.String, "arrived": pl.String, "quarter_first": pl.Date}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def new_logos(facts: Facts) -> pl.DataFrame:
+    """New-logo ARR of every month of the windows: arrived, customer, value (as the ARR bridge of that month has it)."""
+    arrived = facts.once(arrived_in)["arrived"].unique()
+    earlier = facts.calendar.periods([month for month in arrived if month not in facts.months])
+    placed = bridge.by_product(bridge.positions(facts.arr_rows, earlier, facts.rates))
+    first = bridge.first_live(facts.arr_rows, facts.rates)
+    moved = [bridge.movements(placed, first, earlier), facts.movements]
+    return (
+        pl.concat([rows.select("customer", arrived="month", value="new_logo") for rows in moved])
+        .group_by("arrived", "customer")
+        .agg(pl.col("value").sum())
+        .filter(pl.col("value") != 0)
+    )
+
+
+def arrivals(facts: Facts) -> pl.DataFrame:
+    """New logos by window: month, arrived, quarter_first, customer, motion, value, pct (null where the margin is
+    missing)."""
+    return (
+        facts.once(arrived_in)
+        .join(facts.once(new_logos), on="arrived")
+        .join(facts.customers.select("customer", "motion"), on="customer", how="left")
+        .join(facts.once(margins), on="quarter_first", how="left")
+        .with_columns(motion=spend.channel(pl.col("motion"), facts.company))
+    )
+
+
+def margins(facts: Facts) -> pl.DataFrame:
+    """quarter_first, pct: the subscription margin as a share."""
+    return facts.input("margin").filter(pl.col("stream") == STREAM).select("quarter_first", "pct")
+
+
+def paid(facts: Facts) -> pl.DataFrame:
+    """Rows of the spend file by window, those of expansion left out: month and the columns of ``spend.rows``."""
+    rows = facts.once(spend.rows).filter(pl.col("channel").ne_missing(EXPANSION))
+    return facts.once(spent_in).join(rows, on="spent")
+
+
+def cac_payback(facts: Facts, cut: str | None) -> pl.LazyFrame:
+    """Spend over monthly gross margin of new-logo ARR, in months; n: customers won."""
+    if cut not in (None, *CUTS):
+        return measures.nothing()
+    nothing = pl.lit(0, pl.Int64)
+    of_channel = pl.col("channel").fill_null(spend.UNALLOCATED)
+    parts = pl.concat(
+        [
+            facts.once(paid).select("month", motion=of_channel, spend="value", paid=pl.lit(1), arr=nothing),
+            facts.once(arrivals).select(
+                "month",
+                "motion",
+                "customer",
+                spend=nothing,
+                paid=pl.lit(0),
+                arr="value",
+                brought=pl.col("value") * pl.col("pct") / 12,
+            ),
+        ],
+        how="diagonal",
+    )
+    sums = {name: pl.col(name).sum() for name in ("spend", "paid", "arr", "brought")}
+    customers = pl.col("customer").drop_nulls().n_unique().cast(pl.Int64)
+    totals = measures.summed(facts.periods, parts, cut, **sums, n=customers)
+    measure = spend.over(totals, cut, "customers", pl.lit(_NO_PAYBACK))
+    measure = measures.noted(_grossed(facts, measure, totals), _notes(facts))
+    kinds = facts.once(spend.rows)["kind"].unique().sort().to_list()
+    lacking = spend.needs(facts, facts.once(spent_in), kinds)
+    return measures.unknown(measures.unknown(measure, lacking.lazy()), _before_records(facts).lazy())
+
+
+def _grossed(facts: Facts, measure: pl.LazyFrame, totals: pl.LazyFrame) -> pl.LazyFrame:
+    """Undefined where a quarter has no margin; the reason then holds the payback of ungrossed ARR."""
+    ungrossed = totals.select(
+        "month",
+        "segment",
+        ungrossed=pl.when((pl.col("arr") > 0) & (pl.col("paid") > 0)).then(
+            pl.col("spend") * 12 / pl.col("arr")
+        ),
+    )
+    joined = measure.join(
+        ungrossed, on=["month", "segment"], how="left", nulls_equal=True, maintain_order="left"
+    ).join(_no_margin(facts).lazy(), on="month", how="left", maintain_order="left")
+    missing = pl.col("why").is_not_null()
+    labelled = pl.format(
+        "{}; ungrossed: {} months of new-logo ARR without margin", "why", pl.col("ungrossed").round(1)
+    )
+    return (
+        measures.undefined(joined, missing, pl.coalesce(labelled, "why"))
+        .with_columns(denominator=pl.when(~missing).then("denominator"))
+        .drop("why", "ungrossed")
+    )
+
+
+def _no_margin(facts: Facts) -> pl.DataFrame:
+    """month, why: windows with a quarter that has no margin."""
+    if not facts.has_input("margin"):
+        return facts.periods.select("month", why=pl.lit(_NO_FILE))
+    absent = (
+        facts.once(arrived_in)
+        .join(facts.once(margins), on="quarter_first", how="anti")
+        .select("month", "quarter_first")
+        .unique()
+        .sort("quarter_first")
+    )
+    told = [
+        (
+            month,
+            f"needs the {', '.join(facts.calendar.quarter(first).label for first in days)} {STREAM} margin",
+        )
+        for month, days in absent.group_by("month").agg("quarter_first").iter_rows()
+    ]
+    return pl.DataFrame(told, schema={"month": pl.String, "why": pl.String}, orient="row")
+
+
+def _before_records(facts: Facts) -> pl.DataFrame:
+    """month, why: windows with months whose ARR the CRM cannot know."""
+    months = facts.once(arrived_in)["arrived"].unique().to_list()
+    unknown = arr.unmeasurable(
+        facts.deals,
+        facts.contracts,
+        facts.problems,
+        facts.calendar.periods(months),
+        facts.calendar,
+        facts.company.arr,
+    )
+    return (
+        facts.once(arrived_in)
+        .join(unknown.rename({"month": "arrived"}), on="arrived")
+        .group_by("month")
+        .agg(why=pl.format("needs new-logo ARR of four quarters: {}", pl.col("why").first()))
+    )
+
+
+def _notes(facts: Facts) -> pl.LazyFrame:
+    """month, note: what the number holds that it should not, or does not hold yet."""
+    given = facts.once(spend.rows)
+    left_out = (
+        facts.once(spent_in)
+        .join(given.filter(pl.col("channel") == EXPANSION), on="spent")
+        .group_by("month")
+        .agg(pl.col("value").sum())
+        .select(
+            "month", note=pl.format("{} of expansion left out", in_words(pl.col("value"), facts.currency))
+        )
+    )
+    notes = [left_out]
+    if left_out.is_empty():
+        mixed = "spend on expansion is not split off: the spend file has no channel expansion"
+        notes = [facts.periods.select("month", note=pl.lit(mixed))]
+    for kind in ("people", "program"):
+        if kind not in given["kind"]:
+            partial = f"not fully loaded: the spend file has no {kind} spend"
+            notes.append(facts.periods.select("month", note=pl.lit(partial)))
+    running = facts.periods.filter(pl.col("day") < pl.col("quarter_last"))
+    early = "the quarter is not over: its new-logo ARR so far, all the spend of the one before"
+    notes.append(running.select("month", note=pl.lit(early)))
+    return measures.joined([note.lazy() for note in notes])
+
+
+def behind(facts: Facts, month: str) -> pl.DataFrame:
+    """Evidence: the spend, and the customers won, each with a month's gross margin of its ARR."""
+    of_month = pl.col("month") == month
+    spent = spend.opened(facts, facts.once(paid).filter(of_month))
+    won = (
+        facts.once(arrivals)
+        .filter(of_month)
+        .join(facts.customers.select("customer", "name"), on="customer", how="left")
+        .with_columns(
+            object=pl.lit("accounts"),
+            external_id="customer",
+            contribution=pl.col("value") * pl.col("pct") / 12,
+            note=pl.format(
+                "won in {}: {} of ARR, as gross margin of one month",
+                "arrived",
+                in_words(pl.col("value"), facts.currency),
+            ),
+        )
+    )
+    return pl.concat([spent, measures.opened(won)])

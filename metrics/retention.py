@@ -1,0 +1,270 @@
+"""Retention: how much of the revenue, and how many of the customers, of a while ago are still there.
+
+Ways to compute it (definition book, section 2, rulings 5, 15 to 17), all of them at the rate of D:
+
+- ``cohort`` (NRR) and ``min`` (GRR), the default: customers with ARR at the opening; their ARR now, or the lesser of
+  now and then, over then.
+- ``flow``: (opening ARR + expansion - contraction - churn) / opening ARR; GRR without expansion. The movements are
+  those of the bridge in every month of the window, of all customers, each valued at the rate of D.
+  ``flow_with_reactivation`` adds what came back.
+- ``point`` (logo churn), the default: customers of the opening without ARR now over all of them; ``event``: how often
+  one of them left in the window, month-end to month-end, over all of them; who left twice counts twice.
+
+Windows: twelve months, three, or one; shorter ones are not annualised. ``retention:`` of the configuration chooses, and
+says under ``beside`` which of the others stand next to the number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final, Literal
+
+import polars as pl
+
+from metrics import bridge, measures
+from metrics.facts import Facts
+from metrics.kpi import Kpi
+from metrics.period import month_last, shift
+from metrics.recurring import (
+    MONTHS,
+    Window,
+    accounts_behind,
+    both_in_words,
+    cohort,
+    measurable,
+    of_customers,
+)
+from pipeline.company import Company, RetentionSettings
+
+_AGO: Final = {
+    "year": "a year before",
+    "quarter": "three months before",
+    "month": "at the end of the month before",
+}
+_GAINS: Final = ("expansion_seat", "expansion_module", "expansion_other")
+# As it stands in a definition and beside a number.
+_WORDS: Final = {
+    "cohort": "cohort point to point",
+    "min": "min rule per customer",
+    "point": "customers point to point",
+    "flow": "flow of movements",
+    "flow_with_reactivation": "flow of movements with reactivation",
+    "event": "events",
+    "year": "12 months",
+    "quarter": "3 months",
+    "month": "1 month",
+}
+_PARTS: Final = {"cohort": "retained", "min": "kept", "point": "lost"}
+_WAYS: Final = {
+    "nrr": ("cohort", "flow", "flow_with_reactivation"),
+    "grr": ("min", "flow"),
+    "logo_churn": ("point", "event"),
+}
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to compute one of nrr, grr and logo_churn."""
+
+    kpi: str
+    how: str
+    window: Window
+
+    @classmethod
+    def chosen(cls, kpi: str, settings: RetentionSettings) -> Way:
+        """The company's own."""
+        return cls(kpi, getattr(settings, kpi), settings.window)
+
+    def unlike(self, own: Way) -> str:
+        """What sets it apart from the company's own way, in words."""
+        return _WORDS[self.window if self.how == own.how else self.how]
+
+
+def beside(kpi: str, settings: RetentionSettings) -> tuple[Way, ...]:
+    """The other ways that the company wants to see next to the number, each differing in one thing from its own."""
+    own = Way.chosen(kpi, settings)
+    words = dict.fromkeys(settings.beside)
+    windows = [replace(own, window=window) for window in MONTHS if window in words]
+    ways = [replace(own, how=how) for how in _WAYS[kpi] if how in words]
+    return tuple(way for way in (*ways, *windows) if way != own)
+
+
+def configured(kpi: Kpi, company: Company) -> Kpi:
+    """NRR, GRR or logo churn as the company's settings make it: another way is another definition."""
+    way = Way.chosen(kpi.id, company.retention)
+    if way == Way.chosen(kpi.id, RetentionSettings()):
+        return kpi
+    periods: Final[dict[str, Literal["month", "trailing_quarter", "trailing_year"]]] = {
+        "year": "trailing_year",
+        "quarter": "trailing_quarter",
+        "month": "month",
+    }
+    return replace(
+        kpi,
+        period=periods[way.window],
+        definition=f"{kpi.id}/1 {way.how} {way.window}: {_FORMULAS[way.how]}, {_WORDS[way.window]}, constant rate",
+    )
+
+
+_FORMULAS: Final = {
+    "cohort": "cohort point to point",
+    "min": "min rule per customer",
+    "point": "point to point",
+    "flow": "opening and the bridge's movements",
+    "flow_with_reactivation": "opening and the bridge's movements, reactivation included",
+    "event": "customers of the opening that left, each time",
+}
+
+
+def measure(facts: Facts, kpi: str, cut: str | None) -> pl.LazyFrame:
+    """NRR, GRR or logo churn as the company computes it, with the others it wants beside it as a note."""
+    if cut == "product":
+        return measures.nothing()
+    settings = facts.company.retention
+    chosen, ways = Way.chosen(kpi, settings), beside(kpi, settings)
+    own = _measured(facts, chosen, cut)
+    if cut is not None or not ways:
+        return own
+    lines = [
+        _measured(facts, way, None).select("month", pl.lit(way.unlike(chosen)).alias("words"), "value")
+        for way in ways
+    ]
+    told = (
+        pl.concat(lines)
+        .filter(pl.col("value").is_not_null())
+        .group_by("month", maintain_order=True)
+        .agg(
+            note=pl.format(
+                "beside it: {}",
+                pl.format("{} by {}", _percent(pl.col("value")), "words").str.join("; "),
+            )
+        )
+    )
+    return measures.noted(own, told)
+
+
+def variants(facts: Facts) -> pl.DataFrame:
+    """The number itself and every other way that stands beside it, for the whole company.
+
+    Columns: month, kpi, how, window, chosen (it is the printed one), value, numerator, denominator, n, reason.
+    """
+    settings = facts.company.retention
+    frames = []
+    for kpi in _WAYS:
+        own = Way.chosen(kpi, settings)
+        for way in (own, *beside(kpi, settings)):
+            found = _measured(facts, way, None).select(
+                "month",
+                pl.lit(kpi).alias("kpi"),
+                pl.lit(way.how).alias("how"),
+                pl.lit(way.window).alias("window"),
+                pl.lit(way == own).alias("chosen"),
+                "value",
+                "numerator",
+                "denominator",
+                "n",
+                "reason",
+            )
+            frames.append(found)
+    return pl.concat(frames).collect()
+
+
+def _percent(ratio: pl.Expr) -> pl.Expr:
+    """0.8512 -> 85.1 %."""
+    tenths = (ratio * 1000).round(0, mode="half_to_even").cast(pl.Int64)
+    sign = pl.when(tenths < 0).then(pl.lit("-")).otherwise(pl.lit(""))
+    return pl.concat_str(
+        sign,
+        (tenths.abs() // 10).cast(pl.String),
+        pl.lit("."),
+        (tenths.abs() % 10).cast(pl.String),
+        pl.lit(" %"),
+    )
+
+
+def _measured(facts: Facts, way: Way, cut: str | None) -> pl.LazyFrame:
+    customers = of_customers(facts, _customers(facts, way).lazy(), cut)
+    opening = pl.col("then") > 0
+    totals = measures.summed(
+        facts.periods,
+        customers,
+        cut,
+        part=pl.col("part").sum(),
+        then=pl.col("then").filter(opening).sum(),
+        n=opening.sum().cast(pl.Int64),
+    )
+    reason = f"no customer had ARR {_AGO[way.window]}"
+    denominator = "n" if way.kpi == "logo_churn" else "then"
+    return measurable(facts, measures.ratios(totals, "part", denominator, "n", reason))
+
+
+def _customers(facts: Facts, way: Way) -> pl.DataFrame:
+    """Per month and customer: then (ARR at the opening), retained (now), part (what it adds to the numerator)."""
+    there = facts.once(_COHORTS[way.window])
+    if way.how in _PARTS:
+        return there.with_columns(part=_PARTS[way.how])
+    flows = facts.once(_FLOWS[way.window])
+    joined = there.join(flows, on=["month", "customer"], how="full", coalesce=True).with_columns(
+        pl.exclude("month", "customer").fill_null(0)
+    )
+    if way.how == "event":
+        return joined.with_columns(part=pl.when(pl.col("then") > 0).then("left").otherwise(0))
+    gains = pl.sum_horizontal(_GAINS) if way.kpi == "nrr" else pl.lit(0)
+    back = pl.col("reactivation") if way.how == "flow_with_reactivation" else pl.lit(0)
+    opening = pl.when(pl.col("then") > 0).then("then").otherwise(0)
+    return joined.with_columns(part=opening + gains + back - pl.col("contraction") - pl.col("churn"))
+
+
+def flows(facts: Facts, window: Window) -> pl.DataFrame:
+    """The movements of every month of the window, summed per month asked for and customer, at the rate of its D.
+
+    Columns: month, customer, the movements of the bridge, left (in how many months the customer churned).
+    """
+    first = bridge.first_live(facts.arr_rows, facts.rates)
+    moved = bridge.moved(facts.arr_rows, _months_of(facts, window), facts.rates, first)
+    per_month = moved.group_by("month", "within", "customer").agg(
+        *(pl.col(name).sum() for name in bridge.MOVEMENTS)
+    )
+    return per_month.group_by("month", "customer").agg(
+        *(pl.col(name).sum() for name in bridge.MOVEMENTS), left=(pl.col("churn") > 0).sum().cast(pl.Int64)
+    )
+
+
+def _months_of(facts: Facts, window: Window) -> pl.DataFrame:
+    """month (asked for), within (a month of its window), prev_day, day (both ends of it), rate_day (D)."""
+
+    def steps() -> Iterator[dict[str, object]]:
+        for month, day in facts.periods.select("month", "day").iter_rows():
+            for back in range(MONTHS[window]):
+                within = shift(month, -back)
+                yield {
+                    "month": month,
+                    "within": within,
+                    "prev_day": month_last(shift(within, -1)),
+                    "day": min(month_last(within), day),
+                    "rate_day": day,
+                }
+
+    schema = {
+        "month": pl.String,
+        "within": pl.String,
+        "prev_day": pl.Date,
+        "day": pl.Date,
+        "rate_day": pl.Date,
+    }
+    return pl.DataFrame(list(steps()), schema=schema)
+
+
+_COHORTS: Final = {window: partial(cohort, window=window) for window in MONTHS}
+_FLOWS: Final = {window: partial(flows, window=window) for window in MONTHS}
+
+
+def behind(facts: Facts, kpi: str, month: str) -> pl.DataFrame:
+    """Evidence: the customers at the opening, and since, with what each adds to the numerator."""
+    way = Way.chosen(kpi, facts.company.retention)
+    customers = _customers(facts, way).filter(pl.col("month") == month)
+    touched = (pl.col("then") > 0) | (pl.col("part") != 0)
+    note = pl.format(f"{{}} {_AGO[way.window]}, {{}} now", *both_in_words(facts, "then", "retained"))
+    return accounts_behind(facts, customers.filter(touched).with_columns(contribution="part", note=note))
