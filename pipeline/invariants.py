@@ -59,7 +59,7 @@ _NOTES: Final = (
         "SELECT s.company, COUNT(*) FROM snapshots s WHERE NOT EXISTS "
         "(SELECT 1 FROM deliveries d WHERE d.company = s.company AND d.month = s.month AND d.snapshot = s.digest) "
         "GROUP BY s.company",
-        "{company}: {n} snapshots of numbers are in no delivery: they were not posted, or the note of it was removed",
+        "{company}: {n} snapshots of numbers are in no delivery: a baseline, not posted, or the note of it was removed",
     ),
     (
         "SELECT company, COUNT(*) FROM runs WHERE status = 'running' GROUP BY company",

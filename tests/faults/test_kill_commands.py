@@ -14,6 +14,7 @@ import orjson
 import polars as pl
 import psycopg
 import pytest
+from sqlalchemy import Table
 
 from pipeline import backup, erase, export, inspection, migrate, restore
 from pipeline.store import Store
@@ -22,7 +23,7 @@ from pipeline.tables import METADATA
 from tests import store_contents
 from tests.contract.test_erase import CROWD, JANE, held
 from tests.contract.test_forget import source
-from tests.contract.test_migrations import make_old
+from tests.contract.test_migrations import bare, make_old, tables_of
 from tests.contract.test_privacy import company
 from tests.faults import child
 from tests.rows import NOW
@@ -111,12 +112,18 @@ def kill_everywhere(
 @KINDS
 def test_upgrade(request: pytest.FixtureRequest, tmp_path: Path, kind: str, every: int) -> None:
     before: list[Contents] = []
-    fresh = copies(request, kind, tmp_path, lambda url: before.append(make_old(url, "0002")))
+    old: list[Table] = []
+
+    def make(url: str) -> None:
+        before.append(make_old(url, "0002"))
+        with bare(url) as connection:
+            old.extend(tables_of(connection))
+
+    fresh = copies(request, kind, tmp_path, make)
 
     def check(url: str, _: Path, where: str) -> None:
         with Store.at(url) as store, store.reading() as reader:
             revision = migrate.revision(reader.connection)
-            old = [each for each in TABLES if each.name in before[0]]
             assert store_contents.contents(reader.connection, old) == before[0], where
         assert revision in ("0002", migrate.HEAD)
         with Store.open(url) as store, store.reading() as reader:
