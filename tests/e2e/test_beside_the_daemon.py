@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 import psycopg
 import pytest
 from sqlalchemy import text
@@ -71,8 +72,10 @@ def beside(served: Site, config: Path, address: str) -> None:
     finally:
         status = ended(process)
     assert status == 0, log.read_text()
-    assert "failed" not in log.read_text(), log.read_text()
-    assert "may still be" not in log.read_text(), log.read_text()
+    told = [orjson.loads(line) for line in log.read_text().splitlines()]
+    errors = [entry["error"] for entry in told if entry["level"] == "error"]
+    stepped_back = "demo: another Boardline process is busy with its sync; "  # while somebody was forgotten
+    assert [error for error in errors if not error.startswith(stepped_back)] == []
     assert boardline("db", "check", "-c", config).status == 0
     assert not [path for path in served.folder.iterdir() if path.name.startswith(".boardline")]
 
