@@ -294,7 +294,6 @@ class Company(Settings):
     sales: SalesSettings = SalesSettings()
     inputs: Inputs = Inputs()
     privacy: PrivacySettings = PrivacySettings()
-    new_business_pipeline: str | None = None  # None: the one pipeline, or the CRM's default
     qualified_stage: str | None = None  # None: the second open stage of the new-business pipeline
     required_deal_fields: tuple[str, ...] = (
         "amount",
