@@ -98,7 +98,7 @@ def health(facts: Facts, cut: str | None) -> pl.LazyFrame:
     joined = measure.join(told, on=["month", "segment"], how="left", nulls_equal=True, maintain_order="left")
     reason = pl.concat_str("reason", "bands", separator="; ", ignore_nulls=True)
     with_bands = joined.with_columns(reason=reason).drop("bands")
-    noted = measures.annotated(with_bands, _notes(facts, rows))
+    noted = measures.explained(with_bands, _notes(facts, rows), by=("month",))
     return measures.unknown(measures.unknown(noted, _unfed(facts).lazy()), _unmeasurable(facts))
 
 

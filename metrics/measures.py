@@ -105,22 +105,17 @@ def noted(frame: pl.LazyFrame, notes: pl.LazyFrame) -> pl.LazyFrame:
     return joined.with_columns(reason=pl.coalesce("reason", "note")).drop("note")
 
 
-def annotated(frame: pl.LazyFrame, notes: pl.LazyFrame) -> pl.LazyFrame:
-    """The measure with a note (month, note) after what its reason says already."""
-    both = frame.join(notes, on="month", how="left", maintain_order="left")
-    told = pl.concat_str("reason", "note", separator="; ", ignore_nulls=True)
-    return both.with_columns(reason=pl.when(told != "").then(told)).drop("note")
-
-
 def joined(notes: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
     """Notes (month, note) of several kinds as one per month, in the order given."""
     every = pl.concat([note.select("month", "note", rank=pl.lit(rank)) for rank, note in enumerate(notes)])
     return every.sort("rank").group_by("month", maintain_order=True).agg(pl.col("note").str.join("; "))
 
 
-def explained(frame: pl.LazyFrame, notes: pl.LazyFrame) -> pl.LazyFrame:
-    """The measure with a note of its own (month, segment, note) behind the reason that a value has, if any."""
-    joined = frame.join(notes, on=["month", "segment"], how="left", nulls_equal=True, maintain_order="left")
+def explained(
+    frame: pl.LazyFrame, notes: pl.LazyFrame, by: Sequence[str] = ("month", "segment")
+) -> pl.LazyFrame:
+    """The measure with a note (the columns ``by``, note) behind the reason that a value has, if any."""
+    joined = frame.join(notes, on=list(by), how="left", nulls_equal=True, maintain_order="left")
     text = pl.concat_str("reason", "note", separator="; ", ignore_nulls=True)
     return joined.with_columns(reason=pl.when(text != "").then(text)).drop("note")
 

@@ -117,7 +117,7 @@ def sourced(facts: Facts, step: Step, channel: Channel, cut: str | None) -> pl.L
             value=money, numerator=money, denominator=pl.col("every").cast(pl.Float64), reason=beside
         )
     )
-    return _undefined(facts, channel, measures.annotated(measure, _notes(facts, step)))
+    return _undefined(facts, channel, measures.explained(measure, _notes(facts, step), by=("month",)))
 
 
 def stands_on(facts: Facts, step: Step) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from metrics import compute
 from metrics.case import Case, Cause, Diagnosis
 from metrics.finding import CausePart
+from metrics.kpi import KpiValue
 from metrics.render import numbers
 
 
@@ -30,8 +31,8 @@ def find(case: Case) -> Cause | None:
     )
 
 
-def _name(value: object) -> str:
-    return str(next(iter(value.segment.values()), ""))  # type: ignore[attr-defined]
+def _name(value: KpiValue) -> str:
+    return next(iter(value.segment.values()), "")
 
 
 DIAGNOSIS = Diagnosis("payback_by_channel", "CAC payback by channel", find)

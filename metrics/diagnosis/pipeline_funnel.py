@@ -122,7 +122,7 @@ def _middle(case: Case) -> _Part:
         return rows.with_columns(stalled=(pl.col("age") > pl.col("limit")).fill_null(value=False))
 
     now, *before = [standing(last) for _, last in _spans(case.day)]
-    moving = [1 - frame["stalled"].mean() for frame in before if frame.height]  # type: ignore[operator]
+    moving = [1 - frame["stalled"].sum() / frame.height for frame in before if frame.height]
     stalled = now.filter("stalled")
     norm = _mean([float(value) for value in moving])
     text = f"{stalled.height:,} of {count(now.height, 'open deal')} stalled"
