@@ -175,7 +175,7 @@ def sync_company(
     runs: list[StreamRun] = []
     for stream in streams:
         if job.stopped() or (runs and isinstance(runs[-1].error, FATAL)):
-            runs.append(StreamRun(company.name, stream.name, "stopped"))
+            runs.append(job.left_out(stream))
         else:
             runs.append(job.stream(stream, info, full=full, since=since))
     if only is None and all(run.status in ("ok", "skipped") and not run.part for run in runs):
@@ -281,6 +281,12 @@ class _Pass:
         """Note that the CRM could not be asked at all."""
         run = StreamRun(self.company.name, CONNECT, "failed", requests=self.source.requests, error=error)
         self._finish(self._start(CONNECT), run)
+        return run
+
+    def left_out(self, stream: Stream) -> StreamRun:
+        """Note that the pass ended before it came to this stream."""
+        run = StreamRun(self.company.name, stream.name, "stopped")
+        self._finish(self._start(stream.name), run)
         return run
 
     def stream(self, stream: Stream, info: SourceInfo, *, full: bool, since: datetime | None) -> StreamRun:

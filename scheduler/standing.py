@@ -16,7 +16,7 @@ Outcome = Literal["complete", "partial", "failed", "stopped", "running", "interr
 @dataclass(frozen=True)
 class LastPass:
     """``complete``: every stream was read to its end. ``partial``: only some streams were read: only they were asked
-    for, or the pass ended between two. ``failed``: a stream failed, ``error`` and ``remedy`` are the first one's.
+    for, or it was killed between two. ``failed``: a stream failed, ``error`` and ``remedy`` are the first one's.
     ``stopped``: somebody asked it to. ``running``: a process is at it. ``interrupted``: it was killed; the next pass
     goes on where it stopped. ``unclear``: one of these two, and this user may not see which. ``at``: when it ended, or
     the last that is known of it.
