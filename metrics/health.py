@@ -76,7 +76,8 @@ def health(facts: Facts, cut: str | None) -> pl.LazyFrame:
         facts.periods,
         rows,
         cut,
-        points=pl.col("score").sum(),
+        # As decimals: a sum of floats differs in its last digits with the order in which threads add them up.
+        points=pl.col("score").cast(pl.Decimal(38, 12)).sum().cast(pl.Float64),
         n=pl.col("score").count().cast(pl.Int64),
         **{f"arr_{band}": pl.col("arr").filter(pl.col("band") == band).sum() for band in BANDS},
     )

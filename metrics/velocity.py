@@ -106,12 +106,14 @@ def velocity(facts: Facts, cut: str | None) -> pl.LazyFrame:
     found = cells(facts, cut)
     whole, name = pl.col("missing").is_null(), pl.format("{} x {} ({})", *_CELL, "missing")
     sums = found.group_by("month", "segment").agg(
-        velocity=pl.col("velocity").filter(whole).sum(),
+        velocity=pl.col("velocity").filter(whole),
         opportunities=pl.col("opportunities").filter(whole).sum(),
         n=pl.col("closed").filter(whole).sum().cast(pl.Int64),
         cells=whole.sum(),
         lacking=name.filter(~whole).str.join(", "),
     )
+    # The cells are added up in their order: in any other the last digits differ, from one run to the next.
+    sums = sums.with_columns(pl.col("velocity").list.sum())
     totals = measures.grid(facts.periods.lazy(), _rows(facts, cut), cut).join(
         sums, on=["month", "segment"], how="left", nulls_equal=True, maintain_order="left"
     )
