@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from decimal import ROUND_HALF_EVEN, Decimal
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from connectors import files
 from connectors.simulator.company import Company
 from connectors.simulator.hubspot import ACCESS_TOKEN
 from connectors.simulator.salesforce.auth import Credentials
+from connectors.simulator.supplied import FILES, Supplied
 
 _SALESFORCE: dict[str, Any] = {
     "accounts": {"domain": "Domain__c", "segment": "Segment__c"},
@@ -82,7 +83,7 @@ def text(
     playbook: str,
     timezone: str,
     *,
-    targets: str | None = None,
+    inputs: Mapping[str, str] | None = None,
     mapped: bool = True,
 ) -> str:
     """The demo's ``config.yaml``. ``mapped`` False: a foreign export, read through the standard fields alone."""
@@ -93,8 +94,8 @@ def text(
         "fields": FIELDS[crm] if mapped else {},
         "report": {"destinations": ["board"]},
     }
-    if targets:
-        company["inputs"] = {"targets": targets}
+    if inputs:
+        company["inputs"] = dict(inputs)
     document = {
         "store": {"url": "sqlite:///boardline.db"},
         "companies": {"demo": company},
@@ -106,30 +107,15 @@ def text(
     )
 
 
-def write_targets(path: Path, world: Company) -> None:
-    """The generated company's quotas as a targets file: HubSpot has no quota of its own to read.
-
-    One row per quarter in the home currency: each seller's quota at the rate of the quarter's first day, or the latest
-    that had been published when the history of the company ends.
-    """
-    rates: dict[str, list[tuple[str, Decimal]]] = {}
-    totals: dict[str, Decimal] = {}
-    for life in world.lives():
-        if life.kind == "account":
-            break  # rates and quotas come first
-        values = life.events[0].values
-        if life.kind == "rate" and life.events[0].at <= world.as_of:
-            rates.setdefault(values["currency"], []).append((values["start_date"], Decimal(values["rate"])))
-        elif life.kind == "quota":
-            start = values["start_date"]
-            in_force = [rate for since, rate in rates.get(values["currency"], []) if since <= start]
-            cents = (Decimal(values["amount"]) * (in_force or [Decimal(1)])[-1]).quantize(
-                Decimal(1), ROUND_HALF_EVEN
-            )
-            totals[start] = totals.get(start, Decimal(0)) + cents / 100
-    written = io.StringIO()
-    rows = csv.writer(written)
-    rows.writerow(["period", "segment", "metric", "value", "source", "as_of"])
-    for start, total in sorted(totals.items()):
-        rows.writerow([start, "", "quota", f"{total:.2f}", "generated company", start])
-    files.write({path: written.getvalue().encode()}, ANOTHER_FOLDER)
+def write_inputs(folder: Path, world: Company, kinds: Iterable[str] = FILES) -> dict[str, str]:
+    """Write what the generated company's other systems know; kind of input -> file name, as ``inputs:`` takes it."""
+    supplied, contents = Supplied(world), {}
+    for kind in kinds:
+        written = io.StringIO()
+        rows = list(FILES[kind](supplied))
+        table = csv.DictWriter(written, list(rows[0]) if rows else ["source"], lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+        contents[folder / f"{kind}.csv"] = written.getvalue().encode()
+    files.write(contents, ANOTHER_FOLDER)
+    return {path.stem: path.name for path in contents}

@@ -11,6 +11,7 @@ import typer
 from connectors import files
 from connectors.errors import ConfigurationError
 from connectors.simulator.server import Simulator
+from connectors.simulator.supplied import FILES
 from metrics.board import BoardReport
 from metrics.render import render_forms
 from pipeline.sync import SyncSummary
@@ -86,17 +87,17 @@ def _prepare(out: Path) -> None:
 def _configure(out: Path, served: Served, crm: str, playbook: str, simulator: Simulator) -> Path:
     certificate = out / "simulator-ca.pem"
     path = out / "config.yaml"
-    targets = None
-    if served.world is not None and crm == "hubspot":
-        demo_config.write_targets(out / "targets.csv", served.world)
-        targets = "targets.csv"
+    inputs: dict[str, str] = {}
+    if served.world is not None:  # quotas stand in Salesforce itself
+        kinds = [kind for kind in FILES if kind != "targets" or crm == "hubspot"]
+        inputs = demo_config.write_inputs(out, served.world, kinds)
     text = demo_config.text(
         crm,
         simulator.url,
         certificate.name,
         playbook,
         served.world.timezone if served.world else "UTC",
-        targets=targets,
+        inputs=inputs,
         mapped=served.world is not None,
     )
     bundle = Path(simulator.ca_bundle or "").read_bytes()

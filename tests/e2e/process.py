@@ -89,15 +89,14 @@ def write_config(site: Site, folder: Path, store_url: str, company: dict[str, An
     import yaml
 
     folder.mkdir(parents=True, exist_ok=True)
-    targets = folder / "targets.csv"
-    demo_config.write_targets(targets, site.world)
+    inputs = demo_config.write_inputs(folder, site.world, ["targets"])
     text = demo_config.text(
         site.crm,
         site.simulator.url,
         site.simulator.ca_bundle or "",
         playbook="hr_tech",
         timezone=site.world.timezone,
-        targets=None if site.crm == "salesforce" else "targets.csv",
+        inputs={} if site.crm == "salesforce" else inputs,
     )
     document = yaml.safe_load(text)
     document["store"]["url"] = store_url
