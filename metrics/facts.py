@@ -32,6 +32,7 @@ from pipeline.quality import (
     cleanliness_over,
     completeness_over,
     opened_at,
+    scored_columns,
     standing_faults,
 )
 from pipeline.records import SourceInfo
@@ -165,6 +166,12 @@ class Facts:
         return self.raw("deal_changes")
 
     @cached_property
+    def stage_entries(self) -> pl.DataFrame:
+        """Every entry of a deal into a stage known at ``known_at``: see ``timeline.stage_entries``."""
+        known = self.changes.filter(pl.col("changed_at") <= self.known_at)
+        return timeline.stage_entries(self.raw_deals, known, self.stages)
+
+    @cached_property
     def deals(self) -> pl.DataFrame:
         """Every deal known at ``known_at``, all types: see ``metrics.deals.describe``."""
         return deal_facts.describe(
@@ -175,6 +182,7 @@ class Facts:
             self.live("line_items"),
             self.company,
             self.calendar,
+            self.stage_entries,
         )
 
     @cached_property
@@ -310,8 +318,12 @@ class Facts:
 
     @cached_property
     def open_deals(self) -> pl.DataFrame:
-        """The deals open at each of ``moments``, as known now: see ``pipeline.states.open_over``."""
-        return opened_at(self.raw_frames, self.company, [*self.moments.values()], self.known_at)
+        """The deals open at each of ``moments``, as known now, with the columns that their scores are made of.
+
+        See ``pipeline.states.open_over``.
+        """
+        wanted = scored_columns(self.company)
+        return opened_at(self.raw_frames, self.company, [*self.moments.values()], self.known_at, wanted)
 
     @cached_property
     def completeness(self) -> Mapping[str, Completeness]:

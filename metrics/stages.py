@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-from metrics import measures, sales, timeline
+from metrics import measures, sales
 from metrics.facts import Facts
 from metrics.words import in_days, when_any
 
@@ -21,32 +21,27 @@ TRAITS: Final = ("name", "size", "industry", "motion", "owner_id", "pipeline")
 _AHEAD: Final = 1 << 40  # rank of a won stage: after every open one
 
 
-def entries(facts: Facts) -> pl.DataFrame:
-    """Every entry of a deal into a stage known at ``known_at``: see ``timeline.stage_entries``."""
-    known = facts.changes.filter(pl.col("changed_at") <= facts.known_at)
-    return timeline.stage_entries(facts.raw_deals, known, facts.stages)
-
-
 def visits(facts: Facts) -> pl.DataFrame:
-    """Every visit of a deal of the sales motion to a stage, in order of time (kept by ``Facts.once``).
+    """Every visit of a deal of the sales motion to a stage, deal by deal in order of time (kept by ``Facts.once``).
 
-    Columns: external_id, pipeline, stage, label, sort_order, outcome, active, rank (a won stage is after all open ones;
-    null for lost and unknown stages), entered_at, left_at, entered, left (local days), next_rank, next_outcome (null
-    where it still sits there). Deals without any stage history are left out: nobody knows where they have been.
+    Columns: deal (its row in ``Facts.deals``), external_id, pipeline, stage, label, sort_order, outcome, active, rank (a
+    won stage is after all open ones; null for lost and unknown stages), entered_at, left_at, entered, left (local
+    days), next_rank, next_outcome (null where it still sits there). Deals without any stage history are left out:
+    nobody knows where they have been.
     """
-    motion = facts.deals.filter(pl.col("deal_type").is_in(facts.company.sales.types) & ~pl.col("unlogged"))
+    mine = pl.col("deal_type").is_in(facts.company.sales.types) & ~pl.col("unlogged")
+    motion = facts.deals.select(mine=mine)["mine"]
     rank = (
         pl.when(pl.col("outcome") == "open").then("sort_order").when(pl.col("outcome") == "won").then(_AHEAD)
     )
     local = facts.calendar.local_day
+    goes_on = pl.col("deal") == pl.col("deal").shift(-1)
+    entries = facts.stage_entries
     return (
-        facts.once(entries)
-        .filter(pl.col("entered_at").is_not_null())
-        .join(motion.select("external_id"), on="external_id", how="semi")
-        .sort("external_id", "entered_at", maintain_order=True)
+        entries.filter(motion.gather(entries["deal"]), pl.col("entered_at").is_not_null())
         .with_columns(rank=rank)
         .with_columns(
-            pl.col(name).shift(-1).over("external_id").alias(after)
+            pl.when(goes_on).then(pl.col(name).shift(-1)).alias(after)
             for name, after in (("entered_at", "left_at"), ("rank", "next_rank"), ("outcome", "next_outcome"))
         )
         .with_columns(entered=local(pl.col("entered_at")), left=local(pl.col("left_at")))
@@ -206,7 +201,7 @@ def bottlenecks(facts: Facts, cut: str | None) -> pl.LazyFrame:
     median ÷ target among those; only stages with at least five deals. Stage columns are null where there is none.
     """
     place = ["month", "segment"]
-    found = by_stage(facts, cut).sort("sort_order", "stage", nulls_last=True)
+    found = by_stage(facts, cut).sort("sort_order", "stage", "stage_pipeline", nulls_last=True)
     told = pl.format("{} {}", "stage_label", in_days(pl.col("median")))
     medians = found.group_by(place, maintain_order=True).agg(medians=told.str.join(", "))
     enough = found.filter(pl.col("n") >= FEWEST)
