@@ -123,15 +123,23 @@ def cohort(facts: Facts, window: Window = "year") -> pl.DataFrame:
 
 
 def stands_on(facts: Facts) -> pl.DataFrame:
-    """The won deals by D of a mapped type, or of none at all, that ARR may count: month, external_id."""
+    """The won deals by D of a mapped type, or of none at all, that ARR may count: deal, first, last.
+
+    As ``metrics.runs`` has it: from the month of its outcome on, a deal is behind the number of every month.
+    """
     recurring = pl.col("deal_type").is_not_null() | stated(pl.col("type")).is_null()
     counted = (pl.col("outcome") == "won") & recurring & arr.counts(facts.company.arr)
-    won = facts.deals.filter(counted).select("external_id", "outcome_day")
+    days = facts.periods["day"]
     return (
-        facts.periods.select("month", "day")
-        .join(won, how="cross")
-        .filter(pl.col("outcome_day") <= pl.col("day"))
-        .select("month", "external_id")
+        facts.deals.lazy()
+        .with_row_index("deal")
+        .filter(counted & pl.col("outcome_day").is_not_null())
+        .select(
+            "deal",
+            first=pl.lit(days).search_sorted(pl.col("outcome_day"), side="left").cast(pl.Int64),
+            last=pl.lit(days.len() - 1, pl.Int64),
+        )
+        .collect()
     )
 
 
