@@ -55,40 +55,32 @@ def positions(
     return rates.convert(placed, "arr", "rate_day", "value").drop("prev_day", "rate_day")
 
 
-def _live(rows: pl.DataFrame, days: pl.Series) -> pl.DataFrame:
-    """One row per row of ARR and day on which it is live (start <= day < end), with the column ``at``."""
-    first = pl.lit(days).search_sorted(pl.col("start"), side="left").cast(pl.Int64)
-    after = pl.lit(days).search_sorted(pl.col("end"), side="left").cast(pl.Int64)
-    index = pl.DataFrame({"at": days}).with_row_index("_at").with_columns(pl.col("_at").cast(pl.Int64))
-    return (
-        rows.with_columns(_at=pl.int_ranges(first, pl.max_horizontal(first, after)))
-        .filter(pl.col("_at").list.len() > 0)
-        .explode("_at")
-        .join(index, on="_at")
-        .drop("_at")
-    )
+def _live(rows: pl.DataFrame, days: pl.Series, since: str = "start", until: str = "end") -> pl.DataFrame:
+    """One row per row of ARR and day on which it is live (since <= day < until), with the column ``at``."""
+    first = pl.lit(days).search_sorted(pl.col(since), side="left").cast(pl.Int64)
+    after = pl.lit(days).search_sorted(pl.col(until), side="left").cast(pl.Int64)
+    held = rows.with_columns(_first=first, _after=after).filter(pl.col("_first") < pl.col("_after"))
+    spread = held.with_columns(_at=pl.int_ranges("_first", "_after")).drop("_first", "_after").explode("_at")
+    return spread.with_columns(at=days.gather(spread["_at"])).drop("_at")
 
 
 def pending(rows: pl.DataFrame, periods: pl.DataFrame, rates: Rates) -> pl.DataFrame:
     """What CARR adds to ARR (ruling 14): rows with month, value (signed), at the rate of D.
 
     A row signed by D that starts later adds its ARR; a row counted so far that ends at the start of a renewal, or by a
-    churn deal, signed by D, is taken off.
+    churn deal, signed by D, is taken off. One of which both is true adds nothing.
     """
-    day, signed, left = pl.col("day"), pl.col("signed"), pl.col("leaves_signed")
-    coming = ((signed <= day) & (day < pl.col("start")) & (pl.col("start") < pl.col("end"))).fill_null(False)
-    live = (pl.col("start") <= day) & (day < pl.col("end"))
-    leaving = ((live | coming) & (left <= day)).fill_null(False)
-    effect = coming.cast(pl.Int64) - leaving.cast(pl.Int64)
-    ahead = (signed < pl.col("start")) | (left < pl.col("end"))
-    placed = (
-        periods.select("month", "day")
-        .join(rows.filter(ahead), how="cross")
-        .with_columns(_effect=effect)
-        .filter(pl.col("_effect") != 0)
+    real, left = rows.filter(pl.col("start") < pl.col("end")), pl.col("leaves_signed")
+    coming = real.filter(pl.col("signed") < pl.col("start")).with_columns(
+        _since="signed", _until=pl.min_horizontal("start", left), _effect=pl.lit(1)
     )
-    valued = rates.convert(placed, "arr", "day", "value")
-    return valued.with_columns(value=pl.col("value") * pl.col("_effect")).drop("_effect", "day")
+    leaving = real.filter(left.is_not_null()).with_columns(
+        _since=pl.max_horizontal("start", left), _until="end", _effect=pl.lit(-1)
+    )
+    months = periods.select("month", "day").sort("day")
+    placed = _live(pl.concat([coming, leaving]), months["day"], "_since", "_until").drop("_since", "_until")
+    valued = rates.convert(placed, "arr", "at", "value").with_columns(pl.col("value") * pl.col("_effect"))
+    return valued.join(months, left_on="at", right_on="day", maintain_order="left").drop("at", "_effect")
 
 
 def first_live(rows: pl.DataFrame, rates: Rates) -> pl.DataFrame:
@@ -246,7 +238,7 @@ def bridge(moved: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
 
     Raises ``ArithmeticError`` should a month not tie to the cent, which would be a fault of this module.
     """
-    sums = moved.group_by("month").agg(
+    sums = moved.group_by(pl.col("month").cast(pl.String)).agg(
         pl.col("prev_own").sum().alias("opening"),
         *(pl.col(name).sum() for name in (*MOVEMENTS, "fx")),
         pl.col("now").sum().alias("closing"),

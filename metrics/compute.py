@@ -351,7 +351,7 @@ def bridge(facts: Facts) -> pl.DataFrame:
     closing of the month before (at its own rate); contraction and churn are positive amounts. The escalator is the part
     of expansion_other that contracts had stepping up, and adds nothing.
     """
-    return arr_bridge.bridge(facts.movements, facts.periods)
+    return arr_bridge.bridge(facts.moves, facts.periods)
 
 
 def bridge_detail(facts: Facts) -> pl.DataFrame:
