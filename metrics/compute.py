@@ -120,6 +120,11 @@ def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Ite
     guessed = _not_reconstructed(facts, kpi)
     periods = {month: facts.calendar.label(month, kpi.period) for month in facts.months}
     top, bottom = kpi.parts
+    known_at, currency = facts.known_at, facts.currency
+    # Values of one segment share it: there may be hundreds of thousands of them.
+    segments: dict[str | None, Mapping[str, str]] = {None: {}}
+    if cut is not None:
+        segments |= {segment: {cut: segment} for segment in rows["segment"].unique()}
     for month, segment, value, numerator, denominator, n, told in rows.iter_rows():
         # "There are no deals" would be said of deals that nobody has read.
         reason = UNREAD if unread and value is None else told
@@ -140,13 +145,13 @@ def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Ite
             numerator=_number(numerator, top),
             denominator=_number(denominator, bottom),
             n=n,
-            segment={} if cut is None else {cut: segment},
+            segment=segments[segment],
             status=status,
             target=target,
-            reasons=(*reasons, *guessed),
+            reasons=(*reasons, *guessed) if guessed else reasons,
             definition=kpi.definition,
-            known_at=facts.known_at,
-            currency=facts.currency,
+            known_at=known_at,
+            currency=currency,
             parts=kpi.parts,
             verdict=sentence,
         )
@@ -244,9 +249,9 @@ def _status(
 
 
 def _number(value: float | None, unit: Unit | None) -> int | float | None:
-    return (
-        int(value) if value is not None and unit in ("currency", "count") and value == int(value) else value
-    )
+    if value is None or unit not in ("currency", "count") or value != int(value):
+        return value
+    return int(value)
 
 
 def _doubts(facts: Facts, kpi: Kpi) -> Mapping[str, tuple[str, ...]]:

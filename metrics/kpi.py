@@ -89,9 +89,12 @@ class Kpi:
         return self.configured(self, company) if self.configured else self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class KpiValue:
-    """One printed number. Money stays in minor units here; ``as_json`` writes major units."""
+    """One printed number. Money stays in minor units here; ``as_json`` writes major units.
+
+    With slots, and a segment that the values of it share: a large company has hundreds of thousands.
+    """
 
     id: str
     title: str

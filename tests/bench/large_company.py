@@ -57,9 +57,7 @@ def share(trait: int, percent: float, number: str = "number") -> pl.Expr:
 
 def one_of(trait: int, words: Sequence[str | None], number: str = "number") -> pl.Expr:
     """One of the words, each about as often as any other."""
-    return (mixed(trait, number) % len(words)).replace_strict(
-        dict(enumerate(words)), return_dtype=pl.String
-    )
+    return (mixed(trait, number) % len(words)).replace_strict(dict(enumerate(words)), return_dtype=pl.String)
 
 
 def company(folder: Path | None = None) -> Company:
@@ -74,7 +72,9 @@ def company(folder: Path | None = None) -> Company:
         for kind, amount in (("people", 900_000), ("program", 300_000))
     ]
     (folder / "spend.csv").write_text("month,channel,kind,amount\n" + "".join(spent))
-    margins = [f"{year}-Q{quarter},subscription,75%\n" for year in range(2022, 2027) for quarter in (1, 2, 3, 4)]
+    margins = [
+        f"{year}-Q{quarter},subscription,75%\n" for year in range(2022, 2027) for quarter in (1, 2, 3, 4)
+    ]
     (folder / "margin.csv").write_text("quarter,stream,pct\n" + "".join(margins))
     given = Inputs(spend=folder / "spend.csv", margin=folder / "margin.csv")
     return Company(name=NAME, timezone="America/New_York", inputs=given)
@@ -133,7 +133,9 @@ def _born(trait: int) -> pl.Expr:
 
 def _owners() -> pl.DataFrame:
     return _numbers(_PEOPLE).select(
-        external_id=_id("005", pl.col("number")), name=pl.format("Person {}", "number"), active=pl.lit(value=True)
+        external_id=_id("005", pl.col("number")),
+        name=pl.format("Person {}", "number"),
+        active=pl.lit(value=True),
     )
 
 
@@ -166,9 +168,13 @@ def _accounts(count: int) -> pl.DataFrame:
         created_at=pl.lit(BORN),
         modified_at=pl.lit(BORN),
         deleted_at=pl.when(merged).then(pl.lit(datetime(2025, 3, 1, tzinfo=UTC))),
-        merged_into=pl.when(merged & ~merged.shift(1, fill_value=False)).then(_id("001", pl.col("number") - 1)),
+        merged_into=pl.when(merged & ~merged.shift(1, fill_value=False)).then(
+            _id("001", pl.col("number") - 1)
+        ),
         name=pl.format("Company {} Ltd", "number"),
-        domain=pl.format("company-{}.example", pl.when(share(4, 2)).then(pl.col("number") // 2).otherwise("number")),
+        domain=pl.format(
+            "company-{}.example", pl.when(share(4, 2)).then(pl.col("number") // 2).otherwise("number")
+        ),
         parent_id=pl.when(child).then(_id("001", mixed(5) % max(count // 20, 1))),
         owner_id=_id("005", mixed(6) % _PEOPLE),
         industry=one_of(7, _INDUSTRIES),
@@ -219,8 +225,10 @@ def _leads(count: int, deals: int) -> pl.DataFrame:
 def _lives(deals: int, accounts: int) -> pl.DataFrame:
     """What a deal is from the start: how far it will get, how fast, whether it will be won, for how much."""
     ends = pl.Series([sum(list(_TYPES.values())[: n + 1]) * 10_000 for n in range(len(_TYPES))])
-    kind = pl.lit(ends).search_sorted(mixed(35), side="right").replace_strict(
-        dict(enumerate(_TYPES)), return_dtype=pl.String
+    kind = (
+        pl.lit(ends)
+        .search_sorted(mixed(35), side="right")
+        .replace_strict(dict(enumerate(_TYPES)), return_dtype=pl.String)
     )
     reached = 1 + mixed(31) % len(_OPEN)  # open stages it will have been in
     return _numbers(deals).with_columns(
@@ -238,7 +246,7 @@ def _lives(deals: int, accounts: int) -> pl.DataFrame:
 
 
 def _walks(lives: pl.DataFrame) -> pl.DataFrame:
-    """``lives`` with the moments of their steps (a list: discovery first, won or lost last) as far as they have come."""
+    """``lives`` with the moments of their steps as far as they have come: a list, discovery first, won or lost last."""
     # A deal that took `pace` days in its first stage takes longer in each later one.
     days = [pl.col("pace") * number * (number + 1) // 2 for number in range(len(_OPEN) + 1)]
     total = pl.when("waits").then(pl.col("reached")).otherwise(pl.col("reached") + 1)
@@ -310,7 +318,9 @@ def _deals(walked: pl.DataFrame) -> pl.DataFrame:
         term_months=term,
         start_date=pl.when(share(63, 70) & won).then(_last_day() + pl.duration(days=mixed(64) % 40)),
         segment=pl.when(share(65, 20)).then(pl.lit("Enterprise")),
-        first_meeting_at=pl.when(share(66, 60)).then(pl.col("born").dt.date() + pl.duration(days=mixed(67) % 10)),
+        first_meeting_at=pl.when(share(66, 60)).then(
+            pl.col("born").dt.date() + pl.duration(days=mixed(67) % 10)
+        ),
         pilot=pilot,
         pilot_start=pl.when(pilot).then(started),
         pilot_end=pl.when(pilot).then(ended),
@@ -324,7 +334,13 @@ def _changes(walked: pl.DataFrame) -> pl.DataFrame:
     steps = (
         walked.select("number", "reached", "wins", "at", step=pl.int_ranges(0, pl.col("taken")))
         .explode("at", "step")
-        .select("number", field=pl.lit("stage"), changed_at="at", old=_stage(pl.col("step") - 1), new=_stage(pl.col("step")))
+        .select(
+            "number",
+            field=pl.lit("stage"),
+            changed_at="at",
+            old=_stage(pl.col("step") - 1),
+            new=_stage(pl.col("step")),
+        )
     )
     # Before its first step there was none.
     steps = steps.with_columns(old=pl.when(pl.col("old").is_not_null()).then("old"))
@@ -403,7 +419,9 @@ def _meetings(count: int, deals: int) -> pl.DataFrame:
 def _quotas(deals: int) -> pl.DataFrame:
     """Each owner's of every quarter, in one of the currencies."""
     first = [date(2022 + n // 4, n % 4 * 3 + 1, 1) for n in range(20)]
-    quarters = pl.DataFrame({"start_date": first, "quarter": range(20)}, schema_overrides={"quarter": pl.Int64})
+    quarters = pl.DataFrame(
+        {"start_date": first, "quarter": range(20)}, schema_overrides={"quarter": pl.Int64}
+    )
     rows = _numbers(_PEOPLE).join(quarters, how="cross")
     return rows.select(
         "start_date",

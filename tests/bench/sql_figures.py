@@ -219,7 +219,9 @@ FIGURES: Final[Mapping[str, str]] = {
     """,
     "marketing_sourced_revenue": f"""
         SELECT m.month, {{cut}},
-               sum(CASE WHEN lower(trim(lead_source)) IN ('web', 'webinar') THEN {converted("amount")} ELSE 0 END)::DOUBLE
+               sum(CASE WHEN lower(trim(lead_source)) IN ('web', 'webinar') THEN {
+        converted("amount")
+    } ELSE 0 END)::DOUBLE
         FROM (
           {
         rated(
@@ -234,8 +236,9 @@ FIGURES: Final[Mapping[str, str]] = {
     """,
     "lead_to_opportunity": f"""
         SELECT m.month, NULL::VARCHAR,
-               sum(coalesce(l.converted_at <= DATE '{NOW.date()}' AND l.converted_at - l.day BETWEEN 0 AND 90, false)::INT)
-               / count(*)::DOUBLE
+               sum(coalesce(
+                 l.converted_at <= DATE '{NOW.date()}' AND l.converted_at - l.day BETWEEN 0 AND 90, false
+               )::INT) / count(*)::DOUBLE
         FROM (
           SELECT *, (created_at AT TIME ZONE '{_ZONE}')::DATE AS day FROM leads
           WHERE created_at <= TIMESTAMPTZ '{NOW}' AND deleted_at IS NULL
@@ -258,7 +261,8 @@ class _Stream:
 
 def opened(frames: Mapping[str, pl.DataFrame]) -> duckdb.DuckDBPyConnection:
     """A database in memory with the frames as tables of its own."""
-    base = duckdb.connect(config={"TimeZone": "UTC"})
+    base = duckdb.connect()
+    base.execute("SET TimeZone = 'UTC'")
     for name in TABLES:
         base.register("stream", _Stream(frames[name]))
         base.execute(f"CREATE TABLE {name} AS SELECT * FROM stream")
