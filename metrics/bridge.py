@@ -29,6 +29,7 @@ MOVEMENTS: Final = (
 )  # fmt: skip
 LOSSES: Final = ("contraction", "churn")
 POINTS: Final = ("now", "prev", "prev_own", "year")
+_POINT: Final = pl.Enum(POINTS)
 
 
 def positions(
@@ -41,7 +42,7 @@ def positions(
     since the month-end before), value (Int64 minor units).
     """
     grid = pl.concat(
-        periods.select("month", "prev_day", at=at, rate_day=rate, point=pl.lit(point))
+        periods.select("month", "prev_day", at=at, rate_day=rate, point=pl.lit(point, dtype=_POINT))
         for point, at, rate in (
             ("now", "day", "day"),
             ("prev", "prev_day", "day"),
@@ -108,20 +109,29 @@ def by_product(placed: pl.DataFrame) -> pl.DataFrame:
     prev_quantity, prev_rows, fresh_value, fresh_quantity, uncounted (a row of the opening has no quantity), steps.
     """
     at = {point: pl.col("point") == point for point in POINTS}
-    fresh = at["now"] & pl.col("fresh")
-    new_kind = pl.coalesce(pl.col("kind").filter(fresh).drop_nulls().max(), pl.col("kind").drop_nulls().max())
-    totals = placed.group_by("month", "customer", "product").agg(
-        *(pl.col("value").filter(where).sum().alias(point) for point, where in at.items()),
-        pl.col("product_name").drop_nulls().max(),
-        new_kind.alias("kind"),
-        pl.col("quantity").filter(at["now"]).sum().alias("now_quantity"),
-        pl.col("quantity").filter(at["prev"]).sum().alias("prev_quantity"),
-        at["prev"].sum().alias("prev_rows"),
-        pl.col("value").filter(fresh).sum().alias("fresh_value"),
-        pl.col("quantity").filter(fresh).sum().alias("fresh_quantity"),
-        uncounted=(at["prev"] & pl.col("quantity").is_null()).any(),
-    )
+    fresh, value, quantity = at["now"] & pl.col("fresh"), pl.col("value"), pl.col("quantity")
+    # Columns of their own add up many times faster than what is sifted group by group.
+    sums = {point: pl.when(where).then(value) for point, where in at.items()} | {
+        "now_quantity": pl.when(at["now"]).then(quantity),
+        "prev_quantity": pl.when(at["prev"]).then(quantity),
+        "prev_rows": at["prev"].cast(pl.UInt32),
+        "fresh_value": pl.when(fresh).then(value),
+        "fresh_quantity": pl.when(fresh).then(quantity),
+        "_uncounted": (at["prev"] & quantity.is_null()).cast(pl.UInt32),
+    }
+    totals = (
+        placed.select(
+            "month", "customer", "product", "product_name", "kind",
+            _fresh_kind=pl.when(fresh).then("kind"), **sums,
+        )
+        .group_by("month", "customer", "product")
+        .agg(pl.col(*sums).sum(), pl.col("product_name", "kind", "_fresh_kind").max())
+        .with_columns(kind=pl.coalesce("_fresh_kind", "kind"), uncounted=pl.col("_uncounted") > 0)
+        .drop("_fresh_kind", "_uncounted")
+    )  # fmt: skip
     keys = ["month", "customer", "product"]
+    if not placed["stepped"].any():
+        return totals.with_columns(steps=pl.lit(0, pl.Int64))
     return totals.join(_steps(placed), on=keys, how="left", nulls_equal=True).with_columns(
         pl.col("steps").fill_null(0)
     )
@@ -195,7 +205,7 @@ def moved(rows: pl.DataFrame, spans: pl.DataFrame, rates: Rates, first: pl.DataF
         .with_columns(span=key)
     )
     ends = pl.concat(
-        watched.with_columns(at=day, point=pl.lit(point))
+        watched.with_columns(at=day, point=pl.lit(point, dtype=_POINT))
         for point, day in (("now", "day"), ("prev", "prev_day"))
     )
     placed = (

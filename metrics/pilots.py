@@ -135,7 +135,7 @@ def table(facts: Facts, cut: str | None = None) -> pl.LazyFrame:
         how="diagonal",
     )
     if cut is not None:
-        rows = sales.named(rows, facts.owner_names, facts.pipelines)
+        rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
     open_, result = pl.col("_open"), pl.col("result")
     measured = ~open_ & pl.col("left_out").is_null()
     days, age = pl.col("days"), pl.col("age")

@@ -212,7 +212,7 @@ def targets(facts: Facts) -> pl.DataFrame:
 
 
 def named(facts: Facts, rows: pl.LazyFrame, cut: str | None) -> pl.LazyFrame:
-    named = rows if cut is None else sales.named(rows, facts.owner_names, facts.pipelines)
+    named = rows if cut is None else sales.named(rows, facts.owner_names, facts.pipelines, cut)
     return named.with_columns(segment=measures.segment_of(cut))
 
 
