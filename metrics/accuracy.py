@@ -186,7 +186,7 @@ def measure(facts: Facts, cut: str | None) -> pl.LazyFrame:
         return measures.nothing()
     rows = judgements(facts).lazy()
     if cut is not None:
-        rows = sales.named(rows, facts.owner_names, facts.pipelines)
+        rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
     sums = measures.summed(
         facts.periods,
         rows,

@@ -29,6 +29,7 @@ MOVEMENTS: Final = (
 )  # fmt: skip
 LOSSES: Final = ("contraction", "churn")
 POINTS: Final = ("now", "prev", "prev_own", "year")
+_POINT: Final = pl.Enum(POINTS)
 
 
 def positions(
@@ -41,7 +42,7 @@ def positions(
     since the month-end before), value (Int64 minor units).
     """
     grid = pl.concat(
-        periods.select("month", "prev_day", at=at, rate_day=rate, point=pl.lit(point))
+        periods.select("month", "prev_day", at=at, rate_day=rate, point=pl.lit(point, dtype=_POINT))
         for point, at, rate in (
             ("now", "day", "day"),
             ("prev", "prev_day", "day"),
@@ -55,40 +56,32 @@ def positions(
     return rates.convert(placed, "arr", "rate_day", "value").drop("prev_day", "rate_day")
 
 
-def _live(rows: pl.DataFrame, days: pl.Series) -> pl.DataFrame:
-    """One row per row of ARR and day on which it is live (start <= day < end), with the column ``at``."""
-    first = pl.lit(days).search_sorted(pl.col("start"), side="left").cast(pl.Int64)
-    after = pl.lit(days).search_sorted(pl.col("end"), side="left").cast(pl.Int64)
-    index = pl.DataFrame({"at": days}).with_row_index("_at").with_columns(pl.col("_at").cast(pl.Int64))
-    return (
-        rows.with_columns(_at=pl.int_ranges(first, pl.max_horizontal(first, after)))
-        .filter(pl.col("_at").list.len() > 0)
-        .explode("_at")
-        .join(index, on="_at")
-        .drop("_at")
-    )
+def _live(rows: pl.DataFrame, days: pl.Series, since: str = "start", until: str = "end") -> pl.DataFrame:
+    """One row per row of ARR and day on which it is live (since <= day < until), with the column ``at``."""
+    first = pl.lit(days).search_sorted(pl.col(since), side="left").cast(pl.Int64)
+    after = pl.lit(days).search_sorted(pl.col(until), side="left").cast(pl.Int64)
+    held = rows.with_columns(_first=first, _after=after).filter(pl.col("_first") < pl.col("_after"))
+    spread = held.with_columns(_at=pl.int_ranges("_first", "_after")).drop("_first", "_after").explode("_at")
+    return spread.with_columns(at=days.gather(spread["_at"])).drop("_at")
 
 
 def pending(rows: pl.DataFrame, periods: pl.DataFrame, rates: Rates) -> pl.DataFrame:
     """What CARR adds to ARR (ruling 14): rows with month, value (signed), at the rate of D.
 
     A row signed by D that starts later adds its ARR; a row counted so far that ends at the start of a renewal, or by a
-    churn deal, signed by D, is taken off.
+    churn deal, signed by D, is taken off. One of which both is true adds nothing.
     """
-    day, signed, left = pl.col("day"), pl.col("signed"), pl.col("leaves_signed")
-    coming = ((signed <= day) & (day < pl.col("start")) & (pl.col("start") < pl.col("end"))).fill_null(False)
-    live = (pl.col("start") <= day) & (day < pl.col("end"))
-    leaving = ((live | coming) & (left <= day)).fill_null(False)
-    effect = coming.cast(pl.Int64) - leaving.cast(pl.Int64)
-    ahead = (signed < pl.col("start")) | (left < pl.col("end"))
-    placed = (
-        periods.select("month", "day")
-        .join(rows.filter(ahead), how="cross")
-        .with_columns(_effect=effect)
-        .filter(pl.col("_effect") != 0)
+    real, left = rows.filter(pl.col("start") < pl.col("end")), pl.col("leaves_signed")
+    coming = real.filter(pl.col("signed") < pl.col("start")).with_columns(
+        _since="signed", _until=pl.min_horizontal("start", left), _effect=pl.lit(1)
     )
-    valued = rates.convert(placed, "arr", "day", "value")
-    return valued.with_columns(value=pl.col("value") * pl.col("_effect")).drop("_effect", "day")
+    leaving = real.filter(left.is_not_null()).with_columns(
+        _since=pl.max_horizontal("start", left), _until="end", _effect=pl.lit(-1)
+    )
+    months = periods.select("month", "day").sort("day")
+    placed = _live(pl.concat([coming, leaving]), months["day"], "_since", "_until").drop("_since", "_until")
+    valued = rates.convert(placed, "arr", "at", "value").with_columns(pl.col("value") * pl.col("_effect"))
+    return valued.join(months, left_on="at", right_on="day", maintain_order="left").drop("at", "_effect")
 
 
 def first_live(rows: pl.DataFrame, rates: Rates) -> pl.DataFrame:
@@ -116,20 +109,29 @@ def by_product(placed: pl.DataFrame) -> pl.DataFrame:
     prev_quantity, prev_rows, fresh_value, fresh_quantity, uncounted (a row of the opening has no quantity), steps.
     """
     at = {point: pl.col("point") == point for point in POINTS}
-    fresh = at["now"] & pl.col("fresh")
-    new_kind = pl.coalesce(pl.col("kind").filter(fresh).drop_nulls().max(), pl.col("kind").drop_nulls().max())
-    totals = placed.group_by("month", "customer", "product").agg(
-        *(pl.col("value").filter(where).sum().alias(point) for point, where in at.items()),
-        pl.col("product_name").drop_nulls().max(),
-        new_kind.alias("kind"),
-        pl.col("quantity").filter(at["now"]).sum().alias("now_quantity"),
-        pl.col("quantity").filter(at["prev"]).sum().alias("prev_quantity"),
-        at["prev"].sum().alias("prev_rows"),
-        pl.col("value").filter(fresh).sum().alias("fresh_value"),
-        pl.col("quantity").filter(fresh).sum().alias("fresh_quantity"),
-        uncounted=(at["prev"] & pl.col("quantity").is_null()).any(),
-    )
+    fresh, value, quantity = at["now"] & pl.col("fresh"), pl.col("value"), pl.col("quantity")
+    # Columns of their own add up many times faster than what is sifted group by group.
+    sums = {point: pl.when(where).then(value) for point, where in at.items()} | {
+        "now_quantity": pl.when(at["now"]).then(quantity),
+        "prev_quantity": pl.when(at["prev"]).then(quantity),
+        "prev_rows": at["prev"].cast(pl.UInt32),
+        "fresh_value": pl.when(fresh).then(value),
+        "fresh_quantity": pl.when(fresh).then(quantity),
+        "_uncounted": (at["prev"] & quantity.is_null()).cast(pl.UInt32),
+    }
+    totals = (
+        placed.select(
+            "month", "customer", "product", "product_name", "kind",
+            _fresh_kind=pl.when(fresh).then("kind"), **sums,
+        )
+        .group_by("month", "customer", "product")
+        .agg(pl.col(*sums).sum(), pl.col("product_name", "kind", "_fresh_kind").max())
+        .with_columns(kind=pl.coalesce("_fresh_kind", "kind"), uncounted=pl.col("_uncounted") > 0)
+        .drop("_fresh_kind", "_uncounted")
+    )  # fmt: skip
     keys = ["month", "customer", "product"]
+    if not placed["stepped"].any():
+        return totals.with_columns(steps=pl.lit(0, pl.Int64))
     return totals.join(_steps(placed), on=keys, how="left", nulls_equal=True).with_columns(
         pl.col("steps").fill_null(0)
     )
@@ -203,7 +205,7 @@ def moved(rows: pl.DataFrame, spans: pl.DataFrame, rates: Rates, first: pl.DataF
         .with_columns(span=key)
     )
     ends = pl.concat(
-        watched.with_columns(at=day, point=pl.lit(point))
+        watched.with_columns(at=day, point=pl.lit(point, dtype=_POINT))
         for point, day in (("now", "day"), ("prev", "prev_day"))
     )
     placed = (
@@ -246,7 +248,7 @@ def bridge(moved: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
 
     Raises ``ArithmeticError`` should a month not tie to the cent, which would be a fault of this module.
     """
-    sums = moved.group_by("month").agg(
+    sums = moved.group_by(pl.col("month").cast(pl.String)).agg(
         pl.col("prev_own").sum().alias("opening"),
         *(pl.col(name).sum() for name in (*MOVEMENTS, "fx")),
         pl.col("now").sum().alias("closing"),

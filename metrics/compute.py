@@ -27,6 +27,7 @@ from metrics.judge import Asked, Verdict
 from metrics.kpi import CUTS, EVIDENCE, MEASURE, Kpi, KpiValue, Status, Unit
 from metrics.period import month_last, shift
 from metrics.playbook_parts import CIRCUMSTANCES
+from metrics.runs import counted
 from metrics.words import UNKNOWN
 from pipeline.emptiness import filled
 
@@ -119,6 +120,11 @@ def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Ite
     guessed = _not_reconstructed(facts, kpi)
     periods = {month: facts.calendar.label(month, kpi.period) for month in facts.months}
     top, bottom = kpi.parts
+    known_at, currency = facts.known_at, facts.currency
+    # Values of one segment share it: there may be hundreds of thousands of them.
+    segments: dict[str | None, Mapping[str, str]] = {None: {}}
+    if cut is not None:
+        segments |= {segment: {cut: segment} for segment in rows["segment"].unique()}
     for month, segment, value, numerator, denominator, n, told in rows.iter_rows():
         # "There are no deals" would be said of deals that nobody has read.
         reason = UNREAD if unread and value is None else told
@@ -139,13 +145,13 @@ def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Ite
             numerator=_number(numerator, top),
             denominator=_number(denominator, bottom),
             n=n,
-            segment={} if cut is None else {cut: segment},
+            segment=segments[segment],
             status=status,
             target=target,
-            reasons=(*reasons, *guessed),
+            reasons=(*reasons, *guessed) if guessed else reasons,
             definition=kpi.definition,
-            known_at=facts.known_at,
-            currency=facts.currency,
+            known_at=known_at,
+            currency=currency,
             parts=kpi.parts,
             verdict=sentence,
         )
@@ -243,9 +249,9 @@ def _status(
 
 
 def _number(value: float | None, unit: Unit | None) -> int | float | None:
-    return (
-        int(value) if value is not None and unit in ("currency", "count") and value == int(value) else value
-    )
+    if value is None or unit not in ("currency", "count") or value != int(value):
+        return value
+    return int(value)
 
 
 def _doubts(facts: Facts, kpi: Kpi) -> Mapping[str, tuple[str, ...]]:
@@ -265,15 +271,7 @@ def _find_doubts(facts: Facts, kpi: Kpi) -> dict[str, tuple[str, ...]]:
     columns = [column for table, column in kpi.requires if table == "deals"]
     if kpi.stands_on is None or not columns:
         return {}
-    deals = facts.deals.select(
-        "external_id", *(_is_filled(facts.deals, column).alias(f"_{column}") for column in columns)
-    )
-    shares = (
-        kpi.stands_on(facts)
-        .join(deals, on="external_id")
-        .group_by("month")
-        .agg(pl.len().alias("n"), *(pl.col(f"_{column}").mean() for column in columns))
-    )
+    shares = _shares(facts, kpi.stands_on, tuple(columns))
     found: dict[str, tuple[str, ...]] = {}
     threshold = facts.company.completeness_threshold
     for row in shares.iter_rows(named=True):
@@ -284,6 +282,51 @@ def _find_doubts(facts: Facts, kpi: Kpi) -> dict[str, tuple[str, ...]]:
             if row[f"_{column}"] < threshold
         )
     return found
+
+
+def _shares(
+    facts: Facts, stands_on: Callable[[Facts], pl.DataFrame], columns: tuple[str, ...]
+) -> pl.DataFrame:
+    """month, n (deals behind a number), and for each column the share of them on which it is filled (``_NAME``).
+
+    Many KPIs stand on the same deals: they are looked at once.
+    """
+    known = facts.once(_known_shares)
+    if (stands_on, columns) in known:
+        return known[stands_on, columns]
+    names = [f"_{column}" for column in columns]
+    deals = facts.deals.select(
+        "external_id", *(_is_filled(facts.deals, column).alias(f"_{column}") for column in columns)
+    )
+    rows = stands_on(facts)
+    if "deal" in rows.columns:
+        held = rows.select(
+            "first",
+            "last",
+            *(deals[name].gather(rows["deal"]).cast(pl.Int64) for name in names),
+            n=pl.lit(1, pl.Int64),
+            every=pl.lit(0),
+        )
+        sums = counted(held, len(facts.months), ["every"], "n", *names)
+        months = pl.Series(facts.months)
+        shares = sums.select(
+            "n", *(pl.col(name) / pl.col("n") for name in names), month=months.gather(sums["number"])
+        )
+    else:
+        shares = (
+            rows.join(deals, on="external_id")
+            .group_by("month")
+            .agg(pl.len().alias("n"), pl.col(names).mean())
+        )
+    known[stands_on, columns] = shares
+    return shares
+
+
+def _known_shares(
+    facts: Facts,
+) -> dict[tuple[Callable[[Facts], pl.DataFrame], tuple[str, ...]], pl.DataFrame]:
+    """Filled as it is asked for."""
+    return {}
 
 
 def _hidden(facts: Facts, kpi: Kpi) -> tuple[str, ...]:
@@ -313,7 +356,7 @@ def bridge(facts: Facts) -> pl.DataFrame:
     closing of the month before (at its own rate); contraction and churn are positive amounts. The escalator is the part
     of expansion_other that contracts had stepping up, and adds nothing.
     """
-    return arr_bridge.bridge(facts.movements, facts.periods)
+    return arr_bridge.bridge(facts.moves, facts.periods)
 
 
 def bridge_detail(facts: Facts) -> pl.DataFrame:

@@ -58,7 +58,7 @@ def _sums(facts: Facts, cut: str | None, **sums: pl.Expr) -> pl.LazyFrame:
     """month, segment, n, unlogged and the sums over the snapshot."""
     rows = snapshot(facts).lazy()
     if cut is not None:
-        rows = sales.named(rows, facts.owner_names, facts.pipelines)
+        rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
     return measures.summed(
         facts.periods,
         rows,
@@ -178,7 +178,7 @@ def ahead(facts: Facts, cut: str | None = None) -> pl.DataFrame:
 def _ahead(facts: Facts, cut: str | None) -> pl.LazyFrame:
     rows = facts.once(_coming).lazy()
     if cut is not None:
-        rows = sales.named(rows, facts.owner_names, facts.pipelines)
+        rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
     periods = facts.periods.lazy().select("month", "quarter_first")
     parts = []
     for quarters in range(1, _AHEAD + 1):
@@ -240,7 +240,7 @@ def _beside(facts: Facts, cut: str | None) -> pl.LazyFrame:
     """month, segment, beside: the coverage of D and of later quarters, and what is overdue."""
     late = overdue(facts).lazy().filter(pl.col("read") == "snapshot")
     if cut is not None:
-        late = sales.named(late, facts.owner_names, facts.pipelines)
+        late = sales.named(late, facts.owner_names, facts.pipelines, cut)
     left = measures.summed(facts.periods, late, cut, late=pl.len().cast(pl.Int64), due=pl.col("value").sum())
     coming = _ahead(facts, cut).filter(pl.col("coverage").is_not_null())
     later = coming.group_by("month", "segment", maintain_order=True).agg(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import cached_property
 from typing import Final
 
 import polars as pl
@@ -20,6 +21,8 @@ from connectors.schema import exponent
 FACTOR: Final = pl.Decimal(38, 15)
 _EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _STEP: Final = Decimal(1).scaleb(-15)
+_SPAN: Final = 1 << 33  # more days than a column of dates can tell apart
+_NOWHERE: Final = -1
 
 
 @dataclass(frozen=True)
@@ -88,28 +91,40 @@ class Rates:
         self, frame: pl.DataFrame, amount: str, on: str, into: str, currency: str = "currency"
     ) -> pl.DataFrame:
         """Like ``convert`` without rounding: ``into`` is a decimal, for comparing and for weighting."""
-        first = self.table.group_by("currency", maintain_order=True).agg(_first=pl.col("factor").first())
-        dated = self.table.filter(pl.col("day").is_not_null()).select("currency", _day="day", _rate="factor")
-        joined = (
-            frame.with_row_index("_row")
-            .sort(on)
-            .join_asof(
-                dated,
-                left_on=on,
-                right_on="_day",
-                by_left=currency,
-                by_right="currency",
-                strategy="backward",
-                check_sortedness=False,
-            )
-            .join(first, left_on=currency, right_on="currency", how="left")
+        product = pl.col(amount).cast(pl.Decimal(38, 0)) * self._factor_of(currency, on)
+        return frame.with_columns(product.alias(into))
+
+    def _factor_of(self, currency: str, on: str) -> pl.Expr:
+        """The factor in force: a look-up in one sorted list of currencies and days, for rows in whatever order."""
+        steps, codes = self._steps
+        if steps.is_empty():
+            return pl.lit(None, dtype=FACTOR)
+        code = pl.col(currency).replace_strict(codes, default=None, return_dtype=pl.Int64)
+        place = _place(code, pl.col(on))
+        found = (
+            pl.lit(steps["place"]).search_sorted(place.fill_null(_NOWHERE), side="right").cast(pl.Int64) - 1
         )
-        product = pl.col(amount).cast(pl.Decimal(38, 0)) * pl.coalesce("_rate", "_first")
-        return (
-            joined.with_columns(pl.when(pl.col(on).is_not_null()).then(product).alias(into))
-            .sort("_row")
-            .select(*frame.columns, into)
-        )
+        factor = pl.lit(steps["factor"]).gather(pl.max_horizontal(found, pl.lit(0)))
+        return pl.when(place.is_not_null()).then(factor)
+
+    @cached_property
+    def _steps(self) -> tuple[pl.DataFrame, dict[str, int]]:
+        """place (of a currency and the day it has that factor from), factor; and the number of each currency.
+
+        The first factor of a currency is in force from the beginning of time.
+        """
+        codes = {currency: number for number, currency in enumerate(self.currencies)}
+        first = self.table.group_by("currency", maintain_order=True).agg(pl.col("factor").first())
+        dated = self.table.filter(pl.col("day").is_not_null())
+        code = pl.col("currency").replace_strict(codes, default=None, return_dtype=pl.Int64)
+        begun = first.select("factor", place=code * _SPAN)
+        every = pl.concat([begun, dated.select("factor", place=_place(code, pl.col("day")))])
+        return every.sort("place"), codes
+
+
+def _place(code: pl.Expr, day: pl.Expr) -> pl.Expr:
+    """A currency and a day as one number, in order of both."""
+    return code * _SPAN + day.cast(pl.Int64) + _SPAN // 2
 
 
 def _factor(currency: str, report: str, rate: Decimal, divisor: Decimal) -> Decimal:

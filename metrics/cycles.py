@@ -100,7 +100,7 @@ def median(facts: Facts, cut: str | None) -> pl.LazyFrame:
         return measures.nothing()
     rows = facts.once(closed).lazy()
     if cut is not None:
-        rows = sales.named(rows, facts.owner_names, facts.pipelines)
+        rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
     measured, won = pl.col("left_out").is_null(), pl.col("won")
     totals = measures.gathered(
         facts.periods,
@@ -185,7 +185,7 @@ def weighted(facts: Facts, cut: str | None) -> pl.LazyFrame:
         return measures.nothing()
     rows = facts.once(trailing_wins).lazy()
     if cut is not None:
-        rows = sales.named(rows, facts.owner_names, facts.pipelines)
+        rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
     sold = ~pl.col("self_serve")
     weighs, alone = _weighs() & sold, _weighs() & ~sold
     product = pl.col("days") * pl.col("value")

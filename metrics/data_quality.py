@@ -14,7 +14,7 @@ from metrics import measures
 from metrics.facts import Facts
 from metrics.kpi import EVIDENCE, MEASURE
 from metrics.words import UNKNOWN
-from pipeline.quality import cells_over
+from pipeline.quality import cells_over, opened_at
 from pipeline.required import in_words
 
 
@@ -76,7 +76,7 @@ def _doubted(rows: Sequence[Mapping[str, object]], guessed: Sequence[str]) -> pl
 def cells_behind(facts: Facts, month: str) -> pl.DataFrame:
     """Evidence: every open deal with the number of its required fields that are filled, the emptiest first."""
     fields = [score.field for score in facts.completeness[month].fields if score.measurable]
-    opened = facts.open_deals.filter(pl.col("at") == facts.moments[month])
+    opened = opened_at(facts.raw_frames, facts.company, [facts.moments[month]], facts.known_at)
     cells = cells_over(opened, facts.raw_frames, facts.company, fields)
     blank = pl.concat_list(pl.when(~pl.col(f"cell {name}")).then(pl.lit(in_words(name))) for name in fields)
     names = blank.list.drop_nulls().list.join(", ") if fields else pl.lit("")

@@ -32,11 +32,12 @@ def describe(
     lines: pl.DataFrame,
     company: Company,
     calendar: Calendar,
+    entries: pl.DataFrame,
 ) -> pl.DataFrame:
-    """``deals`` (from ``known``) as of ``known_at``, with derived columns added.
+    """``deals`` (from ``known``) as of ``known_at``, in their order, with derived columns added.
 
-    ``stages``: from ``timeline.stage_table``; ``accounts``: from ``Facts.accounts``; ``lines``: live line items. Added
-    columns:
+    ``stages``: from ``timeline.stage_table``; ``entries``: from ``timeline.stage_entries``; ``accounts``: from
+    ``Facts.accounts``; ``lines``: live line items. Added columns:
 
     - deal_type: new | expansion | renewal | contraction | churn, null where the CRM's type is not mapped
     - outcome: open | won | lost; outcome_day: the close date (a pilot's conversion date), else the day the deal
@@ -66,10 +67,13 @@ def describe(
         & (pl.col("stage_outcome") == "won")
         & (outcome(pl.lit(calendar.known_day)) == "open"),
     ).drop("label", "sort_order", "active", "qualified")
-    entries = timeline.stage_entries(deals, changes.filter(pl.col("changed_at") <= calendar.known_at), stages)
     dated = _with_dates(decided, entries, calendar)
     priced = _with_segments(dated, accounts, company).join(
-        _sold_once(lines, company.arr), left_on="external_id", right_on="deal_id", how="left"
+        _sold_once(lines, company.arr),
+        left_on="external_id",
+        right_on="deal_id",
+        how="left",
+        maintain_order="left",
     )
     return _with_money(priced, line_items.items(lines, priced, company.arr), company.arr)
 
@@ -99,7 +103,7 @@ def _at_known_moment(deals: pl.DataFrame, changes: pl.DataFrame, calendar: Calen
         external_id="deal_id", _moved=pl.lit(True)
     )
     # The CRM's own flags speak of its present stage only.
-    joined = rows.drop("at").join(moved.unique(), on="external_id", how="left")
+    joined = rows.drop("at").join(moved.unique(), on="external_id", how="left", maintain_order="left")
     return joined.with_columns(
         pl.when(pl.col("_moved").is_null()).then(flag).alias(flag) for flag in ("is_closed", "is_won")
     ).drop("_moved")
@@ -119,21 +123,16 @@ def stage_outcome() -> pl.Expr:
 
 
 def _with_dates(deals: pl.DataFrame, entries: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
-    """Adds outcome_day, entered_at, qualified_day and unlogged."""
-    terminal = (
-        entries.with_columns(_before=pl.col("outcome").shift(1).over("external_id"))
-        .filter((pl.col("outcome") != "open") & (pl.col("outcome") != pl.col("_before").fill_null("open")))
-        .filter("known")
-        .group_by("external_id")
-        .agg(entered_at=pl.col("entered_at").max())
+    """Adds outcome_day, entered_at, qualified_day and unlogged. ``deals``: in the order of those of ``entries``."""
+    before = pl.when(pl.col("deal") == pl.col("deal").shift(1)).then(pl.col("outcome").shift(1))
+    ended = (pl.col("outcome") != "open") & (pl.col("outcome") != before.fill_null("open"))
+    at = pl.col("entered_at")
+    told = entries.group_by("deal").agg(
+        entered_at=at.filter(ended & pl.col("known")).max(),
+        _qualified_at=at.filter("qualified").min(),
+        _logged=pl.col("known").any(),
     )
-    first = entries.filter("qualified").group_by("external_id").agg(_qualified_at=pl.col("entered_at").min())
-    logged = entries.group_by("external_id").agg(_logged=pl.col("known").any())
-    rows = (
-        deals.join(terminal, on="external_id", how="left")
-        .join(first, on="external_id", how="left")
-        .join(logged, on="external_id", how="left")
-    )
+    rows = deals.with_row_index("deal").join(told, on="deal", how="left", maintain_order="left").drop("deal")
     entered = pl.when(pl.col("outcome") != "open").then("entered_at")
     converted = pl.when(pl.col("pilot") & (pl.col("outcome") == "won")).then("pilot_converted")
     decided = pl.coalesce(converted, "close_date", calendar.local_day(entered))
@@ -156,7 +155,7 @@ def _with_segments(deals: pl.DataFrame, accounts: pl.DataFrame, company: Company
     of_account = accounts.select(
         "account_id", account="live_id", customer="customer", _size="size", industry="industry"
     )
-    rows = deals.join(of_account, on="account_id", how="left")
+    rows = deals.join(of_account, on="account_id", how="left", maintain_order="left")
     source = stated(pl.col("lead_source"))
     mapped = source.str.to_lowercase().replace_strict(sources, default=None, return_dtype=pl.String)
     return rows.with_columns(
@@ -184,17 +183,17 @@ def _with_money(deals: pl.DataFrame, lines: pl.DataFrame, settings: ArrSettings)
         _backwards=pl.col("backwards").any(),
         _lines=pl.len(),
     )
-    rows = deals.join(told, left_on="external_id", right_on="deal_id", how="left").with_columns(
+    rows = deals.join(
+        told, left_on="external_id", right_on="deal_id", how="left", maintain_order="left"
+    ).with_columns(
         starts=pl.coalesce("start_date", "_begins", "outcome_day"),
         start_assumed=pl.coalesce("start_date", "_begins").is_null(),
     )
     dated = lines.join(rows.select("starts", deal_id="external_id"), on="deal_id")
     own = after(pl.coalesce("begins", "starts"), pl.col("months"))
-    rows = rows.join(
-        line_items.first_step(dated, "starts"), left_on="external_id", right_on="deal_id", how="left"
-    ).join(
-        dated.group_by("deal_id").agg(_until=own.max()), left_on="external_id", right_on="deal_id", how="left"
-    )
+    until = dated.group_by("deal_id").agg(_until=own.max())
+    for part in (line_items.first_step(dated, "starts"), until):
+        rows = rows.join(part, left_on="external_id", right_on="deal_id", how="left", maintain_order="left")
     months = pl.col("term_months").fill_null(0)
     backwards = (months < 0) | pl.col("_backwards").fill_null(value=False)
     value = _value(settings)

@@ -16,9 +16,10 @@ from typing import Any, Final, Protocol, TypeVar, cast
 import polars as pl
 
 from connectors.errors import ConfigurationError
-from metrics import arr, bridge, inputs, lines, opening, sales, timeline
+from metrics import arr, bridge, coded, inputs, lines, opening, sales, timeline
 from metrics import customers as hierarchy
 from metrics import deals as deal_facts
+from metrics.coded import Coded
 from metrics.currency import Rates
 from metrics.inputs import Files, InputFault, Reading
 from metrics.inputs.accounts import Accounts
@@ -32,6 +33,7 @@ from pipeline.quality import (
     cleanliness_over,
     completeness_over,
     opened_at,
+    scored_columns,
     standing_faults,
 )
 from pipeline.records import SourceInfo
@@ -39,6 +41,7 @@ from pipeline.tables import SCHEMAS
 
 T = TypeVar("T")
 
+_AT_ONCE: Final = 12  # months
 FALLBACK_CURRENCY: Final = "USD"  # of a company that has never been synced and names none
 
 
@@ -165,6 +168,12 @@ class Facts:
         return self.raw("deal_changes")
 
     @cached_property
+    def stage_entries(self) -> pl.DataFrame:
+        """Every entry of a deal into a stage known at ``known_at``: see ``timeline.stage_entries``."""
+        known = self.changes.filter(pl.col("changed_at") <= self.known_at)
+        return timeline.stage_entries(self.raw_deals, known, self.stages)
+
+    @cached_property
     def deals(self) -> pl.DataFrame:
         """Every deal known at ``known_at``, all types: see ``metrics.deals.describe``."""
         return deal_facts.describe(
@@ -175,6 +184,7 @@ class Facts:
             self.live("line_items"),
             self.company,
             self.calendar,
+            self.stage_entries,
         )
 
     @cached_property
@@ -265,20 +275,51 @@ class Facts:
         return lines.rows(self.contracts, self._parts)
 
     @cached_property
+    def coded(self) -> Coded:
+        """The rows of ARR in numbers: see ``metrics.coded``."""
+        return coded.coded(self.arr_rows)
+
+    @cached_property
     def positions(self) -> pl.DataFrame:
         """Rows of ARR live at the ends of the months and the month-ends they compare with."""
         return bridge.positions(self.arr_rows, self.periods, self.rates)
 
+    def positions_of(self, month: str) -> pl.DataFrame:
+        """The rows of ARR live at D of one month: see ``positions``."""
+        return bridge.positions(self.arr_rows, self.periods.filter(month=month), self.rates, ("now",))
+
+    def pending_of(self, month: str) -> pl.DataFrame:
+        """What CARR adds to ARR at D of one month: see ``metrics.bridge.pending``."""
+        return bridge.pending(self.arr_rows, self.periods.filter(month=month), self.rates)
+
     @cached_property
-    def pending(self) -> pl.DataFrame:
-        """What CARR adds to ARR: see ``metrics.bridge.pending``."""
-        return bridge.pending(self.arr_rows, self.periods, self.rates)
+    def first_live(self) -> pl.DataFrame:
+        """When each customer, by number, first had ARR: see ``metrics.bridge.first_live``."""
+        return bridge.first_live(self.coded.rows, self.rates)
+
+    @cached_property
+    def moves(self) -> pl.DataFrame:
+        """The bridge per month, customer and product, in numbers: see ``metrics.bridge.movements``."""
+        return self.moves_of(self.periods)
+
+    def moves_of(self, periods: pl.DataFrame) -> pl.DataFrame:
+        """The same for other months; ``periods``: from ``Calendar.periods``."""
+        ordered = coded.months(periods, periods["month"].to_list())
+        # Rows of ARR are written out for a year at a time, so that there are never those of all months at once.
+        parts = [
+            bridge.movements(
+                bridge.by_product(bridge.positions(self.coded.rows, year, self.rates)), self.first_live, year
+            )
+            for year in (
+                ordered.slice(start, _AT_ONCE) for start in range(0, max(ordered.height, 1), _AT_ONCE)
+            )
+        ]
+        return pl.concat(parts)
 
     @cached_property
     def movements(self) -> pl.DataFrame:
-        """The bridge per month, customer and product: see ``metrics.bridge.movements``."""
-        first = bridge.first_live(self.arr_rows, self.rates)
-        return bridge.movements(bridge.by_product(self.positions), first, self.periods)
+        """``moves`` with the names of customers and products."""
+        return self.coded.named(self.moves)
 
     @cached_property
     def closed(self) -> pl.DataFrame:
@@ -310,8 +351,12 @@ class Facts:
 
     @cached_property
     def open_deals(self) -> pl.DataFrame:
-        """The deals open at each of ``moments``, as known now: see ``pipeline.states.open_over``."""
-        return opened_at(self.raw_frames, self.company, [*self.moments.values()], self.known_at)
+        """The deals open at each of ``moments``, as known now, with the columns that their scores are made of.
+
+        See ``pipeline.states.open_over``.
+        """
+        wanted = scored_columns(self.company)
+        return opened_at(self.raw_frames, self.company, [*self.moments.values()], self.known_at, wanted)
 
     @cached_property
     def completeness(self) -> Mapping[str, Completeness]:

@@ -88,7 +88,7 @@ def totals(facts: Facts, cut: str | None) -> pl.LazyFrame:
     """month, segment, the columns of ``sums``, and landing_p1, landing_p2: the forecast in whole minor units."""
     rows = landing(facts).lazy()
     if cut is not None:
-        rows = sales.named(rows, facts.owner_names, facts.pipelines)
+        rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
     return measures.summed(facts.periods, rows, cut, **sums()).with_columns(
         landing_p1=measures.whole(pl.col("exact_p1")), landing_p2=measures.whole(pl.col("exact_p2"))
     )

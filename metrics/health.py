@@ -44,9 +44,8 @@ def scores(facts: Facts) -> pl.DataFrame:
     score of 30 days earlier), fell (Boolean).
     """
     paying = (
-        facts.positions.filter(point="now")
-        .group_by("month", "customer")
-        .agg(arr=pl.col("value").sum())
+        recurring.named_stocks(facts)
+        .rename({"now": "arr"})
         .filter(pl.col("arr") > 0)
         .join(facts.periods.select("month", "day"), on="month")
     )

@@ -63,8 +63,9 @@ class Kpi:
     ``parts``: the units of numerator and denominator.
     ``alternatives``: the ways to make it that are a company's choice, with the setting of each.
     ``configured``: the KPI as a company's settings make it, where they change its period or definition.
-    ``stands_on``: the deals behind the number (columns month, external_id), over which the filling of ``requires``
-    is measured; None where trust in single deals is not the question.
+    ``stands_on``: the deals behind the number, over which the filling of ``requires`` is measured: columns month and
+    external_id, or, where a deal stands behind the numbers of many months, deal (its row in ``Facts.deals``) and a run
+    of months (see ``metrics.runs``). None where trust in single deals is not the question.
     """
 
     id: str
@@ -88,9 +89,12 @@ class Kpi:
         return self.configured(self, company) if self.configured else self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class KpiValue:
-    """One printed number. Money stays in minor units here; ``as_json`` writes major units."""
+    """One printed number. Money stays in minor units here; ``as_json`` writes major units.
+
+    With slots, and a segment that the values of it share: a large company has hundreds of thousands.
+    """
 
     id: str
     title: str

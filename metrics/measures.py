@@ -22,7 +22,7 @@ def grid(months: pl.LazyFrame, rows: pl.LazyFrame, cut: str | None) -> pl.LazyFr
     """month, segment: every row that a measure must have."""
     if cut is None:
         return months.select("month", segment=_UNCUT)
-    named = rows.select(segment=pl.col(cut).fill_null(UNKNOWN))
+    named = rows.select(segment=segment_of(cut, rows)).unique().cast(pl.String)
     segments = pl.concat([named, pl.LazyFrame({"segment": [UNKNOWN]})]).unique().sort("segment")
     return months.select("month").join(segments, how="cross").sort("month", "segment")
 
@@ -30,8 +30,17 @@ def grid(months: pl.LazyFrame, rows: pl.LazyFrame, cut: str | None) -> pl.LazyFr
 def gathered(
     months: pl.DataFrame, rows: pl.DataFrame | pl.LazyFrame, cut: str | None, **aggregates: pl.Expr
 ) -> pl.LazyFrame:
-    """month, segment and one column per expression, aggregated; null where a month or segment has no rows."""
-    totals = rows.lazy().with_columns(segment=segment_of(cut)).group_by("month", "segment").agg(**aggregates)
+    """month, segment and one column per expression, aggregated; null where a month or segment has no rows.
+
+    Months and segments of ``rows`` may be categories; those that come back are texts.
+    """
+    totals = (
+        rows.lazy()
+        .with_columns(segment=segment_of(cut, rows))
+        .group_by("month", "segment")
+        .agg(**aggregates)
+        .with_columns(pl.col("month", "segment").cast(pl.String))
+    )
     return grid(months.lazy(), rows.lazy(), cut).join(
         totals, on=["month", "segment"], how="left", nulls_equal=True, maintain_order="left"
     )
@@ -44,9 +53,15 @@ def summed(
     return gathered(months, rows, cut, **sums).with_columns(pl.col(name).fill_null(0) for name in sums)
 
 
-def segment_of(cut: str | None) -> pl.Expr:
-    """The segment of a row: null for the whole company, ``unknown`` where the row has none."""
-    return _UNCUT if cut is None else pl.col(cut).fill_null(UNKNOWN)
+def segment_of(cut: str | None, rows: pl.DataFrame | pl.LazyFrame | None = None) -> pl.Expr:
+    """The segment of a row: null for the whole company, ``unknown`` where the row has none.
+
+    ``rows``: those of it, where the cut may be a category.
+    """
+    if cut is None:
+        return _UNCUT
+    dtype = pl.String() if rows is None else rows.lazy().collect_schema()[cut]
+    return pl.col(cut).fill_null(pl.lit(UNKNOWN, dtype=pl.String) if dtype == pl.String else pl.lit(UNKNOWN, dtype))
 
 
 def amounts(totals: pl.LazyFrame, value: str, n: str) -> pl.LazyFrame:

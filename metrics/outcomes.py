@@ -203,7 +203,7 @@ def _sized(facts: Facts) -> pl.DataFrame:
 
 
 def _totals(facts: Facts, rows: pl.LazyFrame, cut: str | None, **sums: pl.Expr) -> pl.LazyFrame:
-    named = rows if cut is None else sales.named(rows, facts.owner_names, facts.pipelines)
+    named = rows if cut is None else sales.named(rows, facts.owner_names, facts.pipelines, cut)
     return measures.summed(facts.periods, named, cut, **sums)
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 import polars as pl
 
-from metrics import arr, bridge, measures, spend
+from metrics import arr, measures, spend
 from metrics.currency import in_words
 from metrics.facts import Facts
 from metrics.period import month_first, month_of, months_between, shift
@@ -56,15 +56,19 @@ def new_logos(facts: Facts) -> pl.DataFrame:
     """New-logo ARR of every month of the windows: arrived, customer, value (as the ARR bridge of that month has it)."""
     arrived = facts.once(arrived_in)["arrived"].unique()
     earlier = facts.calendar.periods([month for month in arrived if month not in facts.months])
-    placed = bridge.by_product(bridge.positions(facts.arr_rows, earlier, facts.rates))
-    first = bridge.first_live(facts.arr_rows, facts.rates)
-    moved = [bridge.movements(placed, first, earlier), facts.movements]
-    return (
-        pl.concat([rows.select("customer", arrived="month", value="new_logo") for rows in moved])
+    moved = [
+        rows.filter(pl.col("new_logo") != 0).select(
+            "customer", arrived=pl.col("month").cast(pl.String), value="new_logo"
+        )
+        for rows in (facts.moves_of(earlier), facts.moves)
+    ]
+    sums = (
+        pl.concat(moved)
         .group_by("arrived", "customer")
         .agg(pl.col("value").sum())
         .filter(pl.col("value") != 0)
     )
+    return sums.with_columns(customer=facts.coded.customers.gather(sums["customer"]))
 
 
 def arrivals(facts: Facts) -> pl.DataFrame:

@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from metrics import measures, sales, stages
+from metrics import measures, sales
 from metrics.facts import Facts
 from metrics.playbook import load
 from metrics.words import in_days, in_percent, when_any
@@ -86,8 +86,7 @@ def _stage_entries(facts: Facts) -> pl.DataFrame:
         # Before the qualified stage a trial is a way to sign up, not a test of the product by a buyer.
         here = pl.col("qualified") & pl.coalesce("label", "stage").str.contains(_NAMES)
     return (
-        facts.once(stages.entries)
-        .filter(here.fill_null(value=False))
+        facts.stage_entries.filter(here.fill_null(value=False))
         .group_by("external_id")
         .agg(piloted=facts.calendar.local_day(pl.col("entered_at").min()))
     )
@@ -136,7 +135,7 @@ def table(facts: Facts, cut: str | None = None) -> pl.LazyFrame:
         how="diagonal",
     )
     if cut is not None:
-        rows = sales.named(rows, facts.owner_names, facts.pipelines)
+        rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
     open_, result = pl.col("_open"), pl.col("result")
     measured = ~open_ & pl.col("left_out").is_null()
     days, age = pl.col("days"), pl.col("age")

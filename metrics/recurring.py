@@ -6,17 +6,19 @@ retention, which compares customers, has no cut by product.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final, Literal
 
 import polars as pl
 
 from metrics import arr, bridge, measures
+from metrics.coded import categories, months
 from metrics.currency import in_words
 from metrics.facts import Facts
 from metrics.kpi import CUTS
 from metrics.period import month_last, shift
 from metrics.settlement import OPEN_END
-from metrics.words import stated
+from metrics.words import UNKNOWN, stated
 
 REQUIRES: Final = (
     ("deals", "account_id"),
@@ -31,19 +33,76 @@ Window = Literal["year", "quarter", "month"]
 MONTHS: Final[dict[Window, int]] = {"year": 12, "quarter": 3, "month": 1}
 
 
+def by_customer(facts: Facts) -> pl.DataFrame:
+    """The bridge per month and customer (a number, as in ``Facts.coded``), kept by ``Facts.once``.
+
+    Columns: month (a category), customer, now, prev, year (ARR at the three month-ends, at the rate of D), each
+    movement of the bridge, and ``touched NAME``: whether any product of the customer made that movement.
+    """
+    return _added_up(facts.moves, "customer")
+
+
+def _added_up(moved: pl.DataFrame, *by: str) -> pl.DataFrame:
+    sums = pl.col("now", "prev", "year", *bridge.MOVEMENTS).sum()
+    touched = ((pl.col(name) != 0).any().alias(f"touched {name}") for name in bridge.MOVEMENTS)
+    return moved.group_by("month", *by).agg(sums, *touched)
+
+
+def named_stocks(facts: Facts) -> pl.DataFrame:
+    """month, customer, now: ARR at D of each customer (a text) that has any rows of it then."""
+    rows = facts.once(by_customer).select("month", "customer", "now")
+    customers = facts.coded.customers.gather(rows["customer"])
+    return rows.with_columns(pl.col("month").cast(pl.String), customer=customers)
+
+
+def _totals(facts: Facts, cut: str | None) -> pl.DataFrame:
+    """What the bridge adds up to by month and segment: all that its KPIs are made of, summed once.
+
+    Columns: month, segment; each movement and ``n NAME`` (customers it touched); now and n_now, prev and n_prev, year
+    and n_year (customers with ARR at that end), change_prev and change_year.
+    """
+    if cut == "product":
+        names = _product_names(facts)
+        moved = facts.moves.with_columns(product=names.gather(facts.moves["product_name"]))
+        rows = _added_up(moved, "customer", "product")
+    else:
+        rows = of_customers(facts, facts.once(by_customer).lazy(), cut).collect()
+    points = ("now", "prev", "year")
+    return measures.summed(
+        facts.periods,
+        rows,
+        cut,
+        **{name: pl.col(name).sum() for name in (*points, *bridge.MOVEMENTS)},
+        **{f"n {name}": pl.col(f"touched {name}").sum().cast(pl.Int64) for name in bridge.MOVEMENTS},
+        **{f"n_{name}": (pl.col(name) > 0).sum().cast(pl.Int64) for name in points},
+        **{f"change_{name}": (pl.col("now") - pl.col(name)).sum() for name in ("prev", "year")},
+    ).collect()
+
+
+_TOTALS: Final = {cut: partial(_totals, cut=cut) for cut in (None, *CUTS)}
+
+
+def _product_names(facts: Facts) -> pl.Series:
+    """What products are called, by number, as categories."""
+    return categories(facts.coded.product_names, UNKNOWN)
+
+
 def stock(facts: Facts, cut: str | None, contracted: bool = False) -> pl.LazyFrame:
     """ARR at D, or CARR; n: customers with ARR above zero."""
-    rows = facts.positions.lazy().filter(point="now")
+    if cut == "product":
+        # A row of ARR goes by its own name of the product, whatever the customer's others call it.
+        rows = facts.once(_stock_rows)
+    elif contracted:
+        rows = facts.once(by_customer).select("month", "customer", value="now")
+    else:
+        return measurable(facts, measures.amounts(facts.once(_TOTALS[cut]).lazy(), "now", "n_now"))
     if contracted:
-        rows = pl.concat([rows, facts.pending.lazy()], how="diagonal")
-    by_customer = (
-        of_customers(facts, rows, cut)
-        .group_by("month", "customer", *([cut] if cut else []))
-        .agg(pl.col("value").sum())
-    )
+        rows = pl.concat([rows, facts.once(_pending).select(rows.columns)])
+    keys = ["month", "customer", *(["product_name"] if cut == "product" else [])]
+    added = rows.group_by(keys).agg(pl.col("value").sum())
     totals = measures.summed(
         facts.periods,
-        by_customer,
+        of_customers(facts, added.lazy(), cut),
         cut,
         value=pl.col("value").sum(),
         n=(pl.col("value") > 0).sum().cast(pl.Int64),
@@ -51,17 +110,21 @@ def stock(facts: Facts, cut: str | None, contracted: bool = False) -> pl.LazyFra
     return measurable(facts, measures.amounts(totals, "value", "n"))
 
 
+def _stock_rows(facts: Facts) -> pl.DataFrame:
+    """month, customer, product_name, value: the rows of ARR live at D, in numbers."""
+    placed = bridge.positions(facts.coded.rows, months(facts.periods, facts.months), facts.rates, ("now",))
+    return placed.group_by("month", "customer", "product_name").agg(pl.col("value").sum())
+
+
+def _pending(facts: Facts) -> pl.DataFrame:
+    """The same of what CARR adds to ARR: see ``metrics.bridge.pending``."""
+    coming = bridge.pending(facts.coded.rows, months(facts.periods, facts.months), facts.rates)
+    return coming.select("month", "customer", "product_name", "value")
+
+
 def movement(facts: Facts, name: str, cut: str | None) -> pl.LazyFrame:
     """One movement of the bridge; n: customers it touched."""
-    touched = pl.col("customer").filter(pl.col(name) != 0).n_unique().cast(pl.Int64)
-    totals = measures.summed(
-        facts.periods,
-        of_customers(facts, facts.movements.lazy(), cut),
-        cut,
-        value=pl.col(name).sum(),
-        n=touched,
-    )
-    return measurable(facts, measures.amounts(totals, "value", "n"))
+    return measurable(facts, measures.amounts(facts.once(_TOTALS[cut]).lazy(), name, f"n {name}"))
 
 
 def escalators(facts: Facts, measure: pl.LazyFrame) -> pl.LazyFrame:
@@ -80,58 +143,54 @@ def escalators(facts: Facts, measure: pl.LazyFrame) -> pl.LazyFrame:
 
 def growth(facts: Facts, point: str, cut: str | None) -> pl.LazyFrame:
     """(now - then) / then at the rate of D; n: customers with ARR then."""
-    keys = ["month", "customer", *([cut] if cut else [])]
-    by_customer = (
-        of_customers(facts, facts.movements.lazy(), cut)
-        .group_by(keys)
-        .agg(pl.col("now").sum(), then=pl.col(point).sum())
-    )
-    totals = measures.summed(
-        facts.periods,
-        by_customer,
-        cut,
-        change=(pl.col("now") - pl.col("then")).sum(),
-        then=pl.col("then").sum(),
-        n=(pl.col("then") > 0).sum().cast(pl.Int64),
-    )
+    totals = facts.once(_TOTALS[cut]).lazy()
     what = "at the end of the month before" if point == "prev" else "a year before"
-    return measurable(facts, measures.ratios(totals, "change", "then", "n", f"there was no ARR {what}"))
+    names = (f"change_{point}", point, f"n_{point}", f"there was no ARR {what}")
+    return measurable(facts, measures.ratios(totals, *names))
 
 
 def cohort(facts: Facts, window: Window = "year") -> pl.DataFrame:
     """Customers with ARR at the opening of the window, per month; everything at the rate of D.
 
-    Columns: month, customer, then, retained (ARR at D), kept (the lesser of the two), lost (1 where none is left).
+    Columns: month (a category), customer (a number, as in ``Facts.coded``), then, retained (ARR at D), kept (the lesser
+    of the two), lost (1 where none is left).
     """
-    placed = facts.positions
     if window == "quarter":
         opening = [month_last(shift(month, -MONTHS[window])) for month in facts.months]
         periods = facts.periods.with_columns(year_day=pl.Series(opening, dtype=pl.Date))
-        placed = bridge.positions(facts.arr_rows, periods, facts.rates, ("now", "year"))
-    point = "prev" if window == "month" else "year"
-    return (
-        placed.group_by("month", "customer")
-        .agg(
-            pl.col("value").filter(point=point).sum().alias("then"),
-            pl.col("value").filter(point="now").sum().alias("retained"),
+        placed = bridge.positions(
+            facts.coded.rows, months(periods, facts.months), facts.rates, ("now", "year")
         )
-        .filter(pl.col("then") > 0)
-        .with_columns(
-            kept=pl.min_horizontal("retained", "then"), lost=(pl.col("retained") <= 0).cast(pl.Int64)
+        ends = placed.group_by("month", "customer").agg(
+            then=pl.col("value").filter(point="year").sum(),
+            retained=pl.col("value").filter(point="now").sum(),
         )
+    else:
+        point = "prev" if window == "month" else "year"
+        ends = facts.once(by_customer).select("month", "customer", then=point, retained="now")
+    return ends.filter(pl.col("then") > 0).with_columns(
+        kept=pl.min_horizontal("retained", "then"), lost=(pl.col("retained") <= 0).cast(pl.Int64)
     )
 
 
 def stands_on(facts: Facts) -> pl.DataFrame:
-    """The won deals by D of a mapped type, or of none at all, that ARR may count: month, external_id."""
+    """The won deals by D of a mapped type, or of none at all, that ARR may count: deal, first, last.
+
+    As ``metrics.runs`` has it: from the month of its outcome on, a deal is behind the number of every month.
+    """
     recurring = pl.col("deal_type").is_not_null() | stated(pl.col("type")).is_null()
     counted = (pl.col("outcome") == "won") & recurring & arr.counts(facts.company.arr)
-    won = facts.deals.filter(counted).select("external_id", "outcome_day")
+    days = facts.periods["day"]
     return (
-        facts.periods.select("month", "day")
-        .join(won, how="cross")
-        .filter(pl.col("outcome_day") <= pl.col("day"))
-        .select("month", "external_id")
+        facts.deals.lazy()
+        .with_row_index("deal")
+        .filter(counted & pl.col("outcome_day").is_not_null())
+        .select(
+            "deal",
+            first=pl.lit(days).search_sorted(pl.col("outcome_day"), side="left").cast(pl.Int64),
+            last=pl.lit(days.len() - 1, pl.Int64),
+        )
+        .collect()
     )
 
 
@@ -209,12 +268,27 @@ def accounts_behind(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def of_customers(facts: Facts, rows: pl.LazyFrame, cut: str | None) -> pl.LazyFrame:
-    """The rows with the column that they are cut by."""
+    """The rows of the bridge with the column that they are cut by, as a category where they are in numbers."""
     if cut is None:
         return rows
+    in_numbers = rows.collect_schema()["customer"] != pl.String
     if cut == "product":
-        return rows.with_columns(product="product_name")
-    return rows.join(facts.customers.lazy().select("customer", cut), on="customer", how="left")
+        if not in_numbers:
+            return rows.with_columns(product="product_name")
+        return rows.with_columns(product=pl.lit(_product_names(facts)).gather(pl.col("product_name")))
+    if not in_numbers:
+        return rows.join(facts.customers.lazy().select("customer", cut), on="customer", how="left")
+    return rows.with_columns(pl.lit(facts.once(_SEGMENTS[cut])).gather(pl.col("customer")).alias(cut))
+
+
+def _segments(facts: Facts, cut: str) -> pl.Series:
+    """The segment of every customer, by its number, as a category."""
+    customers = facts.coded.customers.alias("customer").to_frame()
+    of = facts.customers.select("customer", cut)
+    return categories(customers.join(of, on="customer", how="left", maintain_order="left")[cut], UNKNOWN)
+
+
+_SEGMENTS: Final = {cut: partial(_segments, cut=cut) for cut in CUSTOMER_CUTS}
 
 
 def measurable(facts: Facts, measure: pl.LazyFrame) -> pl.LazyFrame:

@@ -206,8 +206,10 @@ def _customers(facts: Facts, way: Way) -> pl.DataFrame:
     if way.how in _PARTS:
         return there.with_columns(part=_PARTS[way.how])
     flows = facts.once(_FLOWS[way.window])
-    joined = there.join(flows, on=["month", "customer"], how="full", coalesce=True).with_columns(
-        pl.exclude("month", "customer").fill_null(0)
+    joined = (
+        there.with_columns(pl.col("month").cast(pl.String))
+        .join(flows, on=["month", "customer"], how="full", coalesce=True)
+        .with_columns(pl.exclude("month", "customer").fill_null(0))
     )
     if way.how == "event":
         return joined.with_columns(part=pl.when(pl.col("then") > 0).then("left").otherwise(0))
@@ -220,10 +222,9 @@ def _customers(facts: Facts, way: Way) -> pl.DataFrame:
 def flows(facts: Facts, window: Window) -> pl.DataFrame:
     """The movements of every month of the window, summed per month asked for and customer, at the rate of its D.
 
-    Columns: month, customer, the movements of the bridge, left (in how many months the customer churned).
+    Columns: month, customer (a number), the movements of the bridge, left (in how many months the customer churned).
     """
-    first = bridge.first_live(facts.arr_rows, facts.rates)
-    moved = bridge.moved(facts.arr_rows, _months_of(facts, window), facts.rates, first)
+    moved = bridge.moved(facts.coded.rows, _months_of(facts, window), facts.rates, facts.first_live)
     per_month = moved.group_by("month", "within", "customer").agg(
         *(pl.col(name).sum() for name in bridge.MOVEMENTS)
     )
@@ -264,7 +265,8 @@ _FLOWS: Final = {window: partial(flows, window=window) for window in MONTHS}
 def behind(facts: Facts, kpi: str, month: str) -> pl.DataFrame:
     """Evidence: the customers at the opening, and since, with what each adds to the numerator."""
     way = Way.chosen(kpi, facts.company.retention)
-    customers = _customers(facts, way).filter(pl.col("month") == month)
+    coded = _customers(facts, way).filter(pl.col("month") == month)
+    customers = coded.with_columns(customer=facts.coded.customers.gather(coded["customer"]))
     touched = (pl.col("then") > 0) | (pl.col("part") != 0)
     note = pl.format(f"{{}} {_AGO[way.window]}, {{}} now", *both_in_words(facts, "then", "retained"))
     return accounts_behind(facts, customers.filter(touched).with_columns(contribution="part", note=note))

@@ -16,14 +16,35 @@ from metrics.words import UNKNOWN
 PIPELINE_TYPES = ("new", "expansion")
 
 
-def named(frame: pl.LazyFrame, owners: pl.DataFrame, pipelines: pl.DataFrame) -> pl.LazyFrame:
-    """``frame`` with owner_id and pipeline replaced by ``owner`` and ``pipeline`` as they are printed."""
-    return (
-        frame.join(owners.lazy(), on="owner_id", how="left")
-        .join(pipelines.lazy(), on="pipeline", how="left")
-        .with_columns(owner=pl.coalesce("owner", "owner_id"), pipeline=pl.coalesce("label", "pipeline"))
-        .drop("label")
-    )
+def named(frame: pl.LazyFrame, owners: pl.DataFrame, pipelines: pl.DataFrame, cut: str | None = None) -> pl.LazyFrame:
+    """``frame`` with owner_id and pipeline replaced by ``owner`` and ``pipeline`` as they are printed.
+
+    With a ``cut``, only where that is one of the two: the names of the others are not asked for.
+    """
+    named = frame
+    if cut in (None, "owner"):
+        named = named.join(owners.lazy(), on="owner_id", how="left", maintain_order="left").with_columns(
+            owner=pl.coalesce("owner", "owner_id")
+        )
+    if cut in (None, "pipeline"):
+        labelled = named.join(pipelines.lazy(), on="pipeline", how="left", maintain_order="left")
+        named = labelled.with_columns(pipeline=pl.coalesce("label", "pipeline")).drop("label")
+    return named
+
+
+def segments(
+    deals: pl.DataFrame, owners: pl.DataFrame, pipelines: pl.DataFrame, cut: str | None
+) -> tuple[pl.Series, pl.Series]:
+    """The segment of each deal as a number, and the names of these: one that is null for the whole company."""
+    if cut is None:
+        return pl.repeat(0, deals.height, dtype=pl.UInt32, eager=True), pl.Series(
+            "segment", [None], dtype=pl.String
+        )
+    own = named(deals.lazy().select("owner_id", "pipeline", "size", "industry", "motion"), owners, pipelines, cut)
+    given = own.select(segment=pl.col(cut).fill_null(UNKNOWN)).collect()
+    names = given.unique().sort("segment").with_row_index("number")
+    found = given.join(names, on="segment", maintain_order="left")
+    return found["number"], names["segment"]
 
 
 def closed(

@@ -95,7 +95,7 @@ def sourced(facts: Facts, step: Step, channel: Channel, cut: str | None) -> pl.L
         return measures.nothing()
     rows = _typed(facts, step).lazy()
     if cut is not None:
-        rows = sales.named(rows, facts.owner_names, facts.pipelines)
+        rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
     totals = measures.summed(
         facts.periods,
         rows,

@@ -63,7 +63,7 @@ def _share(part: str, whole: str) -> pl.Expr:
 
 def _older(facts: Facts, cut: str | None, known: pl.DataFrame) -> pl.DataFrame:
     """The place, older and older_value."""
-    sitting = stages.named(facts, facts.once(stages.passages).lazy().filter("sits"), cut).collect()
+    sitting = stages.named(facts, stages.sitting(facts).lazy(), cut).collect()
     late = sitting.join(known.select(*_PLACE, "norm_days"), on=_PLACE, nulls_equal=True).filter(
         pl.col("days") > pl.col("norm_days") * stages.OLD
     )

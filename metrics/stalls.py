@@ -10,7 +10,6 @@ from datetime import date
 
 import polars as pl
 
-from metrics import timeline
 from metrics.facts import Facts
 
 _TRAITS = ("external_id", "name", "size", "industry", "motion")
@@ -22,10 +21,8 @@ def visits(facts: Facts) -> pl.DataFrame:
     Columns: external_id, name, size, industry, motion, stage, label, sort_order, entered, left (days; null: still
     there).
     """
-    known = facts.changes.filter(pl.col("changed_at") <= facts.known_at)
-    entries = timeline.stage_entries(facts.raw_deals, known, facts.stages).with_columns(
-        left=pl.col("entered_at").shift(-1).over("external_id")
-    )
+    goes_on = pl.col("deal") == pl.col("deal").shift(-1)
+    entries = facts.stage_entries.with_columns(left=pl.when(goes_on).then(pl.col("entered_at").shift(-1)))
     traits = facts.deals.filter(pl.col("deal_type") == "new").select(*_TRAITS, "outcome_day")
     stays = entries.filter((pl.col("outcome") == "open") & pl.col("active")).join(traits, on="external_id")
     return stays.select(

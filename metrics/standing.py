@@ -175,18 +175,20 @@ def stretches(facts: Facts) -> pl.DataFrame:
 def _stretches(facts: Facts) -> pl.DataFrame:
     deals = facts.raw_deals.select(
         "external_id", "created_at", "is_closed", "is_won", "pilot", "pilot_converted", *_PLACED
-    ).join(_deals(facts).select("external_id"), on="external_id", how="semi")
-    then = asof.set_back(_steps(facts, deals), facts.changes, _PLACED)
-    staged = timeline.with_stage(then, facts.stages).rename({"outcome": "stage_outcome"})
-    moved = _stage_log(facts).group_by("external_id").agg(stage_moved=pl.col("at").max())
-    judged = staged.join(moved, on="external_id", how="left").sort("external_id", "at")
+    ).join(_deals(facts).select("external_id"), on="external_id", how="semi", maintain_order="left")
+    begun = pl.col("created_at").fill_null(pl.lit(_BEGINNING))
+    then = asof.steps(deals, facts.changes, _PLACED, _further(facts, deals), mark="stage")
+    moved = then.filter("changed").group_by("who").agg(stage_moved=pl.col("at").max())
+    lived = then.filter(pl.col("at") >= begun, pl.col("at") <= facts.known_at)
+    staged = timeline.with_stage(lived, facts.stages).rename({"outcome": "stage_outcome"})
+    judged = staged.join(moved, on="who", how="left", maintain_order="left")
     # The CRM's own flags speak of its present stage only.
     present = pl.col("stage_moved").is_null() | (pl.col("at") >= pl.col("stage_moved"))
     decided = judged.with_columns(
         *(pl.when(present).then(flag).alias(flag) for flag in ("is_closed", "is_won")),
         stage_known=pl.col("stage_outcome").is_not_null(),
     ).with_columns(stage_outcome=deal_facts.stage_outcome())
-    mine = pl.col("external_id") == pl.col("external_id").shift(-1)
+    mine = pl.col("who") == pl.col("who").shift(-1)
     ended = decided.with_columns(
         outcome=deal_facts.outcome(facts.calendar.local_day(pl.col("at"))),
         until=pl.when(mine).then(pl.col("at").shift(-1)),
@@ -201,12 +203,8 @@ def _stretches(facts: Facts) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def _steps(facts: Facts, deals: pl.DataFrame) -> pl.DataFrame:
-    """``deals`` once for each instant at which one begins, changes its place or its close date, or converts."""
-    changed = facts.changes.filter(pl.col("field").is_in(_PLACED)).select(
-        external_id="deal_id", at="changed_at"
-    )
-    begun = pl.col("created_at").fill_null(pl.lit(_BEGINNING))
+def _further(facts: Facts, deals: pl.DataFrame) -> pl.DataFrame:
+    """external_id, at: when each of ``deals`` began, and the midnight on which it converted, if it did."""
     converted = deals.filter(pl.col("pilot") & pl.col("pilot_converted").is_not_null())
     days = converted.select("pilot_converted").unique()
     midnights = days.with_columns(
@@ -215,34 +213,22 @@ def _steps(facts: Facts, deals: pl.DataFrame) -> pl.DataFrame:
             dtype=pl.Datetime("us", "UTC"),
         )
     )
-    instants = pl.concat(
+    return pl.concat(
         [
-            changed,
-            deals.select("external_id", at=begun),
+            deals.select("external_id", at=pl.col("created_at").fill_null(pl.lit(_BEGINNING))),
             converted.join(midnights, on="pilot_converted").select("external_id", "at"),
         ]
-    ).unique()
-    return instants.join(deals, on="external_id").filter(
-        pl.col("at") >= begun, pl.col("at") <= facts.known_at
     )
-
-
-def _stage_log(facts: Facts) -> pl.DataFrame:
-    """external_id, at: when its stage changed."""
-    return facts.changes.filter(pl.col("field") == "stage").select(external_id="deal_id", at="changed_at")
 
 
 def _with_outcome_day(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
     """Adds outcome_day to stretches in order of deal and time: as ``metrics.deals.describe`` has it, as of each."""
-    logged = _stage_log(facts).unique().with_columns(_logged=pl.lit(value=True))
-    same = (pl.col("external_id") == pl.col("external_id").shift(1)) & (
-        pl.col("stage_outcome") == pl.col("stage_outcome").shift(1)
-    )
-    entered = (
-        rows.join(logged, on=["external_id", "at"], how="left", maintain_order="left")
-        .with_columns(_entered=pl.when(pl.col("_logged") & ~same.fill_null(value=False)).then("at"))
-        .with_columns(_entered=pl.col("_entered").forward_fill().over("external_id"))
-    )
+    who, outcome = pl.col("who"), pl.col("stage_outcome")
+    same = (who == who.shift(1)) & (outcome == outcome.shift(1))
+    enters = pl.col("changed") & ~same.fill_null(value=False)
+    # The last entry up to each stretch, unless that is another deal's.
+    last = pl.when(enters).then(pl.int_range(pl.len())).forward_fill()
+    entered = rows.with_columns(_entered=pl.when(who.gather(last) == who).then(pl.col("at").gather(last)))
     converted = pl.when(pl.col("pilot")).then("pilot_converted")
     decided = pl.coalesce(converted, "close_date", facts.calendar.local_day(pl.col("_entered")))
     return entered.with_columns(outcome_day=pl.when(pl.col("outcome") == "won").then(decided))

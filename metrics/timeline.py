@@ -11,26 +11,6 @@ from connectors.schema import TABLES
 from pipeline import asof
 
 
-def steps(changes: pl.DataFrame, field: str) -> pl.DataFrame:
-    """The changes of one field, one row per deal and instant (the last of that instant), in order of time.
-
-    Columns: deal_id, changed_at, old (of the first change of the instant), new (typed values).
-    """
-    return (
-        changes.filter(pl.col("field") == field)
-        .sort("deal_id", "changed_at", "seq")
-        .group_by("deal_id", "changed_at", maintain_order=True)
-        .agg(pl.col("old_value").first(), pl.col("new_value").last())
-        .select(
-            "deal_id",
-            "changed_at",
-            asof.typed(pl.col("old_value"), TABLES["deals"][field]).alias("old"),
-            asof.typed(pl.col("new_value"), TABLES["deals"][field]).alias("new"),
-        )
-        .sort("changed_at")
-    )
-
-
 def in_force(
     rows: pl.DataFrame, points: pl.Series, since: str = "since", until: str = "until"
 ) -> pl.DataFrame:
@@ -46,43 +26,84 @@ def in_force(
 
 
 def stage_entries(deals: pl.DataFrame, changes: pl.DataFrame, stages: pl.DataFrame) -> pl.DataFrame:
-    """Every known entry of a deal into a stage, in order of time.
+    """Every known entry of a deal into a stage, deal by deal in order of time.
 
-    Columns: external_id, pipeline, entered_at, stage, then the columns of ``stages`` for it (null where unknown).
-    What a deal was in before its first known change counts as entered on its creation; a deal without any
-    change has entered its current stage on its creation (``known`` is false in both cases).
+    Columns: deal (its row in ``deals``, counted from 0), external_id, pipeline, entered_at, stage, known, then the
+    columns of ``stages`` for it (null where unknown). What a deal was in before its first known change counts as
+    entered on its creation; a deal without any change has entered its current stage on its creation (``known`` is
+    false in both cases).
     """
-    moves = steps(changes, "stage").rename({"deal_id": "external_id"})
-    base = deals.select("external_id", "pipeline", "created_at", current="stage")
-    logged = base.join(moves, on="external_id").select(
-        "external_id", "pipeline", entered_at="changed_at", stage="new", known=pl.lit(True)
+    numbered = deals.select("external_id", "pipeline", "created_at", "stage").with_row_index("deal")
+    moves = _moves(numbered, changes)
+    first = moves.filter(pl.col("deal").ne_missing(pl.col("deal").shift(1)) & pl.col("old").is_not_null())
+    unlogged = numbered.join(moves.select("deal"), on="deal", how="anti")
+    entries = pl.concat(
+        [
+            moves.select("deal", entered_at="changed_at", stage="new", known=pl.lit(value=True)),
+            first.select(
+                "deal",
+                entered_at=numbered["created_at"].gather(first["deal"]),
+                stage="old",
+                known=pl.lit(value=False),
+            ),
+            unlogged.select("deal", "stage", entered_at="created_at", known=pl.lit(value=False)).select(
+                "deal", "entered_at", "stage", "known"
+            ),
+        ]
     )
-    earlier = (
-        base.join(
-            moves.group_by("external_id", maintain_order=True).agg(pl.col("old").first()), on="external_id"
+    placed = entries.filter(pl.col("stage").is_not_null()).sort(
+        "deal", "entered_at", nulls_last=False, maintain_order=True
+    )
+    own = placed["deal"]
+    named = placed.with_columns(
+        external_id=numbered["external_id"].gather(own), pipeline=numbered["pipeline"].gather(own)
+    )
+    return with_stage(named.select("deal", "external_id", "pipeline", "entered_at", "stage", "known"), stages)
+
+
+def _moves(numbered: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
+    """The changes of stage, deal by deal in order of time: deal, changed_at, old (the first of an instant), new (the
+    last of it)."""
+    log = (
+        changes.filter(pl.col("field") == "stage")
+        .select("changed_at", "seq", "old_value", "new_value", external_id="deal_id")
+        .join(numbered.select("external_id", "deal"), on="external_id")
+        .drop("external_id")
+        .sort("deal", "changed_at", "seq")
+    )
+    deal, at = pl.col("deal"), pl.col("changed_at")
+    begins = deal.ne_missing(deal.shift(1)) | at.ne_missing(at.shift(1))
+    ends = deal.ne_missing(deal.shift(-1)) | at.ne_missing(at.shift(-1))
+    started = pl.when(begins).then(pl.int_range(pl.len())).forward_fill()
+    return (
+        log.with_columns(old=pl.col("old_value").gather(started))
+        .filter(ends)
+        .select(
+            "deal",
+            "changed_at",
+            old=asof.typed(pl.col("old"), TABLES["deals"]["stage"]),
+            new=asof.typed(pl.col("new_value"), TABLES["deals"]["stage"]),
         )
-        .filter(pl.col("old").is_not_null())
-        .select("external_id", "pipeline", entered_at="created_at", stage="old", known=pl.lit(False))
     )
-    unlogged = base.join(moves, on="external_id", how="anti").select(
-        "external_id", "pipeline", entered_at="created_at", stage="current", known=pl.lit(False)
-    )
-    entries = pl.concat([logged, earlier, unlogged]).filter(pl.col("stage").is_not_null())
-    return with_stage(entries, stages).sort("entered_at", "external_id", maintain_order=True)
 
 
 def with_stage(rows: pl.DataFrame, stages: pl.DataFrame) -> pl.DataFrame:
-    """``rows`` (pipeline, stage) with what the company's sales process says about the stage.
+    """``rows`` (pipeline, stage), in their order, with what the company's sales process says about the stage.
 
     ``stages``: the frame of ``stage_table``. A stage unknown in the deal's pipeline is looked up in the others
     (deals move between pipelines); one unknown everywhere leaves the columns null.
     """
-    traits = [column for column in stages.columns if column not in ("pipeline", "stage")]
+    place = ["pipeline", "stage"]
+    traits = [column for column in stages.columns if column not in place]
     elsewhere = stages.sort("pipeline").unique("stage", keep="first", maintain_order=True)
-    joined = rows.join(stages, on=["pipeline", "stage"], how="left", nulls_equal=True).join(
-        elsewhere.drop("pipeline"), on="stage", how="left", suffix="_elsewhere"
+    found = (
+        rows.select(place)
+        .unique()
+        .join(stages, on=place, how="left", nulls_equal=True)
+        .join(elsewhere.drop("pipeline"), on="stage", how="left", suffix="_elsewhere")
+        .select(*place, *(pl.coalesce(trait, f"{trait}_elsewhere").alias(trait) for trait in traits))
     )
-    return joined.with_columns(pl.coalesce(trait, f"{trait}_elsewhere") for trait in traits).select(
+    return rows.join(found, on=place, how="left", nulls_equal=True, maintain_order="left").select(
         *rows.columns, *traits
     )
 

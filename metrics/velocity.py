@@ -58,7 +58,7 @@ def _rows(facts: Facts, cut: str | None) -> pl.LazyFrame:
     decided = facts.once(cycles.closed).lazy().with_columns(_opportunity=pl.lit(value=False))
     rows = pl.concat([entering, decided], how="diagonal")
     if cut is not None:
-        rows = sales.named(rows, facts.owner_names, facts.pipelines)
+        rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
     return rows.with_columns(segment=measures.segment_of(cut)).with_columns(
         pl.col(name).fill_null(UNKNOWN) for name in _CELL
     )

@@ -73,31 +73,29 @@ def value_at(rows: pl.DataFrame, changes: pl.DataFrame, field: str, table: str =
     are worked on.
     """
     keys, of = list(_KEYS[table]), list(CHANGES[LOGS[table]])
-    mine = changes.filter(pl.col("field") == field)
-    mine = mine.join(rows.select(keys).unique(), left_on=of, right_on=keys, how="semi")
-    if mine.is_empty():
+    late = changes.filter(pl.col("field") == field, pl.col("changed_at") > rows["at"].min()).select(of)
+    late = late.rename(dict(zip(of, keys, strict=True)))
+    numbers = rows.select(keys).unique().join(late, on=keys, how="semi").with_row_index("who")
+    if numbers.is_empty():
         return rows
-    log = (
-        mine.sort("changed_at", "seq")
-        .with_columns(before=_before(field).first().over(of))
-        .unique([*of, "changed_at"], keep="last", maintain_order=True)
-    )
-    ends = log.group_by(of).agg(pl.col("before").first(), last=pl.col("changed_at").max())
+    log = _log(numbers, changes, field, table)
+    ends = log.group_by("who").agg(pl.col("before").first(), last=pl.col("changed_at").max())
     moved = (
         rows.select(*keys, "at")
         .with_row_index("row")
-        .join(ends, left_on=keys, right_on=of)
+        .join(numbers, on=keys)
+        .select("row", "at", "who")
+        .join(ends, on="who")
         .filter(pl.col("last") > pl.col("at"))
         .sort("at")
     )
     if moved.is_empty():
         return rows
     then = moved.join_asof(
-        log.select(*of, "changed_at", "new_value", known=pl.lit(value=True)),
+        log.select("who", "changed_at", "new_value", known=pl.lit(value=True)).sort("changed_at"),
         left_on="at",
         right_on="changed_at",
-        by_left=keys,
-        by_right=of,
+        by="who",
         check_sortedness=False,
     ).select(
         "row",
@@ -107,6 +105,94 @@ def value_at(rows: pl.DataFrame, changes: pl.DataFrame, field: str, table: str =
     joined = rows.with_row_index("row").join(then, on="row", how="left", maintain_order="left")
     value = pl.when(pl.col("moved")).then(pl.col("then")).otherwise(pl.col(field))
     return joined.with_columns(value.alias(field)).drop("row", "moved", "then")
+
+
+def _log(numbers: pl.DataFrame, changes: pl.DataFrame, field: str, table: str = "deals") -> pl.DataFrame:
+    """The changes of a field of the records in ``numbers``, in order of these and of time.
+
+    ``numbers``: the key of ``table``, and who: a number that stands for it, for keys are long. One row per record and
+    instant. Columns: who, changed_at, new_value (the last of the instant), before (what stood there before the first
+    known change of the record).
+    """
+    keys, of = list(_KEYS[table]), list(CHANGES[LOGS[table]])
+    log = (
+        changes.filter(pl.col("field") == field)
+        .select(*of, "changed_at", "seq", "old_value", "new_value")
+        .join(numbers.select(*keys, "who"), left_on=of, right_on=keys)
+        .drop(of, strict=False)
+        .sort("who", "changed_at", "seq")
+    )
+    who, at = pl.col("who"), pl.col("changed_at")
+    begins = pl.when(who.ne_missing(who.shift(1))).then(pl.int_range(pl.len())).forward_fill()
+    last = who.ne_missing(who.shift(-1)) | at.ne_missing(at.shift(-1))
+    return (
+        log.with_columns(before=_before(field).gather(begins))
+        .filter(last)
+        .select("who", "changed_at", "new_value", "before")
+    )
+
+
+def steps(
+    rows: pl.DataFrame,
+    changes: pl.DataFrame,
+    fields: Sequence[str],
+    also: pl.DataFrame | None = None,
+    mark: str | None = None,
+) -> pl.DataFrame:
+    """The deals once for each instant at which one of the fields changed, as they stood from then on.
+
+    ``rows``: deals, each once, with the CRM's values of now; ``also``: further instants (external_id, at). In order of
+    the deals and of time. Added: who (the number of the deal) and at; null: how it stood before all that. ``mark``: a
+    field; added: changed, whether it changed at that instant.
+    """
+    numbered = rows.with_row_index("who")
+    begun = numbered.select("who", at=pl.lit(None, UTC))
+    logs = {field: _log(numbered, changes, field) for field in fields}
+    instants = [begun, *(log.select("who", at="changed_at") for log in logs.values())]
+    if also is not None:
+        instants.append(
+            numbered.select("who", "external_id").join(also, on="external_id").select("who", "at")
+        )
+    found = pl.concat(instants)
+    several = sum(not log.is_empty() for log in logs.values()) + (also is not None) > 1
+    found = (found.unique() if several else found).sort("who", "at", nulls_last=False)
+    stood = [_stood(found, rows[field], logs[field]) for field in fields if not logs[field].is_empty()]
+    told = {one.name for one in stood}
+    kept = [rows[name].gather(found["who"]) for name in rows.columns if name not in told]
+    done = found.with_columns(*kept, *stood)
+    if mark is None:
+        return done
+    moved = logs[mark].select("who", at="changed_at", changed=pl.lit(value=True))
+    return done.join(moved, on=["who", "at"], how="left", maintain_order="left").with_columns(
+        pl.col("changed").fill_null(value=False)
+    )
+
+
+def _stood(instants: pl.DataFrame, now: pl.Series, log: pl.DataFrame) -> pl.Series:
+    """The value of a field from each instant (who, at) on; ``now``: the CRM's present ones, by ``who``."""
+    who = pl.col("who")
+    last = who.ne_missing(who.shift(-1))
+    values = log.with_columns(
+        value=pl.when(~last).then(typed(pl.col("new_value"), now.dtype)).otherwise(now.gather(log["who"]))
+    )
+    first = log.filter(who.ne_missing(who.shift(1))).select(
+        "who", at=pl.lit(None, UTC), value=typed(pl.col("before"), now.dtype)
+    )
+    known = pl.concat([first, values.select("who", at="changed_at", value="value")]).with_columns(
+        told=pl.lit(value=True)
+    )
+    joined = instants.join(known, on=["who", "at"], how="left", nulls_equal=True, maintain_order="left")
+    never = now.gather(joined["who"])
+    # A deal's first instant is told wherever its log has the field, so no value is carried into the next deal.
+    row = pl.int_range(pl.len())
+    carried = pl.when(pl.col("told")).then(row).forward_fill()
+    source = pl.when(pl.col("who").gather(carried) == pl.col("who")).then(carried)
+    return (
+        joined.with_columns(never=never, source=source)
+        .select(pl.when(pl.col("source").is_null()).then("never").otherwise(pl.col("value").gather("source")))
+        .to_series()
+        .alias(now.name)
+    )
 
 
 def _before(field: str) -> pl.Expr:

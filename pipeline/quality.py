@@ -27,6 +27,7 @@ from pipeline.scores import (
     named,
     opened_at,
     owner_names,
+    scored_columns,
     standing_faults,
 )
 from pipeline.store import Store
@@ -47,6 +48,7 @@ __all__ = [
     "faults",
     "opened_at",
     "report",
+    "scored_columns",
     "standing_faults",
 ]
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import polars as pl
 
-from connectors.schema import UTC
+from connectors.schema import TABLES, UTC
 from pipeline import asof
 from pipeline.company import Company
 from pipeline.records import SourceInfo
@@ -123,7 +123,11 @@ def cleanliness(
 
 
 def opened_at(
-    frames: Frames, company: Company, moments: Sequence[datetime], known_at: datetime
+    frames: Frames,
+    company: Company,
+    moments: Sequence[datetime],
+    known_at: datetime,
+    columns: Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """The deals open at each of the moments: see ``pipeline.states.open_over``."""
     return open_over(
@@ -134,7 +138,15 @@ def opened_at(
         company,
         moments,
         known_at,
+        columns,
     )
+
+
+def scored_columns(company: Company) -> tuple[str, ...]:
+    """The columns of a deal that completeness and cleanliness look at."""
+    fields = company.required_deal_fields
+    custom = () if all(name in TABLES["deals"] for name in fields) else ("custom",)
+    return (*fields, *custom, "close_date", "owner_id", "segment")
 
 
 def completeness_over(

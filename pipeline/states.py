@@ -57,18 +57,53 @@ def open_over(
     company: Company,
     moments: Sequence[datetime],
     known_at: datetime,
+    columns: Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """The deals open at each of the moments, in the layout of then, as ``open_deals`` of ``deals_at`` gives them.
 
-    Adds the column ``at``; in order of moments and, for each, of ``deals``. Only what decides whether a deal is open
-    is multiplied by the moments; all else is put to the deals that are.
+    Adds the column ``at``; in order of moments and, for each, of ``deals``. ``columns``: those of a deal that are
+    wanted beside what decides whether it is open (None: all), for every one is written once for each moment.
+
+    A deal's past is cut once into stretches in which it stood in one place, and only those in which it may have been
+    open are spread over the moments that they hold.
     """
     known = live(deals, known_at)
-    rows = _placed_then(_rows(known.select(_DECIDING), moments), changes)
-    opened = _open(rows, asof.layouts(stages, layout_changes, rows["at"]), company).join(
-        known.select("external_id", pl.exclude(_DECIDING)), on="external_id", maintain_order="left"
-    )
-    return asof.set_back(opened, changes, _OF_THE_DAY)
+    held = _stretches(known.select(_DECIDING), changes)
+    layout = asof.layouts(stages, layout_changes, pl.Series(moments, dtype=UTC))
+    if "at" in layout.columns:
+        placed = _in_layout(_spread(held, moments), layout)
+    else:
+        placed = _spread(_unless_closed(_in_layout(held, layout)), moments)
+    opened = _still_open(placed, company).sort("at", "who")
+    wanted = known.columns if columns is None else [name for name in known.columns if name in columns]
+    beside = [known[name].gather(opened["who"]) for name in wanted if name not in _DECIDING]
+    rows = opened.with_columns(beside).drop("who")
+    return asof.set_back(rows, changes, [name for name in _OF_THE_DAY if name in rows.columns])
+
+
+def _stretches(deals: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
+    """The deals once for every stretch of time in which they stood in one place: since, until (not included; null: to
+    this moment), who (their number). ``is_closed`` and ``is_won`` are null where that is another place than now."""
+    stood = asof.steps(deals, changes, PLACE)
+    goes_on = pl.col("who") == pl.col("who").shift(-1)
+    same = pl.all_horizontal(pl.col(name).eq_missing(deals[name].gather(stood["who"])) for name in PLACE)
+    return stood.with_columns(
+        *(pl.when(same).then(pl.col(name)).alias(name) for name in ("is_closed", "is_won")),
+        since=pl.max_horizontal("at", "created_at"),
+        until=pl.min_horizontal(pl.when(goes_on).then(pl.col("at").shift(-1)), "deleted_at"),
+    ).drop("at")
+
+
+def _spread(held: pl.DataFrame, moments: Sequence[datetime]) -> pl.DataFrame:
+    """One row per stretch and moment in it (since <= moment < until), in the column ``at``."""
+    at = pl.Series("at", sorted(set(moments)), dtype=UTC)
+    first = pl.lit(at).search_sorted(pl.col("since"), side="left").cast(pl.Int64)
+    end = pl.lit(at).search_sorted(pl.col("until"), side="left").cast(pl.Int64)
+    first = pl.when(pl.col("since").is_null()).then(0).otherwise(first)
+    end = pl.when(pl.col("until").is_null()).then(at.len()).otherwise(end)
+    some = held.with_columns(_first=first, _end=end).filter(pl.col("_first") < pl.col("_end"))
+    rows = some.with_columns(_at=pl.int_ranges("_first", "_end")).explode("_at")
+    return rows.with_columns(at=at.gather(rows["_at"])).drop("since", "until", "_first", "_end", "_at")
 
 
 def _rows(deals: pl.DataFrame, moments: Sequence[datetime]) -> pl.DataFrame:
@@ -97,14 +132,31 @@ def open_deals(deals: pl.DataFrame, stages: pl.DataFrame, company: Company, as_o
 
 def _open(rows: pl.DataFrame, stages: pl.DataFrame, company: Company) -> pl.DataFrame:
     """``open_deals`` of rows with a moment each, ``at``."""
-    placed = _in_layout(rows, stages).with_columns(
-        day=pl.col("at").dt.convert_time_zone(company.timezone).dt.date()
-    )
-    closed = pl.coalesce("layout_closed", "is_closed", pl.lit(value=False))
+    return _still_open(_in_layout(rows, stages), company)
+
+
+def _closed() -> pl.Expr:
+    return pl.coalesce("layout_closed", "is_closed", pl.lit(value=False))
+
+
+def _in_pilot() -> pl.Expr:
+    """Won by its stage, but the pilot has still to convert, or had to at some moment."""
     won = pl.coalesce("layout_won", "is_won", pl.lit(value=False))
+    return won & pl.col("pilot").fill_null(value=False)
+
+
+def _unless_closed(placed: pl.DataFrame) -> pl.DataFrame:
+    """The rows that may be open at some moment."""
+    return placed.filter(~_closed() | _in_pilot())
+
+
+def _still_open(placed: pl.DataFrame, company: Company) -> pl.DataFrame:
+    """The rows, beside their stage, that are open at their moment ``at``; adds ``day``."""
+    day = pl.col("at").dt.convert_time_zone(company.timezone).dt.date()
+    dated = placed.with_columns(day=day)
     converted = pl.col("pilot_converted").is_not_null() & (pl.col("pilot_converted") <= pl.col("day"))
-    pending = won & pl.col("pilot").fill_null(value=False) & ~converted
-    return placed.filter(~closed | pending).drop("layout_closed", "layout_won")
+    pending = _in_pilot() & ~converted
+    return dated.filter(~_closed() | pending).drop("layout_closed", "layout_won")
 
 
 def _in_layout(deals: pl.DataFrame, stages: pl.DataFrame) -> pl.DataFrame:
@@ -124,9 +176,13 @@ def _in_layout(deals: pl.DataFrame, stages: pl.DataFrame) -> pl.DataFrame:
     )
     anywhere = about.unique([*then, "stage"], keep="none").drop("pipeline")
     facts = ("layout_label", "layout_closed", "layout_won", "layout_active")
-    return (
-        deals.join(about, on=[*then, "pipeline", "stage"], how="left", maintain_order="left")
-        .join(anywhere, on=[*then, "stage"], how="left", suffix="_any", maintain_order="left")
+    place = [*then, "pipeline", "stage"]
+    # Places are few, deals are many.
+    known = (
+        deals.select(place)
+        .unique()
+        .join(about, on=place, how="left")
+        .join(anywhere, on=[*then, "stage"], how="left", suffix="_any")
         .with_columns(pl.coalesce(name, f"{name}_any").alias(name) for name in facts)
         .with_columns(
             stage_known=pl.col("layout_active").is_not_null(),
@@ -137,3 +193,4 @@ def _in_layout(deals: pl.DataFrame, stages: pl.DataFrame) -> pl.DataFrame:
         )
         .drop(*(f"{name}_any" for name in facts), "layout_label", "layout_active")
     )
+    return deals.join(known, on=place, how="left", nulls_equal=True, maintain_order="left")

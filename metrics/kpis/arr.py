@@ -34,7 +34,7 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
 
 
 def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return recurring.contracts_behind(facts, facts.positions.filter(point="now", month=month))
+    return recurring.contracts_behind(facts, facts.positions_of(month))
 
 
 KPI = Kpi(

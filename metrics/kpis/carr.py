@@ -23,10 +23,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
 
 
 def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    live = facts.positions.filter(point="now", month=month)
-    return recurring.contracts_behind(
-        facts, pl.concat([live, facts.pending.filter(month=month)], how="diagonal")
-    )
+    live = facts.positions_of(month)
+    return recurring.contracts_behind(facts, pl.concat([live, facts.pending_of(month)], how="diagonal"))
 
 
 KPI = Kpi(
