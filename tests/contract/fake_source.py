@@ -13,6 +13,8 @@ from connectors.source import Capabilities, Cursor, FieldState, Page, Stream
 OWNERS, STAGES = Stream("owners", ("owners",)), Stream("stages", ("stages",))
 ACCOUNTS, CONTACTS = Stream("accounts", ("accounts",)), Stream("contacts", ("contacts",))
 DEALS = Stream("deals", ("deals", "deal_changes"))
+LEADS, LINE_ITEMS = Stream("leads", ("leads",), optional=True), Stream("line_items", ("line_items",))
+MEETINGS, QUOTAS = Stream("meetings", ("meetings",)), Stream("quotas", ("quotas",), optional=True)
 RATES = Stream("exchange_rates", ("exchange_rates",), optional=True)
 
 CAPABILITIES = Capabilities(

@@ -7,8 +7,8 @@ nothing else; the rest is what our own comparison noticed.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -17,18 +17,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from connectors.source import Capabilities, FieldState
+from connectors.source import FieldState
 from pipeline import asof
 from pipeline.company import Company
 from pipeline.states import deals_at, live
 from pipeline.store import Store
 from pipeline.sync import sync_company
 from pipeline.tables import SCHEMAS
-from tests.contract.fake_source import ACCOUNTS, DEALS, STAGES, FakeSource, page
-from tests.rows import frame
+from tests.contract.lives import BEGIN, LOGGED, Crm, Event, day, events, fresh, happen, shown
 
-BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-LOGGED = ("stage", "amount")
 NOTICED = (
     "owner_id",
     "account_id",
@@ -38,126 +35,6 @@ NOTICED = (
     "probability",
 )  # the last two are in no view
 COMPANIES = itertools.count(1)
-
-
-def shown(**fields: dict[str, FieldState]) -> Capabilities:
-    return Capabilities("EUR", fields, {}, frozenset(LOGGED))
-
-
-def day(number: float) -> datetime:
-    return BEGIN + timedelta(days=number)
-
-
-@dataclass
-class Crm:
-    """A CRM that changes, one day after the other, and what it shows on any of them."""
-
-    deals: dict[str, dict[str, Any]] = field(default_factory=dict)
-    accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    log: list[dict[str, Any]] = field(default_factory=list)
-    open_stages: frozenset[str] = frozenset({"A", "B"})
-    now: datetime = BEGIN
-
-    def create(self, key: str, values: dict[str, Any]) -> None:
-        if key in self.deals:
-            return
-        values = values | {"account_id": self._survivor(values.get("account_id"))}
-        self.deals[key] = {"external_id": key, "created_at": self.now, "modified_at": self.now, **values}
-        for name in LOGGED:
-            self._record(key, name, None, values.get(name))
-
-    def edit(self, key: str, name: str, value: Any) -> None:
-        deal = self.deals.get(key)
-        value = self._survivor(value) if name == "account_id" else value
-        if deal is None or deal.get("deleted_at") or deal.get(name) == value:
-            return
-        if name in LOGGED:
-            self._record(key, name, deal.get(name), value)
-        deal |= {name: value, "modified_at": self.now}
-
-    def _survivor(self, account: str | None) -> str | None:
-        while account is not None and (into := self.accounts[account].get("merged_into")):
-            account = into
-        return account
-
-    def _record(self, key: str, name: str, old: Any, new: Any) -> None:
-        text = [None if value is None else str(value) for value in (old, new)]
-        self.log.append(
-            {"deal_id": key, "field": name, "changed_at": self.now, "seq": len(self.log)}
-            | {"old_value": text[0], "new_value": text[1], "origin": "crm_history"}
-        )
-
-    def delete(self, key: str) -> None:
-        if key in self.deals and not self.deals[key].get("deleted_at"):
-            self.deals[key] |= {"deleted_at": self.now, "modified_at": self.now}
-
-    def restore(self, key: str) -> None:
-        if self.deals.get(key, {}).get("deleted_at"):
-            self.deals[key] |= {"deleted_at": None, "modified_at": self.now, "restored": True}
-
-    def merge(self, loser: str, survivor: str) -> None:
-        """Deals move to the survivor, and their last-change stamp stays as it was."""
-        if loser == survivor or any(self.accounts[one].get("deleted_at") for one in (loser, survivor)):
-            return
-        self.accounts[loser] |= {"deleted_at": self.now, "merged_into": survivor, "modified_at": self.now}
-        for deal in self.deals.values():
-            if deal.get("account_id") == loser:
-                deal["account_id"] = survivor
-
-    def source(self, **options: Any) -> FakeSource:
-        deals = [{k: v for k, v in deal.items() if k != "restored"} for deal in self.deals.values()]
-        stages = [
-            {"pipeline": "p", "stage": stage, "is_closed": stage not in self.open_stages, "active": True}
-            for stage in "ABC"
-        ]
-        script = {
-            STAGES: [page(stages=frame("stages", stages))],
-            ACCOUNTS: [page(accounts=frame("accounts", self.accounts.values()))],
-            DEALS: [page(deals=frame("deals", deals), deal_changes=frame("deal_changes", self.log))],
-        }
-        return FakeSource(script, **{"shown": shown(), **options})
-
-
-Event = tuple[str, tuple[Any, ...]]
-keys, accounts = st.sampled_from("xyz"), st.sampled_from("abc")
-values: dict[str, st.SearchStrategy[Any]] = {
-    "stage": st.sampled_from("ABC"),
-    "amount": st.none() | st.integers(0, 3),
-    "owner_id": st.none() | st.sampled_from("pq"),
-    "account_id": accounts,
-    "arr": st.none() | st.integers(0, 3),
-    "close_date": st.none() | st.dates(date(2026, 1, 1), date(2026, 1, 3)),
-    "pilot": st.none() | st.booleans(),
-    "probability": st.none() | st.sampled_from([0.1, 0.25, 1.0]),
-}
-edits = st.sampled_from(sorted(values)).flatmap(lambda name: st.tuples(keys, st.just(name), values[name]))
-events: st.SearchStrategy[Event] = st.one_of(
-    st.tuples(st.just("create"), st.tuples(keys, st.fixed_dictionaries(values))),
-    st.tuples(st.just("edit"), edits),
-    st.tuples(st.just("edit"), edits),
-    st.tuples(st.just("delete"), st.tuples(keys)),
-    st.tuples(st.just("restore"), st.tuples(keys)),
-    st.tuples(st.just("merge"), st.tuples(accounts, accounts)),
-    st.tuples(st.just("owner"), st.tuples(accounts, st.sampled_from("pq"))),
-    st.tuples(st.just("layout"), st.tuples(st.sampled_from(["AB", "A", "ABC"]))),
-)
-
-
-def happen(crm: Crm, event: Event) -> None:
-    kind, arguments = event
-    if kind == "owner":
-        crm.accounts[arguments[0]] |= {"owner_id": arguments[1], "modified_at": crm.now}
-    elif kind == "layout":
-        crm.open_stages = frozenset(arguments[0])
-    else:
-        getattr(crm, kind)(*arguments)
-
-
-def fresh() -> Crm:
-    crm = Crm()
-    for name in "abc":
-        crm.accounts[name] = {"external_id": name, "created_at": BEGIN, "modified_at": BEGIN, "owner_id": "p"}
-    return crm
 
 
 def sync(store: Store, company: str, crm: Crm, **options: Any) -> None:

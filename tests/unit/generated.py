@@ -16,6 +16,7 @@ _TABLE = {
     "user": "owners",
     "account": "accounts",
     "contact": "contacts",
+    "lead": "leads",
     "deal": "deals",
     "line_item": "line_items",
     "meeting": "meetings",
@@ -33,6 +34,12 @@ _REFERENCES = {
     "first_meeting": "first_meeting_at",
     "last_activity": "last_activity_at",
 }
+_OF_LEADS = {
+    "account": "converted_account_id",
+    "contact": "converted_contact_id",
+    "deal": "converted_deal_id",
+    "converted": "converted_at",
+}
 _DATES = (
     "close_date",
     "start_date",
@@ -41,10 +48,14 @@ _DATES = (
     "pilot_start",
     "pilot_end",
     "pilot_converted",
+    "mql_at",
+    "sql_at",
+    "converted_at",
 )
-_UNKNOWN_HERE = {"user": ("first_name", "last_name"), "contact": ("lead",)}
+_UNKNOWN_HERE = {"user": ("first_name", "last_name"), "contact": ("lead",), "lead": ("phone", "title")}
 _INSTANTS = ("starts_at", "ends_at")
 _IDS = ("account_id", "contact_id", "owner_id", "deal_id", "parent_id", "product_id", "manager_id")
+_CONVERTED = ("converted_account_id", "converted_contact_id", "converted_deal_id")
 _LOGGED = ("stage", "amount", "close_date", "probability", "forecast_category")
 
 
@@ -77,10 +88,8 @@ def _row(life: Life, clock: int, products: Mapping[int, Mapping[str, Any]]) -> d
     for event in happened:
         if event.op in ("create", "set"):
             values |= event.values
-    row = {
-        _REFERENCES.get(name, name): _value(_REFERENCES.get(name, name), value)
-        for name, value in values.items()
-    }
+    renamed = _REFERENCES | (_OF_LEADS if life.kind == "lead" else {})
+    row = {renamed.get(name, name): _value(renamed.get(name, name), value) for name, value in values.items()}
     if life.kind == "rate":
         return row | {"rate": Decimal(row["rate"])}
     if life.kind == "line_item":
@@ -99,7 +108,7 @@ def _row(life: Life, clock: int, products: Mapping[int, Mapping[str, Any]]) -> d
 
 
 def _value(name: str, value: Any) -> Any:
-    if value is not None and name in _IDS:
+    if value is not None and name in (*_IDS, *_CONVERTED):
         return str(value)
     if isinstance(value, str) and name in _DATES:
         return date.fromisoformat(value)

@@ -18,6 +18,7 @@ from metrics import coverage
 from metrics.bridge import LOSSES, MOVEMENTS
 from metrics.compute import bridge, compute
 from metrics.facts import Facts
+from metrics.kpi import CUTS, KpiValue
 from metrics.period import months_between, shift
 from metrics.recurring import of_customers
 from metrics.retention import variants
@@ -64,13 +65,25 @@ def holds(facts: Facts) -> None:
         for name in ("arr", "carr")
         for month in facts.months
     }
-    for cut in ("size", "motion", "owner", "product"):
+    for cut in CUTS:
         parts: dict[tuple[str, str], float] = {}
-        for value in compute(facts, ["arr", "carr", "nrr", "grr", *sums], cuts=(cut,)):
+        segments = compute(facts, ["arr", "carr", "nrr", "grr", *sums], cuts=(cut,))
+        gross_is_at_most_net(segments, cut)
+        for value in segments:
             parts[value.id, value.month] = parts.get((value.id, value.month), 0) + (value.numerator or 0)
         kept = {key: value.numerator or 0 for key, value in values.items() if key[0] in ("nrr", "grr")}
         assert parts == {key: (whole | kept)[key] for key in parts}
         ties_in_every_segment(facts, cut)
+
+
+def gross_is_at_most_net(values: list[KpiValue], cut: str) -> None:
+    """Nobody can keep more than was there, and whoever grew keeps no less for it: in every segment (ruling 17)."""
+    found = {(value.id, value.month, value.segment[cut]): value.value for value in values}
+    for (kpi, month, segment), gross in found.items():
+        if kpi == "grr":
+            net = found["nrr", month, segment]
+            assert (gross is None) == (net is None)
+            assert gross is None or net is None or gross <= min(1, net) + 1e-12, (cut, segment, month)
 
 
 def ties_in_every_segment(facts: Facts, cut: str) -> None:
