@@ -64,6 +64,7 @@ class Capabilities:
     links: Mapping[str, str]  # table -> URL with {id}
     history: frozenset[str]  # deal fields whose past the CRM keeps, e.g. {"stage", "amount"}
     notes: tuple[str, ...] = ()  # one line each, for `check`
+    versions: int | None = None  # of a field of one deal that the CRM keeps, the newest; None: all of them
     records: Mapping[str, int] = field(default_factory=dict)  # stream -> records, where cheaply known
 
 

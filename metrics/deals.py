@@ -5,6 +5,8 @@ Definitions: definition book, R7 to R10 and rulings 3, 7, 16, 18, 21, 24.
 
 from __future__ import annotations
 
+from typing import Final
+
 import polars as pl
 
 from connectors.schema import UTC
@@ -16,12 +18,19 @@ from metrics.words import stated
 from pipeline import asof
 from pipeline.company import ArrSettings, Company
 
+MONEY: Final = ("amount", "currency")  # an amount of another day is one in the currency of that day
+
+
+def in_some_currency(deals: pl.DataFrame, home: str) -> pl.DataFrame:
+    """``deals`` with the home currency where they state none."""
+    return deals.with_columns(stated(pl.col("currency")).fill_null(home))
+
 
 def known(deals: pl.DataFrame, calendar: Calendar, home: str) -> pl.DataFrame:
     """The deals that exist at ``known_at``: created by then and not yet deleted. A blank currency is the home one."""
     gone = pl.col("deleted_at").is_not_null() & (pl.col("deleted_at") <= calendar.known_at)
     created = pl.col("created_at").is_null() | (pl.col("created_at") <= calendar.known_at)
-    return deals.filter(created & ~gone).with_columns(stated(pl.col("currency")).fill_null(home))
+    return in_some_currency(deals.filter(created & ~gone), home)
 
 
 def describe(

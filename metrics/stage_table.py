@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import sales, stages
+from metrics import deals, sales, stages
 from metrics.facts import Facts
 from pipeline import asof
 
@@ -70,10 +70,10 @@ def _older(facts: Facts, cut: str | None, known: pl.DataFrame) -> pl.DataFrame:
     amounts = facts.raw_deals.select("external_id", "amount", "currency")
     at = pl.col("month").replace_strict(facts.moments, return_dtype=pl.Datetime("us", "UTC"))
     dated = late.join(amounts, on="external_id").with_columns(at=at)
-    then = asof.set_back(dated, facts.changes, ("amount",)).join(
+    then = asof.set_back(dated, facts.changes, deals.MONEY).join(
         facts.periods.select("month", "day"), on="month"
     )
-    blank = then.with_columns(pl.col("amount").fill_null(0))
+    blank = deals.in_some_currency(then, facts.home_currency).with_columns(pl.col("amount").fill_null(0))
     return (
         facts.rates.convert(blank, "amount", "day", "value")
         .group_by(_PLACE)

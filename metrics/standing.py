@@ -1,7 +1,7 @@
 """How new and expansion deals stood at the end of any days: what was open then, and what had been won by then.
 
-Everything is as it was known at each of those days: stage, close date, amount, and whether a deal was won. What has
-no history (type, size, owner, currency) is that of ``known_at``, and what has been deleted by then never was.
+Everything is as it was known at each of those days: stage, close date, amount and its currency, and whether a deal was
+won. What else a deal is (type, size, owner) is that of ``known_at``, and what has been deleted by then never was.
 
 A deal's past is cut once into stretches in which it stood unchanged; a day is then a look-up, so that the number of
 days costs next to nothing. Source: definition book, section 4, rulings 3, 5, 6, 20, 21, 26, 30.
@@ -148,13 +148,15 @@ def _on(held: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
 
 def _valued(facts: Facts, rows: pl.DataFrame, on: str) -> pl.DataFrame:
     """Adds what a deal is, and its amount as of ``at`` in the report's currency."""
-    then = asof.set_back(rows.join(_deals(facts), on="external_id"), facts.changes, ("amount",))
-    filled = then.with_columns(pl.col("amount").fill_null(0))
+    then = asof.set_back(rows.join(_deals(facts), on="external_id"), facts.changes, deal_facts.MONEY)
+    filled = deal_facts.in_some_currency(then, facts.home_currency).with_columns(
+        pl.col("amount").fill_null(0)
+    )
     return facts.rates.convert(filled, "amount", on, "value").sort("at", "quarter_first", "external_id")
 
 
 def _deals(facts: Facts) -> pl.DataFrame:
-    """New and expansion deals: what of them has no past, and the amount of now."""
+    """New and expansion deals: what of them is taken as it is, and the amount of now."""
     traits = facts.deals.filter(pl.col("deal_type").is_in(PIPELINE_TYPES)).select(
         "external_id", "deal_type", "size", "industry", "motion", "unlogged"
     )

@@ -159,7 +159,7 @@ def coverage(
         states = capabilities.fields.get(table, {})
         for name in fields:
             state = states.get(name, _UNSAID)
-            origin, reason = _origin(crm, table, name, state, capabilities.history)
+            origin, reason = _origin(crm, table, name, state, capabilities)
             kept = None if name in restarted.get(table, ()) else since.get((table, name))
             rows.append(
                 {
@@ -174,11 +174,18 @@ def coverage(
     return pl.DataFrame(rows, schema=COVERAGE)
 
 
-def _origin(crm: str, table: str, name: str, state: FieldState, history: frozenset[str]) -> tuple[str, str]:
+def _origin(
+    crm: str, table: str, name: str, state: FieldState, capabilities: Capabilities
+) -> tuple[str, str]:
     if state.state != "mapped":
         return "none", state.remedy or f"{crm} shows us no such field"
-    if table == "deals" and name in history:
-        return "crm_history", f"{crm} hands over every change since the deal was created"
+    if table == "deals" and name in capabilities.history:
+        if capabilities.versions is None:
+            return "crm_history", f"{crm} hands over every change since the deal was created"
+        return "crm_history", (
+            f"{crm} hands over the newest {capabilities.versions} values of each deal, and we keep them all: "
+            "of a deal that had more before our first one, the earlier ones are not known"
+        )
     return ORIGIN, f"{crm} keeps no past of it that we can read: compared at every sync"
 
 

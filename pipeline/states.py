@@ -18,7 +18,8 @@ from pipeline.asof import PLACE
 from pipeline.company import Company
 from pipeline.emptiness import bare
 
-_OF_THE_DAY: Final = ("amount", "close_date")  # read as of each moment, as where a deal stands (ruling 35)
+# Read as of each moment, as where a deal stands (ruling 35).
+_OF_THE_DAY: Final = ("amount", "currency", "close_date")
 # The columns that decide whether a deal is open.
 _DECIDING: Final = (
     *("external_id", "created_at", "deleted_at", "is_closed", "is_won", "pilot", "pilot_converted"),
@@ -41,7 +42,7 @@ def live(frame: pl.DataFrame, at: datetime) -> pl.DataFrame:
 
 
 def deals_at(deals: pl.DataFrame, changes: pl.DataFrame, as_of: datetime, known_at: datetime) -> pl.DataFrame:
-    """The deals of ``as_of`` as known at ``known_at``, in their own schema: place, amount and close date of ``as_of``.
+    """The deals of ``as_of`` as known at ``known_at``, in their own schema: place, money and close date of then.
 
     ``is_closed`` and ``is_won`` are the CRM's of now and therefore null where the stage was another one.
     """

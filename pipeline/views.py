@@ -5,7 +5,9 @@ and columns are stable. What a view says is what Boardline's own reports say (a 
 
 - ``current_sources``: the CRM each company was last synced from. Grain: one company.
 - ``deals_as_of``: every deal as it stood at the end of a day, in the sales process as it was laid out then; a deal
-  that was deleted or in the bin that day is not in it. Grain: company, day and deal. Ask for one day:
+  that was deleted or in the bin that day is not in it. Its probability is what the CRM said then, as ``metrics.odds``
+  has it: its own where the log tells of it, or where it has neither changed nor left its stage since, else that of the
+  stage. Grain: company, day and deal. Ask for one day:
   ``SELECT * FROM deals_as_of WHERE company = 'acme' AND day = '2026-06-30'``.
 - ``pipeline_today``: the deals that were open when we last looked. Grain: one open deal.
 """
@@ -25,8 +27,8 @@ HISTORIC: Final[Mapping[str, str]] = {
     "pipeline": "TEXT",
     "stage": "TEXT",
     "amount": "BIGINT",
+    "currency": "TEXT",
     "close_date": "DATE",
-    "probability": "DOUBLE PRECISION",
     "forecast_category": "TEXT",
     "owner_id": "TEXT",
     "account_id": "TEXT",
@@ -39,8 +41,10 @@ LAYOUT: Final[Mapping[str, str]] = {
     "sort_order": "BIGINT",
     "is_closed": "BOOLEAN",
     "is_won": "BOOLEAN",
+    "probability": "DOUBLE PRECISION",
 }
-_AS_IT_IS: Final = ("external_id", "name", "currency", "created_at", "pilot", "pilot_converted")
+_PROBABILITY: Final = "DOUBLE PRECISION"
+_AS_IT_IS: Final = ("external_id", "name", "created_at", "pilot", "pilot_converted")
 VIEWS: Final = ("current_sources", "deals_as_of", "pipeline_today")
 
 
@@ -119,6 +123,9 @@ def _deals_as_of(dialect: str) -> str:
     fields = ",\n    ".join(
         f"{_DEALS.then(field, kind, 'y.ends_at', dialect)} AS {field}" for field, kind in HISTORIC.items()
     )
+    own = _DEALS.then("probability", _PROBABILITY, "y.ends_at", dialect)
+    told = _DEALS.exists("probability", "c.changed_at <= y.ends_at")
+    told_later = _DEALS.exists("probability", "c.changed_at > y.ends_at")
     gone = _DEALS.then("deleted_at", "TIMESTAMP", "y.ends_at", dialect)
     moved = _DEALS.exists("stage", "c.changed_at > y.ends_at")
     moved_pipeline = _DEALS.exists("pipeline", "c.changed_at > y.ends_at")
@@ -132,10 +139,11 @@ SELECT
     {_open(dialect, stage["is_closed"], stage["is_won"])} AS is_open,
     {_major("t.amount", "t.currency")} AS amount, t.amount AS amount_minor, t.currency,
     {_major("t.arr", "t.currency")} AS arr, t.arr AS arr_minor,
-    t.close_date, t.probability, t.forecast_category, t.created_at
+    t.close_date, COALESCE(t.probability, {stage["probability"]}) AS probability, t.forecast_category, t.created_at
 FROM (
     SELECT
     y.company, d.crm, y.day, y.ends_at, {kept},
+    CASE WHEN {told} OR NOT ({told_later} OR {moved} OR {moved_pipeline}) THEN {own} END AS probability,
     CASE WHEN NOT {moved} AND NOT {moved_pipeline} THEN d.is_closed END AS is_closed,
     CASE WHEN NOT {moved} AND NOT {moved_pipeline} THEN d.is_won END AS is_won,
     {fields}

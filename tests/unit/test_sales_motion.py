@@ -208,13 +208,14 @@ def side_by_side() -> Books:
         books.deal(f"gone {number}", account_id="A", history=left)
     back = (("2026-01-01", "Prospecting"), ("2026-01-05", "Proposal"), ("2026-01-11", "Discovery"))
     books.deal("skips", account_id="A", history=(*back, ("2026-01-21", "Won")))
-    for key, since, amount in (
-        ("fresh", "2026-03-16", 1),
-        ("old", "2026-03-15", 20),
-        ("blank", "2026-01-15", None),
+    for key, since, amount, currency in (
+        ("fresh", "2026-03-16", 1, "USD"),
+        ("old", "2026-03-15", 20, "EUR"),  # 7 dollars at the end of March
+        ("blank", "2026-01-15", None, "USD"),
     ):
-        books.deal(key, history=((since, "Discovery"),), account_id="A", amount=amount)
+        books.deal(key, history=((since, "Discovery"),), account_id="A", amount=amount, currency=currency)
     books.change("old", "amount", "2026-04-05", "7", "20")
+    books.change("old", "currency", "2026-04-05", "USD", "EUR")
     return books
 
 

@@ -17,6 +17,7 @@ from connectors.sources.hubspot.history import tracked
 from connectors.sources.hubspot.mapping import (
     COLUMNS,
     ENTERED_LEAD,
+    HISTORY_KEPT,
     LINKED,
     OBJECTS,
     TABLE_OBJECT,
@@ -186,6 +187,7 @@ class Portal:
             links={table: self._link(type_id) for table, type_id in _LINK_TABLES.items()},
             history=history,
             notes=tuple(notes),
+            versions=HISTORY_KEPT,
             records=dict(self.records),
         )
 
