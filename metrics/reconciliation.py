@@ -208,11 +208,14 @@ def _before(facts: Facts) -> pl.DataFrame:
 
 
 def _left_out(facts: Facts) -> pl.DataFrame:
-    """customer, problem: why won deals or rows of the list are no contracts (the most frequent reason first)."""
+    """customer, problem: why won deals, contracts or rows of the list do not count (the most frequent reason first)."""
     deals = facts.problems.select("customer", "problem")
-    listed = facts.opening_list.filter(pl.col("problem").is_not_null()).select("customer", "problem")
+    listed, kept = (
+        frame.filter(pl.col("problem").is_not_null()).select("customer", "problem")
+        for frame in (facts.opening_list, facts.agreements)
+    )
     return (
-        pl.concat([deals, listed])
+        pl.concat([deals, listed, kept])
         .filter(pl.col("customer").is_not_null())
         .group_by("customer")
         .agg(pl.col("problem").mode().sort().first())

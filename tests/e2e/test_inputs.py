@@ -185,11 +185,13 @@ LIST = "customer_key,product,arr,currency,start,end\n"
             " contracts that start before 2025-01-01 from the opening list",
         ),
         ("{source: opening_arr}", "ok    demo: arr: from the opening list alone"),
-        ("{source: cpq}", "FAIL  demo: arr: companies.demo.arr.source: cpq is not available"),
+        ("{source: cpq}", "ok    demo: arr: from the subscriptions of Salesforce CPQ (tcv)"),
+        ("{source: contract}", "ok    demo: arr: from the CRM's contracts (tcv)"),
+        ("{deals_from: 2025-01-01}", "FAIL  demo: arr: companies.demo.arr: deals_from needs a list"),
     ],
 )
 def test_check_says_where_arr_comes_from(served: Site, tmp_path: Path, arr: str, line: str) -> None:
-    listed = "opening" in line
+    listed = "opening list" in line
     account, _ = an_account(served)
     files = {"opening_arr": f"{LIST}{account},,1000,USD,2024-01-01,\n"} if listed else {}
     config = configured(served, tmp_path, **files)
