@@ -175,7 +175,7 @@ def unmeasurable(
 def _cannot_know(
     deals: pl.DataFrame, contracts: pl.DataFrame, problems: pl.DataFrame, settings: ArrSettings
 ) -> str | None:
-    if not contracts.is_empty() and (settings.reads_list or settings.contracts):
+    if settings.contracts or (settings.reads_list and not contracts.is_empty()):
         return None
     if settings.source == "opening_arr":
         return "the opening list (inputs.opening_arr) holds no contract"

@@ -276,7 +276,7 @@ def _find_doubts(facts: Facts, kpi: Kpi) -> dict[str, tuple[str, ...]]:
         return dict.fromkeys(facts.months, (INCOMPLETE,))
     if hidden := _hidden(facts, kpi):
         return dict.fromkeys(facts.months, hidden)
-    if recurring.of_ledger(kpi) and facts.company.arr.contracts is not None:
+    if kpi.stands_on and recurring.of_ledger(kpi) and facts.company.arr.contracts:
         return agreements.doubts(facts.agreements, facts.periods, facts.company)
     columns = [column for table, column in kpi.requires if table == "deals"]
     if kpi.stands_on is None or not columns:

