@@ -23,6 +23,7 @@ R5, section 1, rulings 6 to 8, 10, 12 to 14.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Final
 
 import polars as pl
@@ -309,12 +310,22 @@ def doubts(described: pl.DataFrame, periods: pl.DataFrame, company: Company) -> 
         "amount": pl.col("amount").is_not_null(),
         "start": ~pl.col("start_assumed"),
     }
+    days = periods["day"]
+    # From the month in which it starts on, a contract is behind the number of every month.
+    first = pl.lit(days).search_sorted(pl.col("start").fill_null(date.min), side="left").cast(pl.Int64)
+    begun = (
+        described.filter("in_force")
+        .select(first.alias("number"), *(share.cast(pl.Int64).alias(name) for name, share in held.items()))
+        .group_by("number")
+        .agg(pl.len().cast(pl.Int64).alias("n"), *(pl.col(name).sum() for name in held))
+    )
     by_then = (
-        periods.select("month", "day")
-        .join(described.filter("in_force"), how="cross")
-        .filter((pl.col("start") <= pl.col("day")).fill_null(value=True))
-        .group_by("month")
-        .agg(pl.len().alias("n"), *(share.mean().alias(name) for name, share in held.items()))
+        periods.select("month")
+        .with_columns(number=pl.int_range(pl.len(), dtype=pl.Int64))
+        .join(begun, on="number", how="left", maintain_order="left")
+        .with_columns(pl.col("n", *held).fill_null(0).cum_sum())
+        .filter(pl.col("n") > 0)
+        .with_columns(pl.col(name) / pl.col("n") for name in held)
     )
     return {
         row["month"]: tuple(

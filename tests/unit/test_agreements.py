@@ -92,7 +92,7 @@ def test_a_win_is_a_contract_that_comes_into_force_some_hours_later() -> None:
     assert (created.at, created.op, created.values["status"]) == (instant("2025-01-10"), "create", "Draft")
     assert activated.values == {"status": "Activated", "activated": activated.at}
     assert activated.at == instant("2025-01-10") + 2 * HOUR
-    assert created.values | {"status": "", "activated": None} == {
+    assert dict(created.values) | {"status": "", "activated": None} == {
         "account": 1,
         "deal": 1,
         "status": "",
