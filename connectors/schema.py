@@ -169,6 +169,41 @@ TABLES: Final[dict[str, pl.Schema]] = {
         start_date=pl.Date,  # of this line, where it is not the deal's: a step of a ramp
         term_months=pl.Int64,
     ),
+    # What a company has under contract, where it keeps that apart from its deals. `end_date` is the last day.
+    "contracts": _record(
+        name=pl.String,
+        account_id=pl.String,
+        deal_id=pl.String,  # the deal it came from
+        status=pl.String,  # the CRM's own word; `arr.in_force` of the configuration says which of them count
+        product=pl.String,
+        kind=pl.String,  # seat | module | one_time
+        quantity=pl.Float64,
+        amount=pl.Int64,  # net total in `currency`, of what stretch of time says `arr.basis`
+        currency=pl.String,
+        start_date=pl.Date,
+        end_date=pl.Date,
+        term_months=pl.Int64,
+        signed_date=pl.Date,  # local date on which it came into force
+        terminated_date=pl.Date,  # ended early: the first day on which it is over
+    ),
+    # The lines of such contracts, one row per product and change of it. Null dates: those of the contract.
+    "subscriptions": _record(
+        name=pl.String,
+        contract_id=pl.String,
+        account_id=pl.String,
+        revises_id=pl.String,  # the subscription that this one changes or renews
+        product_id=pl.String,
+        product=pl.String,
+        kind=pl.String,  # seat | module | one_time
+        quantity=pl.Float64,  # negative: what a change takes away
+        unit_price=pl.Int64,
+        amount=pl.Int64,  # net total in `currency`; null: quantity x unit price
+        currency=pl.String,
+        start_date=pl.Date,
+        end_date=pl.Date,
+        term_months=pl.Int64,
+        terminated_date=pl.Date,
+    ),
     "meetings": _record(
         account_id=pl.String,
         deal_id=pl.String,
@@ -206,6 +241,8 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "deals": ("external_id",),
     "deal_changes": ("deal_id", "field", "changed_at", "seq"),
     "line_items": ("external_id",),
+    "contracts": ("external_id",),
+    "subscriptions": ("external_id",),
     "meetings": ("external_id",),
     "quotas": ("external_id",),
     "exchange_rates": ("currency", "start_date"),

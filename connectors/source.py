@@ -38,6 +38,7 @@ class SourceSettings:
     timezone: str = "UTC"
     home_currency: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    contracts: Literal["contract", "cpq"] | None = None  # where ARR is read from these, they are read
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout: tuple[float, float] = (10.0, 120.0)  # connect, read, in seconds
 

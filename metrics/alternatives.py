@@ -60,6 +60,15 @@ LEDGER: Final = (
         "arr.source", "opening_arr", "contracts come from the list of inputs.opening_arr, none from deals"
     ),
     Alternative(
+        "arr.source", "contract", "the CRM's own contracts count, each by its amount, none from deals"
+    ),
+    Alternative(
+        "arr.source",
+        "cpq",
+        "subscriptions of Salesforce CPQ count, each quantity x net price, none from deals",
+    ),
+    Alternative("arr.in_force", None, "the statuses with which a contract of the CRM's own counts"),
+    Alternative(
         "arr.deals_from",
         None,
         "contracts that start before this day come from the list, later ones from deals",

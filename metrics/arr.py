@@ -8,7 +8,8 @@ Source: definition book, R3 to R8 and rulings 6 to 14. The exact reading:
    half-even in the deal's currency); with ``arr.source: line_items`` the sum of its recurring line items by that basis,
    live on its first day, and nothing else. A blank term is twelve months where there is an ARR value (or the longest of
    its lines' own); for a total of line items without any term there is none.
-2. What a contract is made of tells ``metrics.lines``; contracts from a list tells ``metrics.opening``.
+2. What a contract is made of tells ``metrics.lines``; contracts from a list tells ``metrics.opening``, those that the
+   CRM keeps itself ``metrics.agreements``.
 3. How contracts end each other tells ``metrics.settlement``.
 """
 
@@ -29,25 +30,11 @@ CONTRACTS: Final = (
     "contract", "made_of", "deal_id", "customer", "deal_type", "start", "end", "expires", "signed", "arr", "currency",
     "start_assumed", "term_assumed", "auto_renewed", "unresolved", "churned", "churn_deal", "leaves_signed",
 )  # fmt: skip
-_UNREAD: Final = {
-    "contract": (
-        "contract is not available: Salesforce contracts are not read from the CRM. Export their customer, ARR, start"
-        " and end as a list (inputs: opening_arr, with source: opening_arr), or map ARR, term and start of the won"
-        " opportunities under fields: deals and use source: field"
-    ),
-    "cpq": (
-        "cpq is not available: subscriptions of Salesforce CPQ (SBQQ__Subscription__c) are not read from the CRM. Use"
-        " source: line_items with the start and term of the quoted products under fields: line_items: {start_date,"
-        " term_months}, or export the subscriptions as a list (inputs: opening_arr, with source: opening_arr)"
-    ),
-}
 
 
 def check_settings(company: Company) -> None:
-    """Raise ``ConfigurationError`` for a source of ARR that is not read, or a list that is not given."""
+    """Raise ``ConfigurationError`` for a list that ARR is to be read from and that is not given."""
     where = f"companies.{company.name or '<company>'}.arr"
-    if company.arr.source in _UNREAD:
-        raise ConfigurationError(f"{where}.source: {_UNREAD[company.arr.source]}")
     if company.arr.reads_list and company.inputs.opening_arr is None:
         key = "source: opening_arr" if company.arr.source == "opening_arr" else "deals_from"
         raise ConfigurationError(f"{where}: {key} needs a list; name its file under inputs: opening_arr")
@@ -83,8 +70,8 @@ def candidates(deals: pl.DataFrame, currencies: list[str], settings: ArrSettings
 
 
 def counts(settings: ArrSettings) -> pl.Expr:
-    """Whether a won deal can bring ARR at all, given when it starts: not where a list counts instead."""
-    if settings.source == "opening_arr":
+    """Whether a won deal can bring ARR, given when it starts: not where a list or the CRM's own contracts count."""
+    if not settings.of_deals:
         return pl.lit(value=False)
     if settings.deals_from is not None:
         return (pl.col("starts") >= pl.lit(settings.deals_from)).fill_null(value=True)
@@ -101,17 +88,17 @@ def contracts(
 ) -> pl.DataFrame:
     """The ledger: one row per contract with its final start and end.
 
-    ``deals``: described; ``listed``: contracts of an opening list (``metrics.opening.contracts``); ``parts``: what
+    ``deals``: described; ``listed``: contracts that are not made from deals (the columns ``NATURAL``); ``parts``: what
     all of them are made of. Columns: contract (its identity), made_of (whose parts it has: its own, or those of the
-    contract that goes on), deal_id (null: from the list), customer, deal_type, start, end (first day it is no longer
+    contract that goes on), deal_id (null: not of a deal), customer, deal_type, start, end (first day it is no longer
     live), expires (the end before grace), signed (outcome day), arr (signed minor units of ``currency``, on its first
     day), currency, start_assumed, term_assumed, auto_renewed, unresolved (expired with its renewal still open),
-    churned (ended by a churn deal), churn_deal (that deal), leaves_signed (outcome day of what ends it: from then on
-    CARR is without it).
+    churned (ended by a churn deal, or terminated), churn_deal (that deal), leaves_signed (outcome day of what ends it:
+    from then on CARR is without it).
     """
     won = candidates(deals, rates.currencies, settings).filter(pl.col("problem").is_null())
     renewals = deals.filter((pl.col("deal_type") == "renewal") & pl.col("customer").is_not_null())
-    natural = pl.concat([_natural(won, settings), listed.select(_NATURAL)])
+    natural = pl.concat([_natural(won, settings), listed.select(NATURAL)])
     around = Circumstances(
         settings,
         rates,
@@ -125,9 +112,9 @@ def contracts(
     return settle(natural, around).select(CONTRACTS).sort("customer", "start", "contract")
 
 
-_NATURAL: Final = (
+NATURAL: Final = (
     "contract", "made_of", "deal_id", "customer", "deal_type", "currency", "start", "own_end", "term", "signed", "arr",
-    "start_assumed", "term_assumed", "totals",
+    "start_assumed", "term_assumed", "totals", "terminated",
 )  # fmt: skip
 
 
@@ -151,7 +138,8 @@ def _natural(won: pl.DataFrame, settings: ArrSettings) -> pl.DataFrame:
         signed="outcome_day",
         arr="arr_signed",
         totals=states_all.fill_null(value=False),
-    ).select(_NATURAL)
+        terminated=pl.lit(value=False),
+    ).select(NATURAL)
 
 
 def unmeasurable(
@@ -161,13 +149,16 @@ def unmeasurable(
     periods: pl.DataFrame,
     calendar: Calendar,
     settings: ArrSettings,
+    unknown: str | None = None,
 ) -> pl.DataFrame:
     """The months whose recurring revenue nobody can know, where 0 would be a lie: month, why.
 
     That is: the CRM holds no deals, deals were won but none of them makes a contract, no deal holds an ARR or a term to
-    make one from, a list is empty, or the month lies before everything that is known.
+    make one from, a list is empty, or the month lies before everything that is known. ``unknown``: why the CRM's own
+    contracts tell of none, where they are the source.
     """
-    why, months = _cannot_know(deals, contracts, problems, settings), periods["month"].to_list()
+    why = unknown or _cannot_know(deals, contracts, problems, settings)
+    months = periods["month"].to_list()
     if why is None:
         known = [contracts.select(pl.col("start").min()).item()]
         if not settings.reads_list:
@@ -184,7 +175,7 @@ def unmeasurable(
 def _cannot_know(
     deals: pl.DataFrame, contracts: pl.DataFrame, problems: pl.DataFrame, settings: ArrSettings
 ) -> str | None:
-    if settings.reads_list and not contracts.is_empty():
+    if settings.contracts or (settings.reads_list and not contracts.is_empty()):
         return None
     if settings.source == "opening_arr":
         return "the opening list (inputs.opening_arr) holds no contract"

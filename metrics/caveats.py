@@ -72,11 +72,21 @@ def _money(facts: Facts) -> Iterator[Caveat]:
             " counts as one-time: ARR, its bridge, NRR and GRR say nothing about this company.",
             "Name the CRM's fields for ARR or term and start date under fields: deals: in the configuration.",
         )
-    elif source != "opening_arr" and won.height and won["start_assumed"].all():
+    elif facts.company.arr.of_deals and won.height and won["start_assumed"].all():
         yield Caveat(
             "No contract start dates",
             "Contracts are taken to start on the day the deal closed.",
             "Name the CRM's field for the start date under fields: deals: in the configuration.",
+        )
+    if (
+        source == "cpq"
+        and not facts.agreements.is_empty()
+        and not facts.agreements["kind"].is_not_null().any()
+    ):
+        yield Caveat(
+            "Subscriptions without a kind",
+            "No subscription says whether it is a seat or a module, so all expansion counts as other.",
+            "Name the CRM's field for it under fields: subscriptions: {kind: ...} (seat, module or one_time).",
         )
     foreign = sorted(set(deals["currency"].drop_nulls().unique()) - set(facts.rates.currencies))
     if foreign:

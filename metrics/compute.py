@@ -18,8 +18,8 @@ import polars as pl
 from connectors.errors import ConfigurationError
 from connectors.registry import units
 from connectors.schema import exponent, iso
+from metrics import agreements, circumstances, client_targets, opening, recurring
 from metrics import bridge as arr_bridge
-from metrics import circumstances, client_targets, opening
 from metrics.condition import Quantity
 from metrics.facts import Facts
 from metrics.inputs import InputFault
@@ -227,12 +227,20 @@ def _not_reconstructed(facts: Facts, kpi: Kpi) -> tuple[str, ...]:
         return ()
     columns = [
         f"{table}.{column}"
-        for table, column in kpi.requires
+        for table, column in _required(facts, kpi)
         if not info.reconstructed(table, column, facts.known_at)
     ]
     if not columns:
         return ()
     return (f"not reconstructed, today's values stand in: {', '.join(columns)} (see history_coverage)",)
+
+
+def _required(facts: Facts, kpi: Kpi) -> tuple[tuple[str, str], ...]:
+    """The columns that the KPI stands on; where ARR comes from the CRM's own contracts, theirs in the deals' place."""
+    own = agreements.requires(facts.company.arr)
+    if not own or not recurring.of_ledger(kpi):
+        return kpi.requires
+    return (*own, *(pair for pair in kpi.requires if pair not in recurring.REQUIRES))
 
 
 def _status(
@@ -268,6 +276,8 @@ def _find_doubts(facts: Facts, kpi: Kpi) -> dict[str, tuple[str, ...]]:
         return dict.fromkeys(facts.months, (INCOMPLETE,))
     if hidden := _hidden(facts, kpi):
         return dict.fromkeys(facts.months, hidden)
+    if kpi.stands_on and recurring.of_ledger(kpi) and facts.company.arr.contracts:
+        return agreements.doubts(facts.agreements, facts.periods, facts.company)
     columns = [column for table, column in kpi.requires if table == "deals"]
     if kpi.stands_on is None or not columns:
         return {}
@@ -333,7 +343,7 @@ def _hidden(facts: Facts, kpi: Kpi) -> tuple[str, ...]:
     """Its fields that the configuration names and the CRM does not show: whatever stands in for them is a guess."""
     if facts.info is None:
         return ()
-    states = {(table, column): facts.info.state(table, column) for table, column in kpi.requires}
+    states = {(table, column): facts.info.state(table, column) for table, column in _required(facts, kpi)}
     return tuple(
         f"{table}.{column} cannot be seen ({state.crm_field or 'no such field'})"
         + ("; amounts by their terms stand in for it" if column in _DERIVED else "")
@@ -429,12 +439,12 @@ def pipeline_by_stage(facts: Facts) -> pl.DataFrame:
 
 
 def left_out(facts: Facts) -> pl.DataFrame:
-    """Deals, and rows of an opening list, that some KPI leaves out though they are there, with the reason.
+    """Deals, contracts, and rows of an opening list, that some KPI leaves out though they are there, with the reason.
 
     Columns: object, external_id, name, owner_id, kpis (what they are missing from), reason, amount (deal currency,
     minor units), currency, value (the same in the report's currency at the rate of the outcome day, null without one).
     """
-    recurring = facts.problems.with_columns(kpis=pl.lit("ARR"), reason="problem")
+    unmade = facts.problems.with_columns(kpis=pl.lit("ARR"), reason="problem")
     lost = facts.deals.filter((pl.col("outcome") == "lost") & pl.col("deal_type").is_null()).with_columns(
         kpis=pl.lit("win rate"), reason=pl.lit("unmapped deal type")
     )
@@ -459,14 +469,16 @@ def left_out(facts: Facts) -> pl.DataFrame:
         "currency",
         "outcome_day",
     )
-    deals = pl.concat([frame.select(columns) for frame in (recurring, lost, pilots, zero, open_ones)])
+    deals = pl.concat([frame.select(columns) for frame in (unmade, lost, pilots, zero, open_ones)])
     rows = deals.with_columns(
         object=pl.lit("deals"),
         amount=pl.coalesce("arr_value", "arr", "amount"),
         _on=pl.col("outcome_day").fill_null(facts.calendar.known_day),
     )
     return (
-        facts.rates.convert(pl.concat([rows, _listed_out(facts)], how="diagonal"), "amount", "_on", "value")
+        facts.rates.convert(
+            pl.concat([rows, _listed_out(facts), _kept_out(facts)], how="diagonal"), "amount", "_on", "value"
+        )
         .select("object", "external_id", "name", "owner_id", "kpis", "reason", "amount", "currency", "value")
         .sort("reason", "external_id")
     )
@@ -487,6 +499,22 @@ def _listed_out(facts: Facts) -> pl.DataFrame:
         reason="problem",
         amount="arr",
         _on="start",
+    )
+
+
+def _kept_out(facts: Facts) -> pl.DataFrame:
+    """The contracts of the CRM's own that do not count, but for those that are not in force."""
+    table = agreements.TABLE.get(facts.company.arr.source)
+    faulty = pl.col("problem").is_not_null() & ~pl.col("problem").str.starts_with(agreements.NOT_IN_FORCE)
+    return facts.agreements.filter(faulty).select(
+        "external_id",
+        "name",
+        "currency",
+        "amount",
+        object=pl.lit(table, dtype=pl.String),
+        kpis=pl.lit("ARR"),
+        reason="problem",
+        _on=pl.col("start").fill_null(facts.calendar.known_day),
     )
 
 

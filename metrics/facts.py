@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 import polars as pl
 
 from connectors.errors import ConfigurationError
-from metrics import arr, bridge, coded, inputs, lines, opening, sales, timeline
+from metrics import agreements, arr, bridge, coded, inputs, lines, opening, sales, timeline
 from metrics import customers as hierarchy
 from metrics import deals as deal_facts
 from metrics.coded import Coded
@@ -192,7 +192,8 @@ class Facts:
         """Cuts of every customer (ruling 16): customer, name, size, industry, motion, owner, pipeline.
 
         Size, industry and owner are those of the ultimate parent; motion and pipeline those of the customer's first
-        new-business contract, or, where ARR comes from a list, of its first new business that was won.
+        new-business contract, or, where ARR comes from a list or the CRM's own contracts, of its first new business
+        that was won.
         """
         tops = self.accounts.filter(pl.col("account_id") == pl.col("customer")).select(
             "customer", "name", "size", "industry", "owner_id"
@@ -200,10 +201,12 @@ class Facts:
         listed = self.opening_list.filter(~pl.col("customer").is_in(tops["customer"].implode()))
         apart = listed.select("customer", name="customer_key").unique("customer", maintain_order=True)
         won = self.deals.filter((pl.col("outcome") == "won") & (pl.col("deal_type") == "new"))
-        start = pl.coalesce("starts", "outcome_day") if self.company.arr.reads_list else "start"
+        settings = self.company.arr
+        of_deals = settings.of_deals and not settings.reads_list
+        start = "start" if of_deals else pl.coalesce("starts", "outcome_day")
         contracts = self.contracts.select("start", "signed", external_id="deal_id")
         first = (
-            won.join(contracts, on="external_id", how="left" if self.company.arr.reads_list else "inner")
+            won.join(contracts, on="external_id", how="inner" if of_deals else "left")
             .sort(start, pl.coalesce("signed", "outcome_day"), "external_id", nulls_last=True)
             .unique("customer", keep="first", maintain_order=True)
             .select("customer", "motion", "pipeline")
@@ -241,7 +244,8 @@ class Facts:
     @cached_property
     def contracts(self) -> pl.DataFrame:
         """The subscription ledger: see ``metrics.arr.contracts``."""
-        listed = opening.contracts(self.opening_list)
+        given = (opening.contracts(self.opening_list), agreements.contracts(self.agreements))
+        listed = pl.concat(frame.select(arr.NATURAL) for frame in given)
         settings, today = self.company.arr, self.calendar.known_day
         return arr.contracts(self.deals, listed, self._parts, self.rates, settings, today)
 
@@ -255,18 +259,44 @@ class Facts:
         return opening.rows(listed, self.accounts, sold, self.rates.currencies, settings, today)
 
     @cached_property
+    def agreements(self) -> pl.DataFrame:
+        """The CRM's own contracts as far as ARR is read from them: see ``metrics.agreements.rows``."""
+        if self.company.arr.contracts is None:
+            return agreements.none()
+        return agreements.rows(
+            self.live("contracts"),
+            self.live("subscriptions"),
+            self.deals,
+            self.accounts,
+            self.rates.currencies,
+            self.home_currency,
+            self.company.arr,
+            self.calendar,
+        )
+
+    @cached_property
     def _parts(self) -> pl.DataFrame:
         """What every contract is made of: see ``metrics.lines.parts``."""
         settings = self.company.arr
         won = self.deals.filter(pl.col("outcome") == "won")
         made_of = lines.parts(lines.items(self.live("line_items"), won, settings), won, settings)
-        return pl.concat([made_of, opening.parts(self.opening_list)])
+        if not settings.of_deals:
+            made_of = made_of.clear()
+        return pl.concat([made_of, opening.parts(self.opening_list), agreements.parts(self.agreements)])
 
     @cached_property
     def unmeasurable(self) -> pl.DataFrame:
         """Months whose recurring revenue the CRM cannot know: see ``metrics.arr.unmeasurable``."""
+        return self.unmeasurable_over(self.periods)
+
+    def unmeasurable_over(self, periods: pl.DataFrame) -> pl.DataFrame:
+        """The same, of other months: rows of ``Calendar.periods``."""
+        settings = self.company.arr
+        table = agreements.TABLE.get(settings.source)
+        unread = table is not None and self.info is not None and table not in self.info.fields
+        why = agreements.unknown(self.agreements, settings, unread=unread)
         return arr.unmeasurable(
-            self.deals, self.contracts, self.problems, self.periods, self.calendar, self.company.arr
+            self.deals, self.contracts, self.problems, periods, self.calendar, settings, why
         )
 
     @cached_property

@@ -146,6 +146,7 @@ def contracts(described: pl.DataFrame) -> pl.DataFrame:
         start_assumed=pl.lit(value=False),
         term_assumed=pl.lit(value=False),
         totals=pl.lit(value=False),
+        terminated=pl.lit(value=False),
     )
 
 

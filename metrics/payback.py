@@ -16,7 +16,7 @@ from typing import Final
 
 import polars as pl
 
-from metrics import arr, measures, spend
+from metrics import measures, spend
 from metrics.currency import in_words
 from metrics.facts import Facts
 from metrics.period import month_first, month_of, months_between, shift
@@ -172,14 +172,7 @@ def _no_margin(facts: Facts) -> pl.DataFrame:
 def _before_records(facts: Facts) -> pl.DataFrame:
     """month, why: windows with months whose ARR the CRM cannot know."""
     months = facts.once(arrived_in)["arrived"].unique().to_list()
-    unknown = arr.unmeasurable(
-        facts.deals,
-        facts.contracts,
-        facts.problems,
-        facts.calendar.periods(months),
-        facts.calendar,
-        facts.company.arr,
-    )
+    unknown = facts.unmeasurable_over(facts.calendar.periods(months))
     return (
         facts.once(arrived_in)
         .join(unknown.rename({"month": "arrived"}), on="arrived")

@@ -147,6 +147,7 @@ def _explained(facts: Facts, sides: pl.DataFrame) -> pl.DataFrame:
         .join(_waiting(facts), on=keys, how="left")
     )
     absent = ~pl.col("in_export")
+    what = "a contract" if facts.company.arr.contracts else "a won deal"
     none = pl.col("ours") == 0
     return known.with_columns(
         cause=pl.when(pl.col("without_rate") != "")
@@ -164,19 +165,19 @@ def _explained(facts: Facts, sides: pl.DataFrame) -> pl.DataFrame:
         .when(absent)
         .then(pl.lit("not in the export"))
         .when(none & pl.col("problem").is_not_null())
-        .then(pl.format("a won deal is left out of our ARR: {}", "problem"))
+        .then(pl.format(f"{what} is left out of our ARR: {{}}", "problem"))
         .when(none & pl.col("coming").is_not_null())
         .then(pl.format("our contract is signed and starts {}", "coming"))
         .when(none & pl.col("ended").is_not_null())
         .then(pl.format("our last contract ended {}", "ended"))
         .when(none)
-        .then(pl.lit("no won deal of this customer brings ARR"))
+        .then(pl.lit(f"no {what.split(' ', 1)[1]} of this customer brings ARR"))
         .when(pl.col("theirs") == pl.col("before"))
         .then(pl.lit("the export still has our ARR of the month before"))
         .when(pl.col("currencies") != pl.col("contracted"))
         .then(pl.format("billed in {}, contracted in {}", "currencies", "contracted"))
         .when((pl.col("difference") < 0) & pl.col("problem").is_not_null())
-        .then(pl.format("more is billed, and a won deal is left out of our ARR: {}", "problem"))
+        .then(pl.format(f"more is billed, and {what} is left out of our ARR: {{}}", "problem"))
         .when(pl.col("difference") < 0)
         .then(pl.lit("more is billed than contracted"))
         .otherwise(pl.lit("less is billed than contracted"))
@@ -208,11 +209,14 @@ def _before(facts: Facts) -> pl.DataFrame:
 
 
 def _left_out(facts: Facts) -> pl.DataFrame:
-    """customer, problem: why won deals or rows of the list are no contracts (the most frequent reason first)."""
+    """customer, problem: why won deals, contracts or rows of the list do not count (the most frequent reason first)."""
     deals = facts.problems.select("customer", "problem")
-    listed = facts.opening_list.filter(pl.col("problem").is_not_null()).select("customer", "problem")
+    listed, kept = (
+        frame.filter(pl.col("problem").is_not_null()).select("customer", "problem")
+        for frame in (facts.opening_list, facts.agreements)
+    )
     return (
-        pl.concat([deals, listed])
+        pl.concat([deals, listed, kept])
         .filter(pl.col("customer").is_not_null())
         .group_by("customer")
         .agg(pl.col("problem").mode().sort().first())

@@ -11,11 +11,11 @@ from typing import Final, Literal
 
 import polars as pl
 
-from metrics import arr, bridge, measures
+from metrics import agreements, arr, bridge, measures
 from metrics.coded import categories, months
 from metrics.currency import in_words
 from metrics.facts import Facts
-from metrics.kpi import CUTS
+from metrics.kpi import CUTS, Kpi
 from metrics.period import month_last, shift
 from metrics.settlement import OPEN_END
 from metrics.words import UNKNOWN, stated
@@ -173,6 +173,11 @@ def cohort(facts: Facts, window: Window = "year") -> pl.DataFrame:
     )
 
 
+def of_ledger(kpi: Kpi) -> bool:
+    """Whether a KPI is made of the subscription ledger, so that it stands on whatever the contracts come from."""
+    return set(REQUIRES) <= set(kpi.requires)
+
+
 def stands_on(facts: Facts) -> pl.DataFrame:
     """The won deals by D of a mapped type, or of none at all, that ARR may count: deal, first, last.
 
@@ -198,8 +203,11 @@ def contracts_behind(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
     """Evidence: the contracts behind rows of ARR, each with its term and what is special about it."""
     deals = facts.deals.select(deal_id="external_id", _deal="name")
     listed = facts.opening_list.select("contract", "line", "customer_key")
-    named = facts.contracts.join(deals, on="deal_id", how="left").join(
-        listed, left_on="made_of", right_on="contract", how="left"
+    kept = facts.agreements.select("contract", _kept="name")
+    named = (
+        facts.contracts.join(deals, on="deal_id", how="left")
+        .join(listed, left_on="made_of", right_on="contract", how="left")
+        .join(kept, on="contract", how="left")
     )
     until = (
         pl.when(pl.col("expires") == OPEN_END)
@@ -207,28 +215,32 @@ def contracts_behind(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
         .otherwise(pl.col("expires").cast(pl.String))
     )
     flags = {
-        "start_assumed": "start assumed: close date",
+        "start_assumed": "start assumed: "
+        + ("close date" if facts.company.arr.of_deals else "day it was signed"),
         "term_assumed": "term assumed: 12 months",
         "auto_renewed": "renewed by itself",
         "goes_on": "goes on under its renewal",
         "unresolved": "expired, unresolved",
     }
+    table = agreements.TABLE.get(facts.company.arr.source)
     note = pl.concat_str(
         [pl.format("{} to {}", "start", until)]
         + [pl.when(flag).then(pl.lit(words)) for flag, words in flags.items()],
         separator="; ",
         ignore_nulls=True,
     )
-    of_list = pl.col("deal_id").is_null()
+    of_list = pl.col("line").is_not_null()
+    own = pl.lit("deals") if table is None else pl.lit(table)
+    identity = pl.col("deal_id") if table is None else pl.col("contract")
     return measures.opened(
         rows.group_by("contract")
         .agg(contribution=pl.col("value").sum())
         .join(named, on="contract")
         .with_columns(goes_on=pl.col("contract") != pl.col("made_of"))
         .with_columns(
-            object=pl.when(of_list).then(pl.lit("opening_arr")).otherwise(pl.lit("deals")),
-            external_id=pl.coalesce("deal_id", pl.format("line {}", "line")),
-            name=pl.coalesce("_deal", "customer_key"),
+            object=pl.when(of_list).then(pl.lit("opening_arr")).otherwise(own),
+            external_id=pl.coalesce(pl.format("line {}", "line"), identity),
+            name=pl.coalesce("_kept", "_deal", "customer_key"),
             note=note,
         )
     )

@@ -19,7 +19,8 @@ In this order:
 5. Where nothing of the customer is live on an end e and its next new or renewal contract starts at s <= e + grace,
    contracts ending on e end at s instead (ruling 12).
 6. Where nothing follows, e <= known_at's day < e + grace and an open renewal deal of the customer exists, contracts
-   that expired on e stay, marked ``unresolved`` (ruling 13; one that a churn deal ended has not expired).
+   that expired on e stay, marked ``unresolved`` (ruling 13; one that a churn deal ended, or that was terminated, has
+   not expired).
 """
 
 from __future__ import annotations
@@ -56,14 +57,14 @@ def settle(natural: pl.DataFrame, around: Circumstances) -> pl.DataFrame:
     """The contracts with their final ends.
 
     ``natural``: contract, made_of, customer, deal_type, currency, start, own_end, term, signed, arr, totals (its
-    amount is all that the customer has). Added: end, expires (the end before grace), unresolved, churned, churn_deal,
-    leaves_signed (outcome day of what ends it), auto_renewed.
+    amount is all that the customer has), terminated (its own end came early). Added: end, expires (the end before
+    grace), unresolved, churned, churn_deal, leaves_signed (outcome day of what ends it), auto_renewed.
     """
     ledger = _replaced(
         natural.with_columns(
             natural_end="own_end",
             base=pl.col("deal_type").is_in(BASE),
-            cut=pl.lit(None, dtype=pl.Date),
+            cut=pl.when("terminated").then("own_end"),
             churn_deal=pl.lit(None, dtype=pl.String),
             cut_signed=pl.lit(None, dtype=pl.Date),
             ends_all=pl.lit(value=False),
@@ -74,7 +75,9 @@ def settle(natural: pl.DataFrame, around: Circumstances) -> pl.DataFrame:
     if around.settings.auto_renew:
         ledger = prolonged(ledger, around.known_day, around.settings.grace_days, around.lost)
     ledger = _in_turn(_with_ends(ledger), around)
-    ledger = ledger.filter(~pl.col("ends_all")).with_columns(churned=pl.col("churn_deal").is_not_null())
+    ledger = ledger.filter(~pl.col("ends_all")).with_columns(
+        churned=pl.col("churn_deal").is_not_null() | pl.col("terminated")
+    )
     ledger = _bridged(ledger.with_columns(expires="end"), around.settings.grace_days)
     return _unresolved(_with_renewals(ledger), around)
 
@@ -252,6 +255,7 @@ def _continued(
         start_assumed=pl.lit(value=False),
         term_assumed=pl.lit(value=False),
         totals=pl.lit(value=False),
+        terminated=pl.lit(value=False),
         auto_renewed=pl.lit(value=False),
     )
     before = ledger.with_columns(

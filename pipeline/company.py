@@ -100,13 +100,16 @@ class DealTypes(Settings):
 class ArrSettings(Settings):
     """Where ARR comes from and how amounts are to be read (definition book, R3 to R8, rulings 7 to 16).
 
-    ``source``: the deal's ARR field, else its amount by ``basis``; its recurring line items by ``basis``; or the list
-    ``inputs.opening_arr``. ``deals_from``: up to that day the list counts, from it on the deals. See docs/revenue.md.
+    ``source``: the deal's ARR field, else its amount by ``basis``; its recurring line items by ``basis``; the CRM's
+    contracts (contract) or the subscriptions of its CPQ package (cpq) by ``basis``; or the list ``inputs.opening_arr``.
+    ``deals_from``: up to that day the list counts, from it on the deals. ``in_force``: the statuses of contracts that
+    count (compared without case). See docs/revenue.md.
     """
 
     source: Literal["field", "line_items", "contract", "cpq", "opening_arr"] = "field"
     basis: Literal["arr", "mrr", "acv", "tcv"] = "tcv"
     deals_from: date | None = None
+    in_force: Annotated[tuple[str, ...], Field(min_length=1)] = ("Activated",)
     expansion: Literal["delta", "total"] = "delta"
     renewal: Literal["total", "delta"] = "total"
     grace_days: Annotated[int, Field(ge=0, le=90)] = 30
@@ -121,7 +124,29 @@ class ArrSettings(Settings):
                 "deals_from says from when deals take over from the opening list, but with source: opening_arr no "
                 "deal ever counts; use source: field or line_items, or leave deals_from out"
             )
+        if self.contracts is not None:
+            for name, plain in (
+                ("deals_from", None),
+                ("expansion", "delta"),
+                ("renewal", "total"),
+                ("auto_renew", False),
+            ):
+                if getattr(self, name) != plain:
+                    raise ValueError(
+                        f"{name} says how deals become contracts; with source: {self.source} the CRM's own contracts "
+                        "count, each from its start to its end: leave it out, or use source: field or line_items"
+                    )
         return self
+
+    @property
+    def contracts(self) -> Literal["contract", "cpq"] | None:
+        """Which records of the CRM are the contracts; None: none, they are made from deals or a list."""
+        return self.source if self.source in ("contract", "cpq") else None
+
+    @property
+    def of_deals(self) -> bool:
+        """Whether won deals bring ARR."""
+        return self.source in ("field", "line_items")
 
     @property
     def reads_list(self) -> bool:

@@ -73,7 +73,8 @@ def behind(info: SourceInfo, company: Company, fields: Mapping[str, Mapping[str,
         and (was.crm_field is not None or was.state == "unmapped")
         and was.crm_field != field
     ]
-    if _parsed(info.fingerprint) != _parsed(marks(shown, company)):
+    then, now = _parsed(info.fingerprint), _parsed(marks(shown, company))
+    if not then or any(now.get(table, mark) != mark for table, mark in then.items()):
         lines.append("the time zone or the home currency is another one than the stored rows were read under")
     return tuple(lines)
 
@@ -88,7 +89,13 @@ def plan(before: SourceInfo | None, capabilities: Capabilities, company: Company
     emptied: dict[str, tuple[str, ...]] = {}
     notes: list[str] = []
     for table in TABLES:
-        if then.get(table) != now[table]:
+        if table in before.fields and table not in capabilities.fields:
+            continue  # not read any more: its rows stay as they are, and are read again should that change
+        if table in capabilities.fields and table not in before.fields and table not in FIELDS:
+            reread.add(table)
+            notes.append(f"{table}: read from now on")
+            continue
+        if then.get(table) != now[table] and (table in then or not then):  # else the table itself is new
             reread.add(table)
             restarted[table] = frozenset(FIELDS.get(table, ()))
             notes.append(f"{table}: currency, time zone or history are read differently; read again")

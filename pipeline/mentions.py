@@ -16,6 +16,8 @@ FREE: Final[Mapping[str, tuple[str, ...]]] = {
     "accounts": ("name", "custom"),
     "deals": ("name", "next_step", "loss_reason", "custom"),
     "line_items": ("product", "custom"),
+    "contracts": ("name", "product", "custom"),
+    "subscriptions": ("name", "product", "custom"),
 }
 
 
@@ -42,7 +44,7 @@ def naming(
 
 
 def elsewhere(reader: Reader, company: str, words: Sequence[str]) -> dict[str, int]:
-    """Table -> rows of deals, accounts and line items whose texts name a person."""
+    """Table -> rows of deals, accounts, their lines and contracts whose texts name a person."""
     found = {
         name: len(naming(reader, name, columns, ["external_id"], table(name).c.company == company, words))
         for name, columns in FREE.items()

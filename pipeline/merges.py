@@ -28,6 +28,8 @@ REFERENCES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "deals": {"account_id": "accounts"},
     "line_items": {"deal_id": "deals"},
+    "contracts": {"account_id": "accounts", "deal_id": "deals"},
+    "subscriptions": {"account_id": "accounts"},
     "meetings": {"account_id": "accounts", "contact_id": "contacts", "deal_id": "deals"},
 }
 _LONGEST: Final = 64  # steps of a chain of merges; a longer one is a circle

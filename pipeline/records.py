@@ -12,6 +12,8 @@ import polars as pl
 from connectors.source import FieldState
 from pipeline.asof import FIELDS
 
+# Tables of which neither the CRM nor we keep a past, though what they say changes.
+_WITHOUT_PAST = ("contracts", "subscriptions")
 RunStatus = Literal["running", "ok", "failed", "skipped", "stopped"]
 DeliveryStatus = Literal["pending", "posted", "unknown", "failed"]
 
@@ -48,8 +50,10 @@ class SourceInfo:
 
     def reconstructed(self, table: str, column: str, at: datetime) -> bool:
         """Whether the value of a column at a moment can be told; false where today's has to stand for it."""
-        if at >= self.refreshed_at or not self.measurable(table, column) or table not in FIELDS:
+        if at >= self.refreshed_at or not self.measurable(table, column):
             return True
+        if table not in FIELDS:
+            return table not in _WITHOUT_PAST
         if column not in FIELDS[table] or (table == "deals" and column in self.history):
             return True
         since = self.compared.get(table, {}).get(column)

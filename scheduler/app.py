@@ -131,6 +131,7 @@ class App:
             timezone=company.timezone,
             home_currency=company.currency,
             options=crm.options,
+            contracts=company.arr.contracts,
         )
         return kind.open(settings)
 

@@ -81,6 +81,8 @@ class FieldMap(Settings):
     leads: dict[str, str] = {}
     deals: dict[str, str] = {}
     line_items: dict[str, str] = {}
+    contracts: dict[str, str] = {}
+    subscriptions: dict[str, str] = {}
     meetings: dict[str, str] = {}
     quotas: dict[str, str] = {}
     custom: dict[str, dict[str, str]] = {}
@@ -128,6 +130,22 @@ class CompanyConfig(Company):
     fields: FieldMap = FieldMap()
     schedule: ScheduleSettings = ScheduleSettings()
     report: ReportSettings = ReportSettings()
+
+    @model_validator(mode="after")
+    def _contracts_are_there(self) -> CompanyConfig:
+        source = self.arr.contracts
+        if source is not None and self.crm.type == "hubspot":
+            raise ValueError(
+                f"arr.source: {source} is read from Salesforce alone, HubSpot keeps neither contracts nor subscriptions"
+                " of a CPQ package; use source: line_items (recurring line items of the won deals), source: field (the"
+                " deals' ARR), or source: opening_arr with a list under inputs: opening_arr"
+            )
+        if source == "contract" and "amount" not in self.fields.contracts:
+            raise ValueError(
+                "arr.source: contract needs the field that holds what a contract is worth, which Salesforce has no"
+                " standard field for; name your own under fields: contracts: {amount: ...}"
+            )
+        return self
 
     @field_validator("engagement")
     @classmethod

@@ -40,6 +40,12 @@ _SALESFORCE: dict[str, Any] = {
     },
     "leads": {"mql_at": "MQL_Date__c", "sql_at": "SQL_Date__c"},
     "line_items": {"kind": "Line_Kind__c"},
+    "contracts": {
+        "amount": "Contract_Value__c",
+        "deal_id": "SBQQ__Opportunity__c",
+        "terminated_date": "Terminated_Date__c",
+    },
+    "subscriptions": {"kind": "Line_Kind__c"},
 }
 _HUBSPOT: dict[str, Any] = {
     "accounts": {"segment": "segment", "source": "account_source"},

@@ -21,6 +21,7 @@ Kinds and their fields (a field that is absent in ``create`` is None):
   start_date, motion, segment, expansion_kind (seat | module), first_meeting (date), pilot (bool),
   pilot_start, pilot_end, pilot_converted (dates)
 - line_item: deal, product, quantity (float), unit_price, amount, currency, kind
+- contract, subscription: see ``agreements``, which draws them from the won deals; not among ``lives``
 - contact_role: deal, contact, role, primary (bool)
 - meeting: account, deal, contact, owner, subject, starts_at, ends_at, completed (bool)
 - quota: owner, start_date, amount, currency
@@ -52,6 +53,8 @@ Kind = Literal[
     "lead",
     "deal",
     "line_item",
+    "contract",
+    "subscription",
     "contact_role",
     "meeting",
 ]

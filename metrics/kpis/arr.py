@@ -3,8 +3,9 @@
 Formula: sum of the ARR of all contracts with start <= D < end, D being the last day of the month (or the day the
 numbers are known at). Each row (line item, remainder, or deal without lines) is converted at the rate of D.
 Exclusions: one-time lines, deals without ARR and term, without account, with reversed dates, of unmapped type, in
-a currency without rate (all listed); unconverted pilots. Contracts that expired with a renewal still open stay
-for the grace period and are named in the evidence.
+a currency without rate (all listed); unconverted pilots. Where the CRM's own contracts are the source (arr.source:
+contract or cpq): those that are not in force, without account, amount or end, or with reversed dates.
+Contracts that expired with a renewal still open stay for the grace period and are named in the evidence.
 Where a billing export is given (inputs: billing) the gap to it stands beside the number; metrics.reconciliation has it
 customer by customer with its cause.
 Unit: money. Source: definition book, section 2, R3 to R8, rulings 5 to 13.

@@ -192,6 +192,55 @@ class LineItem(Record, table=True):
     recorded_at: SomeMoment
 
 
+class Contract(Record, table=True):
+    """Contracts, where a company keeps them apart from its deals. Grain: one contract. ``amount`` is the net total in
+    minor units of ``currency``; ``end_date`` is its last day, ``terminated_date`` the first on which it is over before
+    its time; ``account_id`` and ``deal_id`` follow merges."""
+
+    __tablename__ = "contracts"
+    name: Words
+    account_id: Reference
+    deal_id: Reference
+    status: Words
+    product: Words
+    kind: Words
+    quantity: Real
+    amount: Money
+    currency: Words
+    start_date: Day
+    end_date: Day
+    term_months: Whole
+    signed_date: Day
+    terminated_date: Day
+    custom: SomeText
+    recorded_at: SomeMoment
+
+
+class Subscription(Record, table=True):
+    """The lines of contracts. Grain: one product of a contract, or one change of it (``revises_id``: of which), with
+    what that adds or, negative, takes away. ``unit_price`` and ``amount`` are minor units of ``currency``; null dates
+    are those of the contract; ``account_id`` follows merges."""
+
+    __tablename__ = "subscriptions"
+    name: Words
+    contract_id: Reference
+    account_id: Reference
+    revises_id: Reference
+    product_id: Reference
+    product: Words
+    kind: Words
+    quantity: Real
+    unit_price: Money
+    amount: Money
+    currency: Words
+    start_date: Day
+    end_date: Day
+    term_months: Whole
+    terminated_date: Day
+    custom: SomeText
+    recorded_at: SomeMoment
+
+
 class Meeting(Record, table=True):
     """Meetings with customers. Grain: one meeting. ``completed`` null: the CRM keeps no outcome, past means held."""
 

@@ -145,6 +145,8 @@ def _company(app: App, company: CompanyConfig) -> Iterator[Line]:
 _SOURCES: Final = {
     "field": "the deals' ARR field, else their amount ({})",
     "line_items": "the deals' recurring line items ({})",
+    "contract": "the CRM's contracts ({})",
+    "cpq": "the subscriptions of Salesforce CPQ ({})",
     "opening_arr": "the opening list alone",
 }
 

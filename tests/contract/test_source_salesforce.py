@@ -25,6 +25,7 @@ from connectors.errors import (
 )
 from connectors.retry import RetryPolicy
 from connectors.schema import KEYS, TABLES
+from connectors.simulator.agreements import with_agreements
 from connectors.simulator.company import Company, Parameters
 from connectors.simulator.faults import FaultPlan
 from connectors.simulator.salesforce import SalesforceOrg, record_id
@@ -67,6 +68,7 @@ def opened(simulator: Simulator, auth: Mapping[str, str] = CLIENT, **changes: An
         "options": {"page_size": 200},
         "retry": PATIENT,
         "timeout": (2.0, 10.0),
+        "contracts": "cpq",
         **changes,
     }
     source = SOURCE.open(SourceSettings(**settings))
@@ -188,6 +190,77 @@ def test_every_stream_agrees_with_what_happened(expected: Copy, company: Company
     assert rows == past
     assert copy.rejects == 0
     assert all(not copy.tables[table].is_empty() for table in TABLES)
+
+
+def test_contracts_and_subscriptions_agree_with_what_happened(expected: Copy, company: Company) -> None:
+    kinds = {"contract": "contracts", "subscription": "subscriptions"}
+    there: dict[str, dict[str, dict[str, Any]]] = {table: {} for table in kinds.values()}
+    for life in with_agreements(company):
+        events = [event for event in life.events if event.at <= company.as_of]
+        if life.kind not in kinds or not events or events[-1].op == "delete":
+            continue
+        values = {name: value for event in events for name, value in event.values.items()}
+        there[kinds[life.kind]][record_id(life.kind, life.key)] = values
+    for table, wanted in there.items():
+        found = {row["external_id"]: row for row in expected.alive(table).to_dicts()}
+        assert found.keys() == wanted.keys()
+        for key, values in wanted.items():
+            row = found[key]
+            for name in ("start_date", "end_date"):
+                assert (row[name] and str(row[name])) == values[name], (key, name)
+            assert (row["terminated_date"] and str(row["terminated_date"])) == values["terminated"]
+            assert row["account_id"] == record_id("account", values["account"])
+            if table == "contracts":
+                assert row["deal_id"] == record_id("deal", values["deal"])
+                for name, ours in (("value", "amount"), ("status", "status"), ("term_months", "term_months")):
+                    assert row[ours] == values[name], (key, name)
+                assert (row["signed_date"] is None) == (values["activated"] is None)
+            else:
+                assert row["contract_id"] == record_id("contract", values["contract"])
+                assert row["revises_id"] == (
+                    values["revises"] and record_id("subscription", values["revises"])
+                )
+                assert [row[name] for name in ("quantity", "unit_price", "kind", "currency")] == [
+                    values[name] for name in ("quantity", "unit_price", "kind", "currency")
+                ]
+    assert {row["status"] for row in expected.alive("contracts").to_dicts()} == {"Draft", "Activated"}
+
+
+def test_contracts_are_read_only_where_arr_is_read_from_them(quiet: Simulator) -> None:
+    read: dict[str | None, tuple[set[str], str | None]] = {}
+    for source_of_arr in (None, "contract", "cpq"):
+        fields = {table: columns for table, columns in FIELDS.items() if table != "contracts"}
+        with opened(quiet, contracts=source_of_arr, fields=fields) as source:
+            shown = source.capabilities().fields
+            streams = {stream.name for stream in source.streams()} & {"contracts", "subscriptions"}
+            assert streams == set(shown) & {"contracts", "subscriptions"}
+            deal = shown["contracts"]["deal_id"].crm_field if "contracts" in shown else None
+            read[source_of_arr] = (streams, deal)
+    assert read == {
+        None: (set(), None),
+        "contract": ({"contracts"}, None),
+        "cpq": ({"contracts", "subscriptions"}, "SBQQ__Opportunity__c"),
+    }
+
+
+def test_an_org_without_the_package_says_so(company: Company) -> None:
+    org = SalesforceOrg(
+        company,
+        now=company.as_of,
+        absent_objects=["SBQQ__Subscription__c"],
+        hidden={"Contract": ["SBQQ__Opportunity__c", "StatusCode"]},
+    )
+    with Simulator(org) as simulator, opened(simulator) as source:
+        shown = source.capabilities()
+        missing = next(stream for stream in source.streams() if stream.name == "subscriptions")
+        with pytest.raises(StreamUnavailable, match="SBQQ__Subscription__c is not visible"):
+            list(source.read(missing, None))
+        contracts = next(stream for stream in source.streams() if stream.name == "contracts")
+        frames = [page.frames["contracts"] for page in source.read(contracts, None)]
+    assert "subscriptions: the object SBQQ__Subscription__c is not visible; left out" in shown.notes
+    assert "contracts: not visible to this user: deal_id, status" in shown.notes
+    assert shown.fields["contracts"]["status"].state == "hidden"
+    assert pl.concat(frames)["status"].null_count() == pl.concat(frames).height > 0
 
 
 def test_what_the_org_shows(quiet: Simulator) -> None:

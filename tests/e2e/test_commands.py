@@ -53,6 +53,27 @@ def test_check_tells_a_wrong_secret(served: Site, tmp_path: Path) -> None:
     assert "no-such-secret" not in done.out + done.err
 
 
+def test_a_company_turns_to_the_contracts_of_its_crm(served: Site, tmp_path: Path) -> None:
+    """They are read from the next sync on, and nothing else is read again for it; until then nothing is known."""
+    first = boardline("sync", "--once", "-c", served.configure(tmp_path))
+    assert first.status == 0, first.err
+    config = served.configure(tmp_path, arr={"source": "cpq"})
+    asked = ("kpis", "-c", config, "--json", "--month", "2026-05")
+    before = boardline(*asked).json()["kpis"][0]
+    assert (before["id"], before["value"]) == ("arr", None)
+    assert "have not been read yet: run `boardline sync --once`" in before["reasons"][0]
+    assert "arr: from the subscriptions of Salesforce CPQ (tcv)" in boardline("check", "-c", config).out
+    runs = {run["stream"]: run for run in boardline("sync", "--once", "--json", "-c", config).json()["runs"]}
+    assert {name for name, run in runs.items() if run["changed"]} == {"contracts", "subscriptions"}
+    after = boardline(*asked).json()["kpis"][0]
+    assert Decimal(after["value"]) > 0
+    opened = boardline(*asked, "--evidence", "arr").json()["evidence"]
+    assert {row["object"] for row in opened} == {"subscriptions"}
+    assert all(row["url"].endswith(row["external_id"]) for row in opened)
+    again = boardline("sync", "--once", "--json", "-c", config).json()["runs"]
+    assert not [run for run in again if run["changed"]]
+
+
 def test_kpis_cut_and_evidence(served: Site) -> None:
     whole = {
         value["id"]: value for value in served.run("kpis", "--json", "--month", "2026-05").json()["kpis"]

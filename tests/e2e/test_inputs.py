@@ -185,11 +185,11 @@ LIST = "customer_key,product,arr,currency,start,end\n"
             " contracts that start before 2025-01-01 from the opening list",
         ),
         ("{source: opening_arr}", "ok    demo: arr: from the opening list alone"),
-        ("{source: cpq}", "FAIL  demo: arr: companies.demo.arr.source: cpq is not available"),
+        ("{deals_from: 2025-01-01}", "FAIL  demo: arr: companies.demo.arr: deals_from needs a list"),
     ],
 )
 def test_check_says_where_arr_comes_from(served: Site, tmp_path: Path, arr: str, line: str) -> None:
-    listed = "opening" in line
+    listed = "opening list" in line
     account, _ = an_account(served)
     files = {"opening_arr": f"{LIST}{account},,1000,USD,2024-01-01,\n"} if listed else {}
     config = configured(served, tmp_path, **files)
@@ -197,6 +197,20 @@ def test_check_says_where_arr_comes_from(served: Site, tmp_path: Path, arr: str,
     done = boardline("check", "-c", config)
     assert done.status == (2 if line.startswith("FAIL") else 0), done.out
     assert any(one.startswith(line) for one in done.out.splitlines()), done.out
+
+
+@pytest.mark.parametrize("source", ["contract", "cpq"])
+def test_contracts_that_hubspot_does_not_keep_are_refused_with_what_to_use(
+    served: Site, tmp_path: Path, source: str
+) -> None:
+    config = configured(served, tmp_path)
+    text = config.read_text().replace("    report:\n", f"    arr: {{source: {source}}}\n    report:\n", 1)
+    config.write_text(text)
+    done = boardline("kpis", "-c", config, *MONTH)
+    assert done.status == 2
+    assert f"arr.source: {source} is read from Salesforce alone" in done.err
+    assert "use source: line_items" in done.err
+    assert done.err.count("\n") == 1
 
 
 def test_a_list_is_read_only_where_the_configuration_says_so(served: Site, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from connectors.simulator.agreements import with_agreements
 from connectors.simulator.world import Life, World
 
 TYPES = {
@@ -78,7 +79,7 @@ class Truth:
         self.today = known_at.astimezone(self.zone).date()
         instant = int(known_at.timestamp())
         self.records: dict[str, dict[int, Record]] = {}
-        for life in world.lives():
+        for life in with_agreements(world):
             record = fold(life, instant)
             if record is not None:
                 self.records.setdefault(life.kind, {})[life.key] = record

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from fractions import Fraction
 from itertools import pairwise
 
+from tests.oracle import agreements
 from tests.oracle.record import Record, Truth, add_months, day, last_day, shift
 
 GRACE = timedelta(days=30)
@@ -38,6 +39,7 @@ class Contract:
     rows: list[Row]
     own_end: date = field(default=NEVER)
     ended_by: date = NEVER  # when the churn deal that ends it was signed
+    terminated: bool = False  # its own end came before its time
 
     @property
     def arr(self) -> int:
@@ -114,8 +116,8 @@ class Owned:
 class Revenue:
     """The subscription ledger of one company as known at the truth's moment.
 
-    ``source``: field, line_items, or opening_arr (``listed`` alone). ``deals_from``: contracts that start before that
-    day come from ``listed``, the others from deals.
+    ``source``: field, line_items, opening_arr (``listed`` alone), contract or cpq (the CRM's own contracts, or their
+    subscriptions). ``deals_from``: contracts that start before that day come from ``listed``, the others from deals.
     """
 
     def __init__(
@@ -143,7 +145,11 @@ class Revenue:
                 continue
             rows = read(truth, deal)
             start = day(deal["start_date"]) if deal["start_date"] else closed
-            if rows is None or source == "opening_arr" or (deals_from is not None and start < deals_from):
+            if (
+                rows is None
+                or source not in ("field", "line_items")
+                or (deals_from is not None and start < deals_from)
+            ):
                 continue
             end = add_months(start, deal["term_months"] or 12)
             contract = Contract(customer, kind, deal["currency"], closed, start, end, rows, end)
@@ -154,6 +160,8 @@ class Revenue:
         for contract in self._of_list(listed):
             if deals_from is None or contract.start < deals_from:
                 self.contracts.setdefault(contract.customer, []).append(contract)
+        for kept in self._kept(source):
+            self.contracts.setdefault(kept.customer, []).append(kept)
         for customer in {*self.contracts, *(churn.customer for churn in churns)}:
             self._settle(
                 customer,
@@ -171,6 +179,17 @@ class Revenue:
             signed = min(row.start, self.truth.today)
             end = row.end or NEVER
             yield Contract(row.customer, "new", row.currency, signed, row.start, end, [made_of], end)
+
+    def _kept(self, source: str) -> Iterator[Contract]:
+        """The contracts of the CRM's own; what was terminated before it began never was one."""
+        for kept in agreements.kept(self.truth, source):
+            end = min(kept.end, kept.terminated or NEVER)
+            row = Row(kept.arr, kept.product, kept.kind, kept.quantity)
+            if kept.start < end:
+                yield Contract(
+                    *(kept.customer, kept.type, kept.currency, kept.signed, kept.start, end, [row], end),
+                    terminated=kept.terminated is not None,
+                )
 
     def _settle(self, customer: int, churns: list[Contract], renewal_open: bool) -> None:
         contracts = self.contracts.setdefault(customer, [])
@@ -192,7 +211,7 @@ class Revenue:
             last = max(c.end for c in contracts)
             if last <= self.truth.today < last + GRACE:
                 for contract in contracts:
-                    if contract.end == last:
+                    if contract.end == last and not (contract.terminated and contract.own_end == last):
                         contract.end = last + GRACE
 
     def _churn(self, contracts: list[Contract], bases: list[Contract], churns: list[Contract]) -> None:

@@ -113,6 +113,48 @@ class Books:
              "product": product, "kind": kind, "quantity": quantity, "amount": amount * 100, "currency": "USD"} | values
         )  # fmt: skip
 
+    def contract(
+        self,
+        key: str,
+        account: str | None,
+        start: str | None,
+        end: str | None,
+        amount: int | None,
+        **values: Any,
+    ) -> str:
+        """A contract of the CRM's own, in force, signed on its start; ``end``: its last day; amount in whole units."""
+        return self._agreement(
+            "contracts",
+            {"external_id": key, "account_id": account, "start_date": start, "end_date": end,
+             "amount": None if amount is None else amount * 100, "status": "Activated", "signed_date": start} | values,
+        )  # fmt: skip
+
+    def subscription(
+        self,
+        key: str,
+        contract: str | None,
+        product: str,
+        quantity: float | None,
+        price: int | None,
+        **values: Any,
+    ) -> str:
+        """A subscription to a product for its contract's time unless it says otherwise; net price in whole units."""
+        return self._agreement(
+            "subscriptions",
+            {"external_id": key, "contract_id": contract, "product_id": product, "product": product,
+             "quantity": quantity, "unit_price": None if price is None else price * 100} | values,
+        )  # fmt: skip
+
+    def _agreement(self, table: str, row: Row) -> str:
+        row = {"name": row["external_id"], "created_at": at("2020-01-02"), "currency": "USD"} | row
+        for name in ("start_date", "end_date", "signed_date", "terminated_date"):
+            if row.get(name):
+                row[name] = date.fromisoformat(row[name])
+        if isinstance(row.get("created_at"), str):
+            row["created_at"] = at(row["created_at"])
+        self.rows[table].append(row)
+        return str(row["external_id"])
+
     def meeting(
         self, deal: str | None, day: str, completed: bool | None = True, contact: str | None = None
     ) -> None:

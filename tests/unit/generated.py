@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from connectors.simulator.agreements import with_agreements
 from connectors.simulator.world import Life, World
 from tests.unit.books import frame
 
@@ -19,6 +21,8 @@ _TABLE = {
     "lead": "leads",
     "deal": "deals",
     "line_item": "line_items",
+    "contract": "contracts",
+    "subscription": "subscriptions",
     "meeting": "meetings",
     "quota": "quotas",
     "rate": "exchange_rates",
@@ -33,6 +37,11 @@ _REFERENCES = {
     "manager": "manager_id",
     "first_meeting": "first_meeting_at",
     "last_activity": "last_activity_at",
+    "contract": "contract_id",
+    "revises": "revises_id",
+    "value": "amount",
+    "activated": "signed_date",
+    "terminated": "terminated_date",
 }
 _OF_LEADS = {
     "account": "converted_account_id",
@@ -43,6 +52,8 @@ _OF_LEADS = {
 _DATES = (
     "close_date",
     "start_date",
+    "end_date",
+    "terminated_date",
     "first_meeting_at",
     "last_activity_at",
     "pilot_start",
@@ -54,7 +65,17 @@ _DATES = (
 )
 _UNKNOWN_HERE = {"user": ("first_name", "last_name"), "contact": ("lead",), "lead": ("phone", "title")}
 _INSTANTS = ("starts_at", "ends_at")
-_IDS = ("account_id", "contact_id", "owner_id", "deal_id", "parent_id", "product_id", "manager_id")
+_IDS = (
+    "account_id",
+    "contact_id",
+    "owner_id",
+    "deal_id",
+    "parent_id",
+    "product_id",
+    "manager_id",
+    "contract_id",
+    "revises_id",
+)
 _CONVERTED = ("converted_account_id", "converted_contact_id", "converted_deal_id")
 _LOGGED = ("stage", "amount", "close_date", "probability", "forecast_category")
 
@@ -64,12 +85,12 @@ def frames(world: World, clock: int) -> dict[str, pl.DataFrame]:
     rows: dict[str, list[dict[str, Any]]] = {table: [] for table in _TABLE.values()}
     changes: list[dict[str, Any]] = []
     products: dict[int, Mapping[str, Any]] = {}
-    for life in world.lives():
+    for life in with_agreements(world):
         if life.kind == "product":
             products[life.key] = life.events[0].values
         if life.kind not in _TABLE or life.events[0].at > clock:
             continue
-        row = _row(life, clock, products)
+        row = _row(life, clock, products, ZoneInfo(world.timezone))
         if row is None:
             continue
         rows[_TABLE[life.kind]].append(row)
@@ -79,7 +100,9 @@ def frames(world: World, clock: int) -> dict[str, pl.DataFrame]:
     return tables | {"deal_changes": frame("deal_changes", changes), "stages": _stages(world)}
 
 
-def _row(life: Life, clock: int, products: Mapping[int, Mapping[str, Any]]) -> dict[str, Any] | None:
+def _row(
+    life: Life, clock: int, products: Mapping[int, Mapping[str, Any]], zone: ZoneInfo
+) -> dict[str, Any] | None:
     """The canonical row; None for a record that is gone without a trace."""
     happened = [event for event in life.events if event.at <= clock]
     if any(event.op == "purge" for event in happened):
@@ -95,6 +118,10 @@ def _row(life: Life, clock: int, products: Mapping[int, Mapping[str, Any]]) -> d
     if life.kind == "line_item":
         product = products[values["product"]]
         row |= {"product": product["name"], "product_family": product["family"]}
+    if life.kind == "subscription":
+        row |= {"product": products[values["product"]]["name"]}
+    if life.kind == "contract" and row["signed_date"] is not None:
+        row |= {"signed_date": _instant(row["signed_date"]).astimezone(zone).date()}
     ends = [event for event in happened if event.op in ("delete", "merge", "restore")]
     last = ends[-1] if ends and ends[-1].op != "restore" else None
     row |= {"external_id": str(life.key), "deleted_at": None if last is None else _instant(last.at)}

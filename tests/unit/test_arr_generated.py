@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import pytest
@@ -195,6 +195,16 @@ def test_a_generated_company_from_another_source(vertical: str, source: str, tmp
     holds(other)
     assert (other.contracts["deal_id"].null_count() > 0) == (source != "line_items")
     assert (other.contracts["deal_id"].is_not_null().any()) == (source != "opening_arr")
+
+
+@pytest.mark.parametrize(("vertical", "source"), [("hr_tech", "contract"), ("dev_tools", "cpq")])
+def test_a_generated_company_from_the_crms_own_contracts(
+    vertical: str, source: Literal["contract", "cpq"]
+) -> None:
+    other = otherwise(generated(vertical), arr=ArrSettings(source=source))
+    holds(other)
+    assert set(other.contracts["deal_type"]) == {"new", "renewal"}
+    assert other.agreements["problem"].is_not_null().any()
 
 
 def write_list(path: Path, facts: Facts, until: date | None) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from connectors.source import FieldState
 from metrics import caveats
 from metrics.compute import bridge_detail, compute, left_out, registered
 from metrics.facts import Facts
 from metrics.kpi import Kpi
-from pipeline.company import Company
+from pipeline.company import ArrSettings, Company
 from pipeline.records import SourceInfo
-from tests.unit.books import Books, at, only
+from tests.unit.books import NOW, Books, at, only
 from tests.unit.test_kpi_cases import written
 
 INFO = SourceInfo("test", "salesforce", "USD", {}, {}, frozenset(), (), "", at("2026-06-30"))
@@ -248,3 +250,104 @@ def test_contracted_step_ups_are_told_with_other_expansion() -> None:
     facts = books.facts("2025-01", "2025-02", arr={"source": "line_items", "basis": "arr"})
     told = {value.month: value.reasons for value in compute(facts, ["arr_expansion_other"])}
     assert told == {"2025-01": ("of it contracted before (escalator): 8.00 USD",), "2025-02": ()}
+
+
+def kept_books() -> Books:
+    """Four accounts with contracts of the CRM's own, good and not."""
+    books = Books()
+    for account in "ABCD":
+        books.account(account)
+    books.won("deal", "A", "2025-01-01", 10, motion="inbound")
+    books.contract("good", "A", "2025-01-01", "2025-12-31", 12, name="0001", deal_id="deal")
+    books.contract("early", "B", "2025-01-01", "2025-12-31", 24, terminated_date="2025-08-01")
+    books.contract("no start", "C", None, "2025-12-31", 36, signed_date="2025-01-01")
+    books.contract("draft", "D", "2025-01-01", "2025-12-31", 48, status="Draft")
+    books.contract("blank", "D", "2025-01-01", "2025-12-31", None)
+    books.contract("nobody's", None, "2025-02-01", "2026-01-31", 60)
+    return books
+
+
+def test_the_crms_own_contracts_are_opened_as_what_they_are() -> None:
+    facts = kept_books().facts("2025-06", arr={"source": "contract"})
+    found = kpi("arr").evidence(facts, "2025-06").sort("external_id")
+    assert found.rows() == [
+        ("contracts", "early", "early", 2_400.0, "2025-01-01 to 2025-08-01"),
+        ("contracts", "good", "0001", 1_200.0, "2025-01-01 to 2026-01-01"),
+        (
+            "contracts",
+            "no start",
+            "no start",
+            3_600.0,
+            "2025-01-01 to 2026-01-01; start assumed: day it was signed",
+        ),
+    ]
+    whose = dict(facts.customers.select("customer", "motion").rows())
+    assert (whose["A"], whose["B"]) == ("inbound", None)
+
+
+def test_contracts_in_force_that_do_not_count_are_listed_and_drafts_are_not() -> None:
+    facts = kept_books().facts("2025-06", arr={"source": "contract"})
+    found = left_out(facts).select("object", "external_id", "kpis", "reason", "amount", "value")
+    assert found.rows() == [
+        ("contracts", "nobody's", "ARR", "no account", 6_000, 6_000),
+        ("contracts", "blank", "ARR", "no amount", None, None),
+    ]
+
+
+def test_trust_in_contracts_is_measured_over_those_in_force() -> None:
+    books = Books()
+    for number in range(10):
+        books.account(f"a{number}")
+        amount = 12 if number < 8 else None
+        books.contract(f"c{number}", f"a{number}", "2025-01-01", "2025-12-31", amount)
+        books.contract(f"later{number}", f"a{number}", "2025-07-01", "2025-12-31", None)
+        books.contract(f"draft{number}", f"a{number}", "2025-01-01", "2025-12-31", None, status="Draft")
+    facts = books.facts("2025-06", "2025-07", arr={"source": "contract"})
+    values = {value.month: value for value in compute(facts, ["nrr", "arr"]) if value.id == "arr"}
+    assert values["2025-06"].status == "no_target"  # 8 of 10 is enough
+    assert values["2025-07"].status == "unreliable"
+    assert values["2025-07"].reasons == (
+        "amount is known of 40% of the 20 contracts behind this number, less than 80%",
+    )
+
+
+def test_a_past_moment_says_that_contracts_are_todays() -> None:
+    books = kept_books()
+    hidden = {
+        "contracts": {
+            "status": FieldState("hidden", "StatusCode"),
+            "amount": FieldState("mapped", "Value__c"),
+        }
+    }
+    info = replace(INFO, fields=hidden, refreshed_at=at("2025-12-31"), complete_at=None)
+    company = Company(name="test", currency="USD", arr=ArrSettings(source="contract"))
+    facts = Facts(company, ["2025-06"], at("2025-06-30"), books.frames(), info)
+    value = only(compute(facts, ["arr"]))
+    assert value.value == 7_200
+    assert value.status == "unreliable"
+    assert value.reasons[0] == "contracts.status cannot be seen (StatusCode)"
+    assert (
+        "not reconstructed, today's values stand in: contracts.account_id, contracts.amount"
+        in value.reasons[1]
+    )
+    today = Facts(company, ["2025-06"], at("2025-12-31"), books.frames(), info)
+    assert not any("not reconstructed" in reason for reason in only(compute(today, ["arr"])).reasons)
+
+
+def test_what_has_not_been_read_is_not_zero() -> None:
+    company = Company(name="test", currency="USD", arr=ArrSettings(source="cpq"))
+    facts = Facts(company, ["2025-06"], NOW, Books().frames(), replace(INFO, fields={"deals": {}}))
+    assert "subscriptions of a CPQ package have not been read yet" in only(compute(facts, ["arr"])).reasons[0]
+
+
+def test_subscriptions_of_no_kind_are_a_caveat() -> None:
+    books = Books()
+    books.account("A")
+    books.won("w", "A", "2025-01-01", 10)
+    books.contract("c", "A", "2025-01-01", "2025-12-31", None)
+    books.subscription("s", "c", "Seat", 1, 12)
+    title = "Subscriptions without a kind"
+    assert title in said(books.facts("2025-06", arr={"source": "cpq"}))
+    assert title not in said(books.facts("2025-06"))
+    books.subscription("t", "c", "Analytics", 1, 12, kind="module")
+    assert title not in said(books.facts("2025-06", arr={"source": "cpq"}))

@@ -57,6 +57,26 @@ FAULTS = {
         "    fields: {deals: {ar: ARR__c}}\n    report:",
         ["line 10", "deals.ar is unknown", "did you mean 'arr'?"],
     ),
+    "contracts of HubSpot": (
+        "    crm:\n      type: salesforce",
+        "    arr: {source: cpq}\n    crm:\n      type: hubspot",
+        ["companies.acme", "cpq is read from Salesforce alone", "use source: line_items", "opening_arr"],
+    ),
+    "contracts worth nothing": (
+        "    report:",
+        "    arr: {source: contract}\n    report:",
+        ["companies.acme", "fields: contracts: {amount: ...}"],
+    ),
+    "contracts and deals": (
+        "    report:",
+        "    arr: {source: cpq, renewal: delta}\n    report:",
+        ["line 10", "renewal says how deals become contracts", "source: cpq"],
+    ),
+    "nothing in force": (
+        "    report:",
+        "    arr: {source: cpq, in_force: []}\n    report:",
+        ["line 10", "in_force"],
+    ),
     "unknown agreed KPI": (
         "    report:",
         "    engagement: {agreed_kpis: [nrr, win_rat]}\n    report:",

@@ -9,8 +9,7 @@ import orjson
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from connectors.errors import ConfigurationError
-from metrics import arr, definitions
+from metrics import definitions
 from metrics.alternatives import Alternative, setting
 from metrics.compute import registered
 from metrics.definitions import Defined, Way
@@ -108,15 +107,11 @@ def test_every_way_that_a_setting_offers_is_told() -> None:
     told = {
         path: {way.value for way in CHOSEN if way.setting == path} for path in {way.setting for way in CHOSEN}
     }
-    refused = {"arr.source": {"contract", "cpq"}}
     for path, values in told.items():
         kind = annotation(path)
         offered = {True, False} if kind is bool else set(get_args(kind))
         assert kind is bool or get_origin(kind) is Literal, path
-        assert values == offered - refused.get(path, set()), path
-    for value in refused["arr.source"]:
-        with pytest.raises(ConfigurationError, match=f"{value} is not available"):
-            arr.check_settings(company(arr={"source": value}))
+        assert values == offered, path
 
 
 def test_every_setting_of_the_four_parts_is_somebodys_choice() -> None:

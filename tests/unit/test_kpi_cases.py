@@ -56,6 +56,10 @@ def books_of(case: Case) -> Books:
     for deal, product, kind, quantity, cents, currency in case.get("lines_in_cents", ()):
         books.line(deal, product, kind, quantity, 0, currency=currency)
         books.rows["line_items"][-1]["amount"] = cents
+    for key, account, start, end, amount, *more in case.get("contracts", ()):
+        books.contract(key, account, start, end, amount, **(more[0] if more else {}))
+    for key, contract, product, quantity, price, *more in case.get("subscriptions", ()):
+        books.subscription(key, contract, product, quantity, price, **(more[0] if more else {}))
     for currency, start, rate in case.get("rates", ()):
         books.rate(currency, start, rate)
     for start, amount, *currency in case.get("quotas", ()):

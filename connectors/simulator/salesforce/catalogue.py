@@ -168,6 +168,41 @@ OpportunityLineItem replicateable createable
   Description string(255)
   Line_Kind__c picklist
 
+Contract replicateable undeletable createable
+  AccountId ref(Account) !
+  ContractNumber string(30) readonly name
+  StartDate date
+  EndDate date
+  ContractTerm int
+  OwnerId ref(User) =
+  Status picklist !
+  StatusCode picklist readonly
+  ActivatedDate datetime readonly
+  CompanySignedDate date
+  CustomerSignedDate date
+  Description textarea(32000) long
+  CurrencyIsoCode picklist =
+  SBQQ__Opportunity__c ref(Opportunity)
+  Contract_Value__c currency
+  Terminated_Date__c date
+
+SBQQ__Subscription__c replicateable undeletable createable
+  Name string(80) readonly name
+  SBQQ__Account__c ref(Account)
+  SBQQ__Contract__c ref(Contract)
+  SBQQ__Product__c ref(Product2)
+  SBQQ__ProductName__c string(255) readonly
+  SBQQ__Quantity__c double(2)
+  SBQQ__NetPrice__c currency
+  SBQQ__SubscriptionStartDate__c date
+  SBQQ__SubscriptionEndDate__c date
+  SBQQ__StartDate__c date readonly
+  SBQQ__EndDate__c date readonly
+  SBQQ__TerminatedDate__c date
+  SBQQ__RevisedSubscription__c ref(SBQQ__Subscription__c)
+  CurrencyIsoCode picklist =
+  Line_Kind__c picklist
+
 OpportunityContactRole replicateable createable
   OpportunityId ref(Opportunity) !
   ContactId ref(Contact) !

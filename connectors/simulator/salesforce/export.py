@@ -82,7 +82,11 @@ class Export:
             raise ConfigurationError(
                 f"{directory}: holds no Salesforce export (no data-tree .json with records, no <Object>.csv)"
             )
-        tables = {name: _extended(table, records.get(name, ())) for name, table in CATALOGUE.items()}
+        tables = {
+            name: _extended(table, records.get(name, ()))
+            for name, table in CATALOGUE.items()
+            if name in records or not table.custom  # an object of a package is there where it has records
+        }
         export = cls(directory.resolve().name, default_currency, records, tables, notes)
         export._identify()
         export.outcomes = export._outcomes()
@@ -177,6 +181,8 @@ class Export:
                 _complete_opportunity(row, given, stages)
             elif name == "OpportunityLineItem":
                 _complete_line_item(row, entries, products)
+            elif name == "Contract":
+                row.setdefault("StatusCode", row.get("Status"))
             elif name == "User" and "IsActive" not in given:
                 row["IsActive"] = 1
             yield row

@@ -18,6 +18,7 @@ _PAIRS: Final = [  # two base-62 digits, and which of them are capitals
 PREFIXES: Final[dict[str, str]] = {
     "Account": "001",
     "Contact": "003",
+    "Contract": "800",
     "CurrencyType": "01L",
     "DatedConversionRate": "04w",
     "Event": "00U",
@@ -36,6 +37,7 @@ PREFIXES: Final[dict[str, str]] = {
     "PricebookEntry": "01u",
     "Product2": "01t",
     "QueryJob": "750",
+    "SBQQ__Subscription__c": "a0S",
     "User": "005",
 }
 OBJECTS: Final[dict[str, str]] = {  # the world's kinds
@@ -48,6 +50,8 @@ OBJECTS: Final[dict[str, str]] = {  # the world's kinds
     "lead": "Lead",
     "deal": "Opportunity",
     "line_item": "OpportunityLineItem",
+    "contract": "Contract",
+    "subscription": "SBQQ__Subscription__c",
     "contact_role": "OpportunityContactRole",
     "meeting": "Event",
 }

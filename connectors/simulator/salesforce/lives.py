@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from connectors.simulator.agreements import with_agreements
 from connectors.simulator.clock import moment
 from connectors.simulator.salesforce.ids import OBJECTS, record_id
 from connectors.simulator.salesforce.mapping import (
@@ -39,7 +40,7 @@ class Lives:
         self._setup(store)
         batches: dict[str, list[Row]] = {}
         with store.transaction():
-            for life in self.world.lives():
+            for life in with_agreements(self.world):
                 self._load(store, life, now, batches)
             for name, rows in batches.items():
                 store.insert(name, rows)

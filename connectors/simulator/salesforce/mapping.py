@@ -86,6 +86,23 @@ _COPIED: Final[dict[str, dict[str, str]]] = {
         "pilot_converted": "Pilot_Converted_Date__c",
     },
     "line_item": {"quantity": "Quantity", "currency": "CurrencyIsoCode", "kind": "Line_Kind__c"},
+    "contract": {
+        "status": "StatusCode",
+        "currency": "CurrencyIsoCode",
+        "start_date": "StartDate",
+        "end_date": "EndDate",
+        "term_months": "ContractTerm",
+        "activated": "ActivatedDate",
+        "terminated": "Terminated_Date__c",
+    },
+    "subscription": {
+        "kind": "Line_Kind__c",
+        "quantity": "SBQQ__Quantity__c",
+        "currency": "CurrencyIsoCode",
+        "start_date": "SBQQ__SubscriptionStartDate__c",
+        "end_date": "SBQQ__SubscriptionEndDate__c",
+        "terminated": "SBQQ__TerminatedDate__c",
+    },
     "contact_role": {"role": "Role"},
     "meeting": {"subject": "Subject", "starts_at": "StartDateTime", "ends_at": "EndDateTime"},
     "quota": {"start_date": "StartDate", "currency": "CurrencyIsoCode"},
@@ -103,6 +120,13 @@ _REFERENCES: Final[dict[str, dict[str, tuple[str, str]]]] = {  # neutral field -
     },
     "deal": {"account": ("AccountId", "account"), "owner": ("OwnerId", "user")},
     "line_item": {"deal": ("OpportunityId", "deal"), "product": ("Product2Id", "product")},
+    "contract": {"account": ("AccountId", "account"), "deal": ("SBQQ__Opportunity__c", "deal")},
+    "subscription": {
+        "contract": ("SBQQ__Contract__c", "contract"),
+        "account": ("SBQQ__Account__c", "account"),
+        "product": ("SBQQ__Product__c", "product"),
+        "revises": ("SBQQ__RevisedSubscription__c", "subscription"),
+    },
     "contact_role": {"deal": ("OpportunityId", "deal"), "contact": ("ContactId", "contact")},
     "meeting": {
         "account": ("AccountId", "account"),
@@ -114,6 +138,8 @@ _REFERENCES: Final[dict[str, dict[str, tuple[str, str]]]] = {  # neutral field -
 _MONEY_COLUMNS: Final = {
     "deal": {"amount": "Amount", "arr": "ARR__c"},
     "line_item": {"unit_price": "UnitPrice", "amount": "TotalPrice"},
+    "contract": {"value": "Contract_Value__c"},
+    "subscription": {"unit_price": "SBQQ__NetPrice__c"},
     "quota": {"amount": "QuotaAmount"},
 }
 
@@ -154,6 +180,10 @@ class Translator:
         if kind == "product":
             self.products[key] = event.values.get("name") or ""
             row["ProductCode"] = f"P-{key:04}"
+        elif kind == "contract":
+            row["ContractNumber"] = f"{key:08}"
+        elif kind == "subscription":
+            row["Name"] = f"SUB-{key:07}"
         self._fill(kind, row, event)
         return row
 
@@ -250,6 +280,17 @@ def _line_item(self: Translator, row: Row, event: Event) -> None:
     row["Subtotal"] = row.get("TotalPrice")
 
 
+def _contract(_: Translator, row: Row, event: Event) -> None:
+    row["Status"] = row.get("StatusCode")
+
+
+def _subscription(self: Translator, row: Row, event: Event) -> None:
+    if event.values.get("product") is not None:
+        row["SBQQ__ProductName__c"] = self.products.get(event.values["product"])
+    row["SBQQ__StartDate__c"] = row.get("SBQQ__SubscriptionStartDate__c")
+    row["SBQQ__EndDate__c"] = row.get("SBQQ__SubscriptionEndDate__c")
+
+
 def _contact_role(_: Translator, row: Row, event: Event) -> None:
     if "primary" in event.values:
         row["IsPrimary"] = int(bool(event.values["primary"]))
@@ -286,6 +327,8 @@ _SPECIAL: Final[dict[str, Callable[[Translator, Row, Event], None]]] = {
     "lead": _person,
     "deal": _deal,
     "line_item": _line_item,
+    "contract": _contract,
+    "subscription": _subscription,
     "contact_role": _contact_role,
     "meeting": _meeting,
     "quota": _quota,

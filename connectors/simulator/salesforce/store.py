@@ -27,8 +27,14 @@ _ARCHIVED_AFTER: Final = 365 * DAY  # events a year old are seen by queryAll onl
 _FIELD_HISTORY_QUERY: Final = 548 * DAY  # 18 months
 _FIELD_HISTORY_KEPT: Final = 730 * DAY  # 24 months
 _CHILDREN: Final[dict[str, tuple[tuple[str, str], ...]]] = {
-    "Account": (("Contact", "AccountId"), ("Opportunity", "AccountId"), ("Event", "WhatId")),
+    "Account": (
+        ("Contact", "AccountId"),
+        ("Opportunity", "AccountId"),
+        ("Contract", "AccountId"),
+        ("Event", "WhatId"),
+    ),
     "Contact": (("OpportunityContactRole", "ContactId"),),
+    "Contract": (("SBQQ__Subscription__c", "SBQQ__Contract__c"),),
     "Opportunity": (
         ("OpportunityLineItem", "OpportunityId"),
         ("OpportunityContactRole", "OpportunityId"),
@@ -68,7 +74,15 @@ class Store:
     def index(self) -> None:
         """Make the indexes; after the first load, because that is faster."""
         for table in self.tables.values():
-            wanted = {"Id", "SystemModstamp", "OpportunityId", "AccountId", "ContactId", "WhatId"}
+            wanted = {
+                "Id",
+                "SystemModstamp",
+                "OpportunityId",
+                "AccountId",
+                "ContactId",
+                "WhatId",
+                "SBQQ__Contract__c",
+            }
             for name in wanted & set(table.fields):
                 unique = "UNIQUE" if name == "Id" else ""
                 self._db.execute(

@@ -6,7 +6,7 @@ the company names its own under ``fields`` of the configuration, or the column s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 Kind = Literal[
@@ -214,6 +214,62 @@ LINE_ITEMS: Final = Table(
     optional=True,
 )
 
+CONTRACTS: Final = Table(
+    "contracts",
+    "Contract",
+    (
+        Column("name", "ContractNumber"),
+        Column("account_id", "AccountId"),
+        Column("deal_id", None),
+        Column("status", "StatusCode"),
+        Column("product", None),
+        Column("kind", None),
+        Column("quantity", None, "number"),
+        Column("amount", None, "money"),
+        Column("start_date", "StartDate", "date"),
+        Column("end_date", "EndDate", "date"),
+        Column("term_months", "ContractTerm", "integer"),
+        Column("signed_date", "ActivatedDate", "date"),
+        Column("terminated_date", None, "date"),
+    ),
+    fixed=(*_RECORD, _CURRENCY),
+    optional=True,
+)
+
+# Of the package Salesforce CPQ. A subscription's contract says whether it is in force, and gives dates it lacks.
+SUBSCRIPTIONS: Final = Table(
+    "subscriptions",
+    "SBQQ__Subscription__c",
+    (
+        Column("name", "Name"),
+        Column("account_id", "SBQQ__Account__c"),
+        Column("revises_id", "SBQQ__RevisedSubscription__c"),
+        Column("product_id", "SBQQ__Product__c"),
+        Column("product", "SBQQ__ProductName__c"),
+        Column("kind", None),
+        Column("quantity", "SBQQ__Quantity__c", "number"),
+        Column("unit_price", "SBQQ__NetPrice__c", "money"),
+        Column("amount", None, "money"),
+        Column("start_date", "SBQQ__SubscriptionStartDate__c", "date"),
+        Column("end_date", "SBQQ__SubscriptionEndDate__c", "date"),
+        Column("term_months", None, "integer"),
+        Column("terminated_date", "SBQQ__TerminatedDate__c", "date"),
+    ),
+    fixed=(*_RECORD, _CURRENCY, Column("contract_id", "SBQQ__Contract__c")),
+    optional=True,
+)
+_OF_THE_PACKAGE: Final = {"deal_id": "SBQQ__Opportunity__c"}  # what it adds to Contract
+CPQ_CONTRACTS: Final = replace(
+    CONTRACTS,
+    columns=tuple(replace(c, field=_OF_THE_PACKAGE.get(c.name, c.field)) for c in CONTRACTS.columns),
+)
+# What is read only where the configuration takes ARR from it.
+AGREEMENTS: Final[dict[str | None, tuple[Table, ...]]] = {
+    None: (),
+    "contract": (CONTRACTS,),
+    "cpq": (CPQ_CONTRACTS, SUBSCRIPTIONS),
+}
+
 MEETINGS: Final = Table(
     "meetings",
     "Event",
@@ -267,7 +323,8 @@ HISTORY_FIELDS: Final = ("stage", "amount", "close_date", "probability", "foreca
 
 # Read by keyset on SystemModstamp, record by record.
 RECORDS: Final = (OWNERS, ACCOUNTS, CONTACTS, LEADS, DEALS, LINE_ITEMS, MEETINGS)
-TABLES: Final = {table.name: table for table in (*RECORDS, STAGES, QUOTAS, HISTORY)}
+ALWAYS: Final = (*RECORDS, STAGES, QUOTAS, HISTORY)
+TABLES: Final = {table.name: table for table in (*ALWAYS, CONTRACTS, SUBSCRIPTIONS)}
 # Ids begin with three characters that name the object.
 PREFIXES: Final = {"account": "001", "contact": "003", "deal": "006"}
 FORECAST: Final = {

@@ -33,6 +33,8 @@ from connectors.sources.salesforce.faults import (
 from connectors.sources.salesforce.history import HistoryReader
 from connectors.sources.salesforce.mapping import (
     ACCOUNTS,
+    AGREEMENTS,
+    ALWAYS,
     CONTACTS,
     DEALS,
     HISTORY,
@@ -52,14 +54,10 @@ from connectors.sources.salesforce.reference import Stages, quotas_page, rates_p
 from connectors.sources.salesforce.session import SalesforceSession
 from connectors.sources.salesforce.settings import Options, read_auth, read_options, read_url, reference
 
-_STREAMS: Final = (
+_FIRST: Final = (
     Stream("owners", ("owners",)),
     Stream("stages", ("stages",)),
     Stream("exchange_rates", ("exchange_rates",), optional=True),
-    *(
-        Stream(table.name, (table.name,), optional=table.optional)
-        for table in (ACCOUNTS, CONTACTS, LEADS, DEALS, HISTORY, LINE_ITEMS, MEETINGS, QUOTAS)
-    ),
 )
 _RECORDS: Final = {t.name: t for t in (OWNERS, ACCOUNTS, CONTACTS, LEADS, DEALS, LINE_ITEMS, MEETINGS)}
 _COUNTED: Final = (ACCOUNTS, CONTACTS, LEADS, DEALS)
@@ -80,11 +78,16 @@ class SalesforceSource:
         session = SalesforceSession(self._url, settings.timeout, settings.ca_bundle, self._count)
         self._client = SalesforceClient(session, self._url, auth, self._options, settings.retry)
         self._catalogue = Catalogue(self._client, settings)
+        agreements = AGREEMENTS[settings.contracts]
+        self._records = {table.name: table for table in (*_RECORDS.values(), *agreements)}
+        self._tables = (*ALWAYS, *agreements)
+        read = (ACCOUNTS, CONTACTS, LEADS, DEALS, HISTORY, LINE_ITEMS, *agreements, MEETINGS, QUOTAS)
+        self._streams = (*_FIRST, *(Stream(t.name, (t.name,), optional=t.optional) for t in read))
         self._capabilities: Capabilities | None = None
         self._stages: Stages | None = None
 
     def streams(self) -> tuple[Stream, ...]:
-        return _STREAMS
+        return self._streams
 
     def capabilities(self) -> Capabilities:
         """Describe every object and count the large ones; asked once for each connection."""
@@ -112,7 +115,7 @@ class SalesforceSource:
             self._catalogue.require(QUOTAS)
             yield quotas_page(self._client, self._catalogue, self._context(), self._options.forecasting_type)
         else:
-            table = HISTORY if name == HISTORY.name else _RECORDS[name]
+            table = HISTORY if name == HISTORY.name else self._records[name]
             overlap = timedelta(seconds=self._options.overlap_seconds)
             state = begin(
                 cursor, since, visible_until(self._client, self._catalogue, table, overlap), overlap
@@ -133,7 +136,7 @@ class SalesforceSource:
 
     def _discover(self) -> Capabilities:
         home = self._catalogue.home_currency()
-        fields = {t.name: self._catalogue.states(t) for t in TABLES.values() if t is not HISTORY}
+        fields = {t.name: self._catalogue.states(t) for t in self._tables if t is not HISTORY}
         counts = {
             table.name: self._client.count(soql.count(table.object))
             for table in _COUNTED
@@ -144,9 +147,7 @@ class SalesforceSource:
             home_currency=home,
             fields=fields,
             links={
-                table.name: f"{self._url}/{{id}}"
-                for table in TABLES.values()
-                if table not in (STAGES, HISTORY)
+                table.name: f"{self._url}/{{id}}" for table in self._tables if table not in (STAGES, HISTORY)
             },
             history=history,
             notes=tuple(self._notes(home, fields, history)),
@@ -163,7 +164,7 @@ class SalesforceSource:
     ) -> Iterator[str]:
         several = self._catalogue.describe("CurrencyType") is not None
         yield f"{'several currencies, reported in' if several else 'a single currency,'} {home}"
-        for table in TABLES.values():
+        for table in self._tables:
             if self._catalogue.describe(table.object) is None:
                 yield _absence(table)
             else:
