@@ -16,41 +16,20 @@ from urllib.parse import quote
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from connectors.errors import BoardlineError, ConfigurationError
 from pipeline.failures import StoreBusyError, StoreError, StoreUnreachableError, in_words
+from pipeline.store_url import parse
 
-__all__ = ["StoreBusyError", "StoreError", "StoreUnreachableError"]
+__all__ = ["StoreBusyError", "StoreError", "StoreUnreachableError", "parse"]
 
 BUSY_SECONDS = (
     30  # how long to wait for another writer before giving up; ?timeout= of an SQLite URL says otherwise
 )
 _ROOM = 64 * 1024  # bytes; SQLite's index of its log takes half of it
 WRITE = "boardline_write"  # execution option of a connection: take the write lock at BEGIN
-
-
-def parse(url: str) -> URL:
-    """A store URL as SQLAlchemy wants it. Raises ``ConfigurationError`` for anything but the two databases."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise ConfigurationError(
-            "store.url is not a database URL; write sqlite:///boardline.db or postgresql://user@host/name"
-        ) from error
-    backend = parsed.drivername.split("+")[0]
-    if backend in ("postgresql", "postgres"):
-        return parsed.set(drivername="postgresql+psycopg")
-    if backend != "sqlite":
-        raise ConfigurationError(
-            f"store.url: there is no store on {backend!r}; write sqlite:///boardline.db or postgresql://user@host/name"
-        )
-    if not parsed.database or parsed.database == ":memory:":
-        raise ConfigurationError(
-            "store.url: a store in memory forgets everything; name a file: sqlite:///boardline.db"
-        )
-    return parsed.set(drivername="sqlite")
 
 
 def connect(url: URL, *, mode: str | None = None) -> Engine:
@@ -81,7 +60,8 @@ def connect(url: URL, *, mode: str | None = None) -> Engine:
             },
         )
     except (ArgumentError, NoSuchModuleError) as error:
-        raise ConfigurationError(f"store.url cannot be used: {error}") from error
+        why = " ".join(str(error).split())
+        raise ConfigurationError(f"store.url cannot be used: {why}; correct it") from error
 
 
 def reading_mode(url: URL, *, unwritable: bool = False) -> str | None:
@@ -237,7 +217,7 @@ def translated(url: URL) -> Iterator[None]:
 
 def _in_words(url: URL, error: BaseException) -> BoardlineError:
     full = url.drivername == "sqlite" and _full(url)
-    return in_words(where(url), error, url.password, disk_full=full)
+    return in_words(where(url), error, url.password or url.query.get("password"), disk_full=full)
 
 
 def where(url: URL) -> str:

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, get_args
 import orjson
 import polars as pl
 from polars.io.plugins import register_io_source
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select, text
 
 from connectors.errors import ConfigurationError
 from pipeline import backup, dictionary, migrate, partial, slices, views
@@ -51,22 +51,42 @@ def export(
     """Write the files and ``manifest.json`` into ``folder``; returns what the manifest says.
 
     ``force``: all files of an earlier export are taken away once the new ones are whole. Raises ``ConfigurationError``
-    (unknown name or company, folder that cannot be written, or that holds an export and not ``force``) and
-    ``StoreError`` (no space: the earlier files are as they were).
+    (unknown name or company, a day that the store does not tell of, folder that cannot be written, or that holds an
+    export and not ``force``) and ``StoreError`` (no space: the earlier files are as they were). A folder that was made
+    for an export that failed is gone again.
     """
     names = _names(wanted)
-    _check_folder(folder, force=force)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigurationError(f"{folder}: this is a file; name a folder")
     try:
-        with partial.folder(folder, "export") as place:
-            with store.reading() as reader:
-                manifest = _write(reader.connection, store, place, wanted, names, on_progress)
-            (place / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
-            _publish(place, folder, [entry["file"] for entry in manifest["files"]], force=force)
+        with partial.making(folder):
+            return _export(store, folder, wanted, names, force=force, on_progress=on_progress)
     except (OSError, pl.exceptions.ComputeError) as error:
         why = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise StoreError(
             f"{folder}: the export cannot be written ({why}); check the disk and its space"
         ) from error
+
+
+def _export(
+    store: Store,
+    folder: Path,
+    wanted: Wanted,
+    names: Sequence[str],
+    *,
+    force: bool,
+    on_progress: OnProgress | None,
+) -> dict[str, Any]:
+    """The export into a folder that is there."""
+    if not os.access(folder, os.W_OK):
+        raise ConfigurationError(f"{folder}: it is not writable; name another folder")
+    if not force:
+        _refuse(folder)
+    with partial.folder(folder, "export") as place:
+        with store.reading() as reader:
+            manifest = _write(reader.connection, store, place, wanted, names, on_progress)
+        (place / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+        _publish(place, folder, [entry["file"] for entry in manifest["files"]], force=force)
     return manifest
 
 
@@ -111,21 +131,6 @@ def _refuse(folder: Path) -> None:
         )
 
 
-def _check_folder(folder: Path, *, force: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise ConfigurationError(f"{folder}: this is a file; name a folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{folder}: it cannot be made ({error.strerror}); name another folder"
-        ) from error
-    if not os.access(folder, os.W_OK):
-        raise ConfigurationError(f"{folder}: it is not writable; name another folder")
-    if not force:
-        _refuse(folder)
-
-
 def _write(
     connection: Connection,
     store: Store,
@@ -140,6 +145,7 @@ def _write(
         )
     known_at = datetime.now(UTC)
     _check_companies(connection, wanted.companies)
+    _check_days(connection, wanted)
     files = []
     for name in names:
         schema = schema_of(connection, name)
@@ -240,6 +246,34 @@ def _check_companies(connection: Connection, names: Sequence[str]) -> None:
         if name not in known:
             raise ConfigurationError(
                 f"the store holds no company {name!r}; it holds {', '.join(known) or 'none'}"
+            )
+
+
+def _check_days(connection: Connection, wanted: Wanted) -> None:
+    """The store tells of a day only where its calendar holds it, which ends about a year after the last sync.
+
+    Before the first day of a company it had no deals, so that is a mistake only where no other had any either.
+    """
+    if not wanted.days:
+        return
+    calendar = table("calendar_days")
+    query = select(calendar.c.company, func.min(calendar.c.day), func.max(calendar.c.day))
+    if wanted.companies:
+        query = query.where(calendar.c.company.in_(wanted.companies))
+    spans = connection.execute(query.group_by(calendar.c.company).order_by(calendar.c.company)).all()
+    if not spans:
+        raise ConfigurationError(
+            f"{BY_DAY}: the store knows no days yet; run `boardline sync --once`, which computes them"
+        )
+    begin = min(first for _, first, _ in spans)
+    for day in wanted.days:
+        outside = [
+            f"{company}: {first} to {last}" for company, first, last in spans if day < begin or day > last
+        ]
+        if outside:
+            raise ConfigurationError(
+                f"--day {day} is outside the days that the store knows ({'; '.join(outside)}); "
+                "name one of them, or sync first"
             )
 
 

@@ -11,6 +11,7 @@ then, so only what may happen twice is tried again.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from typing import Final, TypeAlias
 
@@ -54,6 +55,8 @@ def in_words(
     if meaning is not None:
         kind, explanation = meaning
         return kind(f"{place}: {explanation}")
+    if isinstance(error, psycopg.Error) and error.sqlstate is None and (wrong := _OPTION.search(text)):
+        return ConfigurationError(f"{place}: {wrong.group()}; correct the options in store.url")
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
         return StoreUnreachableError(
             f"{place}: the connection failed ({text}); check the server and store.url"
@@ -122,6 +125,19 @@ _SQLITE_TEXTS: Final[dict[tuple[str, ...], _Meaning]] = {
     ("disk i/o error",): _DISK_FAILED,
 }
 
+# What PostgreSQL's client, and the server before it lets anybody in, say of an option that they do not understand.
+_OPTION: Final = re.compile(
+    r"""invalid\ connection\ option\ "[^"]*"
+    | invalid\ "?\w+"?\ value:\ "[^"]*"
+    | invalid\ integer\ value\ "[^"]*"\ for\ connection\ option\ "\w+"
+    | invalid\ port\ number:\ "[^"]*"
+    | bad\ value\ for\ \w+:\ '[^']*'
+    | unrecognized\ configuration\ parameter\ "[^"]*"
+    | invalid\ value\ for\ parameter\ "[^"]*":\ "[^"]*"
+    | invalid\ command-line\ argument\ for\ server\ process:\ \S+
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 _WRONG_PASSWORD: Final = (
     CredentialError,
     "the user name or password is wrong; correct the secret that store.url names",

@@ -31,12 +31,14 @@ def revision(connection: Connection) -> str | None:
 def check(connection: Connection, place: str) -> bool:
     """Whether the schema is this program's; False: it is older or not there yet.
 
-    Raises ``ConfigurationError`` for a store that a newer Boardline wrote, and for a foreign database.
+    Raises ``ConfigurationError`` for a store that a newer Boardline wrote, for a foreign database, and where no schema
+    of PostgreSQL's search path is there.
     """
     found = revision(connection)
     if found == HEAD:
         return True
     if found is None:
+        _require_schema(connection, place)
         foreign = set(inspect(connection).get_table_names()) & {"deals", "accounts", "runs"}
         if foreign:
             raise ConfigurationError(
@@ -48,6 +50,20 @@ def check(connection: Connection, place: str) -> bool:
             f"{place}: a newer Boardline wrote it (schema {found}, this program knows {HEAD}); upgrade Boardline"
         )
     return False
+
+
+def _require_schema(connection: Connection, place: str) -> None:
+    """PostgreSQL passes over the schemas of a search path that are not there; with none left nothing can be made."""
+    if (
+        connection.dialect.name != "postgresql"
+        or connection.execute(text("SELECT current_schema()")).scalar()
+    ):
+        return
+    searched = connection.execute(text("SHOW search_path")).scalar()
+    raise ConfigurationError(
+        f"{place}: no schema of the search path ({searched}) is there for this user; create it "
+        "(CREATE SCHEMA name AUTHORIZATION user), or correct search_path in store.url"
+    )
 
 
 def require(connection: Connection, place: str) -> str:

@@ -15,6 +15,8 @@ from typing import Final
 
 import filelock
 
+from connectors.errors import ConfigurationError
+
 _LOCK: Final = "in-use.lock"
 
 
@@ -33,6 +35,30 @@ def folder(place: Path, kind: str) -> Iterator[Path]:
     finally:
         lock.release()
         shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def making(place: Path) -> Iterator[None]:
+    """Makes a folder, with those above it, where it is not there. Raises ``ConfigurationError``.
+
+    What was made is gone again when the work fails, unless something has come to stand in it.
+    """
+    new = [one for one in (place, *place.parents) if not one.exists()]
+    try:
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{place}: it cannot be made ({error.strerror}); name another folder"
+            ) from error
+        yield
+    except BaseException:
+        for one in new:
+            try:
+                one.rmdir()
+            except OSError:  # not made, or no longer empty: so are those above it
+                break
+        raise
 
 
 def _made(place: Path, prefix: str) -> tuple[Path, filelock.FileLock]:

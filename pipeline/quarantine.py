@@ -2,13 +2,14 @@
 
 A cell in quarantine is empty in its record. ``retry`` reads the kept text again with the connector's own parsing, under
 this program and the present mapping; what parses now is written into the record, unless the record holds a value by
-now (a newer one), and leaves the quarantine. A later clean delivery of the record takes the cell out by itself.
+now (a newer one), and leaves the quarantine. A later clean delivery of the record takes the cell out by itself, and so
+does the end of its column's mapping.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
@@ -188,6 +189,21 @@ def _clean(name: str, field: str, ids: pl.Series, typed: pl.Series, home_currenc
     )
     rows, _ = normalise(name, frame, home_currency)
     return ids.to_frame("external_id").join(rows, on="external_id", how="left", maintain_order="left")[field]
+
+
+def drop(tx: Transaction, company: str, crm: str, name: str, columns: Iterable[str]) -> None:
+    """Take out what was set aside of columns that are no longer read, and of their history: no record holds them, and
+    nothing would ever deliver them clean."""
+    quarantine = table("quarantine")
+    tables = (name, "deal_changes") if name == "deals" else (name,)  # the one log that a CRM hands over
+    tx.connection.execute(
+        delete(quarantine).where(
+            quarantine.c.company == company,
+            quarantine.c.crm == crm,
+            quarantine.c.table.in_(tables),
+            quarantine.c.field.in_(list(columns)),
+        )
+    )
 
 
 def _release(tx: Transaction, company: str, rows: list[Mapping[str, Any]]) -> None:

@@ -26,7 +26,7 @@ from connectors.errors import (
     StreamUnavailable,
 )
 from connectors.source import Capabilities, Cursor, Page, Source, Stream
-from pipeline import mapping
+from pipeline import mapping, quarantine
 from pipeline.company import Company
 from pipeline.erase import erase
 from pipeline.failures import StoreBusyError, StoreError
@@ -257,6 +257,7 @@ class _Pass:
             log.warning("the mapping changed", company=name, change=note)
         for table, columns in remapping.emptied.items():
             tx.empty(table, name, source, columns, now)
+            quarantine.drop(tx, name, source, table, columns)
             tx.mark_computed(name, source, None)
         if remapping.reread:
             again = [s.name for s in self.source.streams() if remapping.reread & set(s.tables)]

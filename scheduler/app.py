@@ -18,7 +18,7 @@ from connectors import registry
 from connectors.destination import Destination
 from connectors.errors import ConfigurationError
 from connectors.source import Source, SourceSettings
-from pipeline import database
+from pipeline import database, store_url
 from pipeline.mapping import behind
 from pipeline.privacy import Privacy
 from pipeline.records import SourceInfo
@@ -51,7 +51,7 @@ class App:
 
     @property
     def store_url(self) -> str:
-        return secrets.resolve(self.config.store.url, "store.url")
+        return secrets.resolve_url(self.config.store.url, "store.url", store_url.is_encoded)
 
     @cached_property
     def store(self) -> Store:

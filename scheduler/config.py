@@ -55,7 +55,11 @@ ScheduleText = Annotated[str, AfterValidator(_schedule)]
 
 
 class StoreSettings(Settings):
-    """Where the data lives: ``sqlite:///path`` (relative to this file) or ``postgresql://user@host/name``."""
+    """Where the data lives: ``sqlite:///path`` (relative to this file) or ``postgresql://user@host/name``.
+
+    A password from a variable, ``postgresql://user:${PG_PASSWORD}@host/name``, needs no encoding; one that is written
+    into the URL, or is part of a variable that holds the whole URL, is percent-encoded (``@`` is ``%40``).
+    """
 
     url: str = "sqlite:///boardline.db"
 

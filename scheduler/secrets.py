@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,6 +31,24 @@ def resolve(text: str, where: str) -> str:
         return found
 
     return _REFERENCE.sub(value, text)
+
+
+def resolve_url(url: str, where: str, is_encoded: Callable[[str, int], bool]) -> str:
+    """As ``resolve``, for a URL: where it is read percent-decoded a value is encoded, so that no sign in a password
+    ends it. A value that is the whole URL stays as it is.
+
+    ``is_encoded``: says so of a URL and a place in it (see ``pipeline.store_url``).
+    """
+    outline = _REFERENCE.sub(
+        lambda match: "x" * len(match.group()), url
+    )  # references hold : and / themselves
+
+    def value(match: re.Match[str]) -> str:
+        found = _lookup(match.group(1).strip(), where)
+        remember(found)
+        return quote(found, safe="") if is_encoded(outline, match.start()) else found
+
+    return _REFERENCE.sub(value, url)
 
 
 def resolve_all(values: Mapping[str, str], where: str) -> dict[str, str]:

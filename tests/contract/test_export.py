@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from sqlalchemy import insert, text
 from connectors.errors import ConfigurationError
 from connectors.source import Capabilities
 from pipeline import dictionary, slices, views
-from pipeline.export import BY_DAY, MANIFEST, NAMES, Wanted, export
+from pipeline.export import BY_DAY, MANIFEST, NAMES, Format, Wanted, export
 from pipeline.failures import StoreError
 from pipeline.store import Store
 from pipeline.tables import METADATA, table
@@ -153,6 +155,40 @@ def test_deals_of_one_day(lived: Store, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("day", [date(1990, 1, 1), date(2026, 5, 31), date(2026, 7, 1), date(2040, 6, 30)])
+def test_a_day_that_the_store_does_not_know_is_no_empty_day(lived: Store, tmp_path: Path, day: date) -> None:
+    wanted = Wanted(names=(BY_DAY,), days=(date(2026, 6, 30), day))
+    words = rf"--day {day} is outside .*\(acme: 2026-06-01 to 2026-06-30\); name one of them"
+    with pytest.raises(ConfigurationError, match=words):
+        export(lived, tmp_path / "out", wanted)
+    assert list(tmp_path.glob("out")) == []
+
+
+def test_a_calendar_of_another_length_is_told_by_its_company(lived: Store, tmp_path: Path) -> None:
+    """Globex came later and was last synced earlier: it had no deals before, but after that nobody knows."""
+    with lived.transaction() as tx:
+        tx.save_source("globex", "fake", Capabilities("USD", {}, {}, frozenset()), "f", NOW)
+        days = [date(2026, 6, day) for day in range(10, 21)]
+        ends = [datetime(day.year, day.month, day.day, 23, tzinfo=UTC) for day in days]
+        tx.replace("calendar_days", "globex", pl.DataFrame({"day": days, "ends_at": ends}))
+    export(lived, tmp_path / "early", Wanted(names=(BY_DAY,), days=(date(2026, 6, 1),)))
+    late = Wanted(names=(BY_DAY,), days=(date(2026, 6, 21),))
+    with pytest.raises(ConfigurationError, match=r"\(globex: 2026-06-10 to 2026-06-20\)"):
+        export(lived, tmp_path / "late", late)
+    export(lived, tmp_path / "late", replace(late, companies=("acme",)))
+    with pytest.raises(ConfigurationError, match="outside"):
+        export(
+            lived,
+            tmp_path / "other",
+            Wanted(names=(BY_DAY,), companies=("globex",), days=(date(2026, 6, 1),)),
+        )
+
+
+def test_days_are_known_after_a_sync(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="knows no days yet; run `boardline sync --once`"):
+        export(store, tmp_path, Wanted(names=(BY_DAY,), days=(date(2026, 6, 30),)))
+
+
 def test_an_export_is_one_state_while_others_write(lived: Store, tmp_path: Path) -> None:
     stop = threading.Event()
 
@@ -264,6 +300,20 @@ def test_an_export_that_breaks_off_does_not_look_whole(filled: Store, tmp_path: 
     (folder / "runs.parquet").rmdir()
     export(filled, folder, Wanted(names=("runs",)), force=True)
     assert {path.name for path in folder.iterdir()} == {"runs.parquet", MANIFEST}
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_failed_export_leaves_no_folder_that_it_made(filled: Store, tmp_path: Path, form: Format) -> None:
+    mine = tmp_path / "exports"
+    mine.mkdir()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for folder in (mine / "new" / "deep", mine / "new", mine):
+        with pytest.raises(StoreError, match=r"the export cannot be written .*No space left"):
+            export(filled, folder, Wanted(names=("deals",), format=form), on_progress=full)
+        assert list(mine.iterdir()) == []
 
 
 def test_csv_comes_back_as_it_was(store: Store, tmp_path: Path) -> None:

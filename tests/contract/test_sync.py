@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import polars as pl
 import pytest
 
 from connectors.errors import (
@@ -18,6 +19,7 @@ from connectors.errors import (
     StreamUnavailable,
     UnreachableError,
 )
+from connectors.schema import REJECTS
 from connectors.source import FieldState
 from pipeline.company import Company
 from pipeline.store import Store
@@ -36,6 +38,7 @@ from tests.contract.test_load import content
 from tests.rows import NOW, frame
 
 ACME = Company(name="acme", timezone="Europe/Berlin")
+OTHER = Company(name="globex", timezone="Europe/Berlin")
 
 
 def source(**options: Any) -> FakeSource:
@@ -220,6 +223,26 @@ def test_a_changed_mapping_reads_again_what_it_touches(store: Store) -> None:
     same = source(shown=replace(CAPABILITIES, fields=fields, notes=("news",)))
     sync(store, same, ACME.model_copy(update={"timezone": "UTC"}))
     assert {cursor is None for _, cursor in same.asked} == {False}
+
+
+def test_what_was_set_aside_goes_with_the_column(store: Store) -> None:
+    """The deal is not delivered again when its field is no longer read, so nothing else would take it out."""
+    fields = {"deals": {name: FieldState("mapped", f"{name}__c") for name in ("arr", "term_months")}}
+    cells = [
+        ("deals", "d", "arr", "5k"), ("deals", "d", "term_months", "a year"), ("deal_changes", "d", "arr", "4k"),
+        ("accounts", "a0", "arr", "5k"),
+    ]  # fmt: skip
+    rejects = pl.DataFrame([(*cell, "no number") for cell in cells], schema=REJECTS, orient="row")
+    for company in (ACME, OTHER):
+        one = source(shown=replace(CAPABILITIES, fields=fields))
+        one.script = {**one.script, DEALS: [replace(one.script[DEALS][0], rejects=rejects)]}
+        sync(store, one, company)
+        assert store.quarantine(company.name).height == len(cells)
+    unread = {"deals": {**fields["deals"], "arr": FieldState("unmapped")}}
+    sync(store, source(shown=replace(CAPABILITIES, fields=unread)))
+    left = store.quarantine("acme").select("table", "field").rows()
+    assert sorted(left) == [("accounts", "arr"), ("deals", "term_months")]
+    assert store.quarantine(OTHER.name).height == len(cells)
 
 
 def test_an_answer_without_an_end_is_a_failure(store: Store) -> None:

@@ -83,6 +83,30 @@ def no_postgres(place: Site, folder: Path) -> Done:
     return boardline("kpis", "-c", changed(place, folder, "sqlite:///boardline.db", url))
 
 
+def torn_password(place: Site, folder: Path) -> Done:
+    url = "postgresql://boardline:hidden-password-0815@hidden-password-0815@localhost:1/boardline"
+    return boardline("kpis", "-c", changed(place, folder, "sqlite:///boardline.db", url))
+
+
+def store_option(place: Site, folder: Path, option: str) -> Done:
+    (folder / "boardline.db").write_bytes((place.config.parent / "boardline.db").read_bytes())
+    url = f"sqlite:///boardline.db?{option}"
+    return boardline("kpis", "-c", changed(place, folder, "sqlite:///boardline.db", url))
+
+
+def store_waits_for_abc(place: Site, folder: Path) -> Done:
+    return store_option(place, folder, "timeout=abc")
+
+
+def store_option_unknown(place: Site, folder: Path) -> Done:
+    return store_option(place, folder, "bogus=1")
+
+
+def export_of_a_far_day(place: Site, folder: Path) -> Done:
+    only = ("--only", "deals_as_of", "--day", "2040-06-30")
+    return boardline("db", "export", "-c", place.config, "--out", folder / "out", *only)
+
+
 def future_month(place: Site, folder: Path) -> Done:
     return place.run("kpis", "--month", "2031-01")
 
@@ -180,6 +204,10 @@ CASES: dict[Callable[[Site, Path], Done], tuple[int, list[str]]] = {
     not_a_database: (2, ["notes.txt"]),
     unreadable_store: (2, ["no/such/folder"]),
     no_postgres: (4, ["localhost"]),
+    torn_password: (2, ["store.url", "percent-encode", "%40"]),
+    store_waits_for_abc: (2, ["store.url", "timeout=abc is no time to wait"]),
+    store_option_unknown: (2, ["store.url", "no option 'bogus'", "timeout"]),
+    export_of_a_far_day: (2, ["--day 2040-06-30 is outside the days that the store knows (demo: "]),
     future_month: (2, ["2031-01", "future"]),
     no_month: (2, ["May", "2026-05"]),
     future_moment: (2, ["2031-01-01", "future"]),
