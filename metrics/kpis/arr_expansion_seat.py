@@ -39,6 +39,7 @@ KPI = Kpi(
     requires=recurring.REQUIRES,
     compute=compute,
     evidence=evidence,
+    inputs=("opening_arr",),
     stands_on=recurring.stands_on,
     alternatives=alternatives.LEDGER,
 )

@@ -36,6 +36,7 @@ KPI = Kpi(
     requires=recurring.REQUIRES,
     compute=compute,
     evidence=evidence,
+    inputs=("opening_arr",),
     low_sample=recurring.FEW_CUSTOMERS,
     stands_on=recurring.stands_on,
     alternatives=alternatives.LEDGER,

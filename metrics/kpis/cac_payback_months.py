@@ -44,6 +44,7 @@ KPI = Kpi(
     requires=recurring.REQUIRES,
     compute=compute,
     evidence=evidence,
+    inputs=("spend", "margin", "opening_arr"),
     low_sample=payback.FEW_CUSTOMERS,
     cuts=payback.CUTS,
     stands_on=recurring.stands_on,

@@ -39,5 +39,6 @@ KPI = Kpi(
     requires=(),
     compute=compute,
     evidence=evidence,
+    inputs=("spend",),
     cuts=("motion",),
 )

@@ -42,6 +42,7 @@ KPI = Kpi(
     requires=(),
     compute=compute,
     evidence=evidence,
+    inputs=("usage", "tickets", "nps", "opening_arr"),
     low_sample=health.FEW_CUSTOMERS,
     cuts=health.CUTS,
     alternatives=(*alternatives.HEALTH, *alternatives.LEDGER),

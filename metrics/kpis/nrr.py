@@ -48,6 +48,7 @@ KPI = Kpi(
     requires=recurring.REQUIRES,
     compute=compute,
     evidence=evidence,
+    inputs=("opening_arr",),
     low_sample=recurring.FEW_CUSTOMERS,
     cuts=recurring.CUSTOMER_CUTS,
     stands_on=recurring.stands_on,

@@ -45,6 +45,7 @@ KPI = Kpi(
     requires=(("deals", "amount"), ("deals", "close_date"), ("deals", "type")),
     compute=compute,
     evidence=evidence,
+    inputs=("targets",),
     cuts=coverage.CUTS,
     stands_on=coverage.stands_on,
 )
