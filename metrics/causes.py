@@ -18,10 +18,12 @@ CAUSES: Final = (
     "deleted", "merged", "late", "reopened", "back_dated", "restored", "changed", "lapsed", "fx",
     "input", "currency", "definition", "settings", "unknown",
 )  # fmt: skip
-# Fields that make what a deal counts, the first one the likeliest reason; those of ``_BESIDE`` are in few numbers.
-_WEIGHTY: Final = (
-    "amount", "arr", "currency", "term_months", "start_date", "close_date", "stage", "type", "account_id", "parent_id",
-    "pilot", "pilot_converted", "pilot_start", "pilot_end", "line items", "sales process",
+# Fields that make what a record counts, and whether it counts, the first one the likeliest reason; those of ``_BESIDE``
+# are in few numbers.
+_AMOUNTS: Final = ("amount", "arr", "currency", "term_months", "line items")
+_PLACES: Final = (
+    "start_date", "close_date", "stage", "type", "account_id", "parent_id", "pilot", "pilot_converted", "pilot_start",
+    "pilot_end", "sales process", "converted_at", "sql_at", "mql_at",
 )  # fmt: skip
 _BESIDE: Final = (
     "name",
@@ -35,6 +37,7 @@ _BESIDE: Final = (
 )
 _OTHER: Final = 50
 _NOISE: Final = 900
+_LATER: Final = 850
 _NEAR: Final = 900  # behind everything that happened to the record itself but what hardly counts
 
 MOVED: Final = pl.Schema(
@@ -68,14 +71,19 @@ def moved(before: pl.DataFrame, after: pl.DataFrame, same: float = 1e-9) -> pl.D
 
 
 def decide(
-    records: pl.DataFrame, happened: pl.DataFrame, customers: pl.DataFrame, otherwise: str
+    records: pl.DataFrame,
+    happened: pl.DataFrame,
+    customers: pl.DataFrame,
+    otherwise: str,
+    money: bool = True,
 ) -> pl.DataFrame:
     """``records`` (schema ``MOVED``), in their order, with cause, field, old, new, at and through.
 
     ``customers``: external_id and customer of every deal. ``otherwise``: the cause of records that neither they nor
-    their customer's other deals give a reason for: input | currency | definition | settings | unknown.
+    their customer's other deals give a reason for: input | currency | definition | settings | unknown. ``money``:
+    contributions are amounts, which another amount changes before another stage does; counts and days are not.
     """
-    told = happened.with_columns(rank=_rank())
+    told = happened.with_columns(rank=_rank((*_AMOUNTS, *_PLACES) if money else (*_PLACES, *_AMOUNTS)))
     own = records.join(told, on=["object", "external_id"])
     near = _of_neighbours(records, told, customers)
     # A rate changes what a record counts, not whether it counts.
@@ -95,14 +103,18 @@ def decide(
     return joined.with_columns(pl.col("cause").fill_null(otherwise))
 
 
-def _rank() -> pl.Expr:
-    """100 for each place in ``CAUSES``, and the field's own place in it; what hardly counts comes last."""
+def _rank(fields: tuple[str, ...]) -> pl.Expr:
+    """100 for each place in ``CAUSES``, and the field's own place in it.
+
+    What happened to a deal that begins after all that the number is about, and what hardly counts, comes last.
+    """
     place = pl.col("cause").replace_strict(
         {cause: 100 * number for number, cause in enumerate(CAUSES)}, return_dtype=pl.Int64
     )
-    order = {name: number for number, name in enumerate(_WEIGHTY)} | dict.fromkeys(_BESIDE, _NOISE)
+    order = {name: number for number, name in enumerate(fields)} | dict.fromkeys(_BESIDE, _NOISE)
     within = pl.col("field").replace_strict(order, default=_OTHER, return_dtype=pl.Int64)
-    return place + pl.when(pl.col("cause") == "changed").then(within).otherwise(0)
+    later = pl.when(~pl.col("bears").fill_null(value=True)).then(_LATER).otherwise(0)
+    return place + later + pl.when(pl.col("cause") == "changed").then(within).otherwise(0)
 
 
 def _of_neighbours(records: pl.DataFrame, told: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:

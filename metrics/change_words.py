@@ -28,9 +28,8 @@ class Words:
     """The words of one company's facts."""
 
     def __init__(self, facts: Facts) -> None:
-        self._labels = dict(
-            facts.raw("stages").select("stage", pl.coalesce("label", "stage").alias("label")).iter_rows()
-        )
+        labels = facts.raw("stages").select("stage", pl.coalesce("label", "stage").alias("label"))
+        self._labels: dict[str, str] = dict(labels.iter_rows())
         self._currencies = facts.once(_currencies)
 
     def change(self, row: Mapping[str, Any], links: Mapping[str, str]) -> RecordChange:

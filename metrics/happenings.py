@@ -30,18 +30,18 @@ from pipeline import asof
 from pipeline.recorded import Recorded
 from pipeline.tables import KEYS
 
-HAPPENED: Final = pl.Schema(
-    {
-        "object": pl.String,
-        "external_id": pl.String,
-        "cause": pl.String,
-        "field": pl.String,  # of ``changed`` and of what a stage or a date says; null where none is kept
-        "old": pl.String,  # as in the logs (``pipeline.asof.as_text``)
-        "new": pl.String,
-        "at": UTC,  # when on the CRM's clock; null where nobody keeps it
-        "through": pl.String,  # the deal that it happened to, where the record is its customer
-    }
-)
+_COLUMNS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "object": pl.String,
+    "external_id": pl.String,
+    "cause": pl.String,
+    "field": pl.String,  # of ``changed`` and of what a stage or a date says; null where none is kept
+    "old": pl.String,  # as in the logs (``pipeline.asof.as_text``)
+    "new": pl.String,
+    "at": UTC,  # when on the CRM's clock; null where nobody keeps it
+    "through": pl.String,  # the deal that it happened to, where the record is its customer
+    "bears": pl.Boolean,  # false: that deal begins after all that the number is about
+}
+HAPPENED: Final = pl.Schema(_COLUMNS)
 _KEPT: Final = ("deals", "accounts", "leads")  # tables whose records stand behind numbers
 _PARTS: Final = {"line_items": "line items", "meetings": "meetings"}
 _LEDGER: Final = ("renewal", "contraction", "churn")  # types of deals that end contracts, won or lost
@@ -76,7 +76,7 @@ def since(facts: Facts, then: Then) -> pl.DataFrame:
             _lapsed(facts, then),
         ]
     )
-    return pl.concat([of_deals, _to_customers(facts, of_deals)])
+    return pl.concat([of_deals, _to_customers(facts, then, of_deals)])
 
 
 def _frame(rows: pl.DataFrame, **columns: pl.Expr) -> pl.DataFrame:
@@ -262,19 +262,17 @@ def _account_changes(facts: Facts, then: Then) -> pl.DataFrame:
 
 
 def _lead_changes(facts: Facts, then: Then) -> pl.DataFrame:
-    """Leads that were touched since: what of them is told by their own dates, where these are new."""
+    """Leads that were touched since. They have no past of their own: the last of their dates stands for the change."""
     rows = _later(facts.live("leads"), then, "leads", "modified_at").filter("later")
-    known = then.known_at.astimezone(facts.company.zone).date()
     dates = ("converted_at", "sql_at", "mql_at")
-    which = pl.coalesce(pl.when(pl.col(name) > known).then(pl.lit(name)) for name in dates)
-    day = pl.coalesce(pl.when(pl.col(name) > known).then(name) for name in dates)
+    last = pl.max_horizontal(dates)
     return _frame(
         rows,
         object=pl.lit("leads"),
         external_id=pl.col("external_id"),
         cause=pl.lit("changed"),
-        field=which,
-        new=day.cast(pl.String),
+        field=pl.coalesce(pl.when(pl.col(name) == last).then(pl.lit(name)) for name in dates),
+        new=last.cast(pl.String),
         at=pl.col("modified_at"),
     )
 
@@ -347,25 +345,29 @@ def _lapsed(facts: Facts, then: Then) -> pl.DataFrame:
     )
 
 
-def _to_customers(facts: Facts, happened: pl.DataFrame) -> pl.DataFrame:
+def _to_customers(facts: Facts, then: Then, happened: pl.DataFrame) -> pl.DataFrame:
     """What happened to deals that recurring revenue counts, counted, or is ended by, as told of their customers."""
     homes = facts.accounts.select("account_id", "customer")
-    everyone = facts.raw("deals").select("external_id", "account_id", "is_won")
-    described = facts.deals.select("external_id", "outcome", "deal_type")
+    placed = facts.raw("deals").select("external_id", "account_id", "pipeline", "stage", "is_won")
+    everyone = timeline.with_stage(placed, facts.stages).rename({"outcome": "stands"})  # also what is gone
+    early = pl.min_horizontal("starts", "outcome_day") <= then.day
+    described = facts.deals.select("external_id", "outcome", "deal_type", bears=early)
     deals = everyone.join(described, on="external_id", how="left").join(homes, on="account_id", how="left")
-    counted = (pl.col("outcome") == "won") | pl.col("deal_type").is_in(_LEDGER) | pl.col("is_won")
+    won = pl.coalesce("outcome", "stands") == "won"
+    counted = won | pl.col("deal_type").is_in(_LEDGER) | pl.col("is_won")
     left = happened.filter(cause="reopened")["external_id"].implode()
     mine = deals.filter(counted.fill_null(value=False) | pl.col("external_id").is_in(left))
     of_deals = happened.filter(object="deals")
+    of_deals = of_deals.drop("bears").join(mine.select("external_id", "bears"), on="external_id")
     now = of_deals.join(mine.select("external_id", "customer"), on="external_id")
     moved = of_deals.filter(pl.col("field") == "account_id").join(
         homes, left_on="old", right_on="account_id"
     )  # the account it belonged to has lost it
-    moved = moved.join(mine.select("external_id"), on="external_id", how="semi")
     told = pl.concat([now, moved.select(now.columns)]).filter(pl.col("customer").is_not_null())
     return told.select(
         pl.lit("accounts").alias("object"),
         pl.col("customer").alias("external_id"),
-        *(pl.col(name) for name in HAPPENED if name not in ("object", "external_id", "through")),
+        *(pl.col(name) for name in HAPPENED if name not in ("object", "external_id", "through", "bears")),
         pl.col("external_id").alias("through"),
+        pl.col("bears").fill_null(value=True),
     )

@@ -63,7 +63,7 @@ class Kpi:
     ``parts``: the units of numerator and denominator.
     ``alternatives``: the ways to make it that are a company's choice, with the setting of each.
     ``configured``: the KPI as a company's settings make it, where they change its period or definition.
-    ``inputs``: the kinds of input files that its value is made from, where the company's settings have it read them.
+    ``inputs``: the kinds of input files that it asks for, where the company's settings have it read them.
     ``stands_on``: the deals behind the number, over which the filling of ``requires`` is measured: columns month and
     external_id, or, where a deal stands behind the numbers of many months, deal (its row in ``Facts.deals``) and a run
     of months (see ``metrics.runs``). None where trust in single deals is not the question.

@@ -103,7 +103,8 @@ class _Compared:
         kpi = compute.registered()[value.id].under(self.facts.company)
         definition = row["definition"] if row["definition"] != value.definition else None
         inputs = tuple(revisions.of_files(self.facts, kpi, self.then, self.settings))
-        records, shares, difference, unexplained = pl.DataFrame(), (), None, None
+        records, shares = pl.DataFrame(), tuple[CauseShare, ...]()
+        difference, unexplained = None, None
         if not row["cut"]:
             after = compute.evidence(self.facts, kpi, self.one.month)
             records = self._caused(kpi, after, self._otherwise(definition, inputs))
@@ -154,7 +155,9 @@ class _Compared:
         customers = self.facts.raw("deals").select("external_id", "account_id").join(
             self.facts.accounts.select("account_id", "customer"), on="account_id", how="left"
         )  # fmt: skip
-        caused = causes.decide(records, self.happened, customers.select("external_id", "customer"), otherwise)
+        homes = customers.select("external_id", "customer")
+        money = (kpi.parts[0] or kpi.unit) == "currency"
+        caused = causes.decide(records, self.happened, homes, otherwise, money)
         return caused.join(
             _names(self.facts, after), on=["object", "external_id"], how="left", maintain_order="left"
         )
@@ -168,20 +171,20 @@ class _Compared:
         shares: tuple[CauseShare, ...],
     ) -> tuple[float | None, float | None]:
         """What the records have to explain, and what of it they do not; see ``Restatement``."""
-        numbers = (row["value"], row["numerator"], value.value, value.numerator)
-        if value.parts[0] != "currency" or not self._same_currency(value) or None in numbers:
+        then, now = row["numerator"], value.numerator
+        if value.parts[0] != "currency" or not self._same_currency(value):
             return None, None
-        before = self.one.evidence.filter(kpi=kpi.id)["contribution"].cast(pl.Float64).sum()
-        adds_up = (
-            abs(before - float(row["numerator"])) <= _CENT
-            and abs(after["contribution"].sum() - (value.numerator or 0)) <= _CENT
-        )
+        if None in (then, now, row["value"], value.value):
+            return None, None
+        published, today = float(then), float(now or 0)
+        before = self.one.evidence.filter(kpi=kpi.id)["contribution"].cast(pl.Float64)
+        gaps = (sum(before.drop_nulls()) - published, sum(after["contribution"].drop_nulls()) - today)
+        adds_up = max(map(abs, gaps)) <= _CENT
         # Of an average the records make the sum; an amount is itself their sum, or something is missing from them.
         if not adds_up and (value.unit != "currency" or value.denominator is not None):
             return None, None
-        difference = (value.numerator or 0) - float(row["numerator"])
         explained = sum(share.step or 0 for share in shares if share.cause != "unknown")
-        return difference, difference - explained
+        return today - published, today - published - explained
 
 
 def _names(facts: Facts, after: pl.DataFrame) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import polars as pl
 
 from metrics.facts import Facts
 from metrics.happenings import Then
-from metrics.inputs import InputFault
+from metrics.inputs import InputFault, Reading, kinds, table
 from metrics.kpi import Kpi
 from metrics.render.numbers import day as in_words
 
@@ -32,12 +32,14 @@ def of_files(facts: Facts, kpi: Kpi, then: Then, settings: Sequence[str]) -> Ite
                 yield f"the file {kind} is no longer given"
             continue
         try:
-            given = facts.input(kind)
+            given = table.read(kinds()[kind], path, Reading(facts.calendar, facts.currency))
         except InputFault as fault:
             yield fault.told
             continue
         known = then.known_at.astimezone(facts.company.zone).date()
-        later = given.filter(pl.col("as_of") > known).sort("as_of", "line")
+        # A row of the very day may have come after the number; that the file is another one tells.
+        new = pl.col("as_of") >= known if other else pl.col("as_of") > known
+        later = given.filter(new, pl.col("as_of") <= facts.calendar.known_day).sort("as_of", "line")
         if not later.is_empty():
             lines = later["line"].to_list()
             more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""

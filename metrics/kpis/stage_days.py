@@ -41,6 +41,7 @@ KPI = Kpi(
     requires=(("deals", "stage"), ("deals", "type")),
     compute=compute,
     evidence=evidence,
+    inputs=("targets",),
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=stages.stands_on,

@@ -25,6 +25,7 @@ _NOUNS: Final = {
     "spend": "line of spend",
     "opening_arr": "row of the opening list",
 }
+_FIELDS: Final = {"arr": "ARR", "converted_at": "converted", "sql_at": "SQL date", "mql_at": "MQL date"}
 # What is said of one record or many; {field}: what changed.
 _SAID: Final = {
     "deleted": "deleted",
@@ -121,7 +122,8 @@ def _change(item: Restatement) -> str:
         amount = _signed(item.difference, item.contribution_unit, item.currency)
         own = item.unit == "currency" and item.now is not None and item.published is not None
         same = own and abs((item.now or 0) - (item.published or 0) - item.difference) < _CENT
-        return amount if same else f"the sum behind it {amount}"
+        ratio = numbers.change(item.now, item.published, item.unit, item.currency)
+        return amount if same else ", ".join(part for part in (ratio, f"its numerator {amount}") if part)
     if item.other_currency:
         return ""
     return numbers.change(item.now, item.published, item.unit, item.currency) or ""
@@ -177,7 +179,9 @@ def said(share: CauseShare) -> str:
 
 def _field(field: str | None) -> str:
     """A column as a person calls it; null: nobody keeps which."""
-    return "which field is not kept" if field is None else field.removesuffix("_id").replace("_", " ")
+    if field is None:
+        return "which field is not kept"
+    return _FIELDS.get(field, field.removesuffix("_id").replace("_", " "))
 
 
 def _records(item: Restatement, report: BoardReport) -> annex.EvidenceList:
