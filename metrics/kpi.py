@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import polars as pl
 
@@ -50,6 +50,16 @@ EVIDENCE: Final = pl.Schema(
 )
 
 
+class Opens(Protocol):
+    """Opens the records behind a KPI's value of a month, as ``EVIDENCE``.
+
+    With a ``cut`` (one of the KPI's) also ``segment``: to which segment's value each record belongs. A record that
+    stands in several (a contract of two products) has a row in each, with its part there.
+    """
+
+    def __call__(self, facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame: ...
+
+
 @dataclass(frozen=True)
 class Kpi:
     """One KPI.
@@ -77,7 +87,7 @@ class Kpi:
     definition: str
     requires: tuple[tuple[str, str], ...]
     compute: Callable[[Facts, str | None], pl.LazyFrame] = field(repr=False)
-    evidence: Callable[[Facts, str], pl.DataFrame] = field(repr=False)
+    evidence: Opens = field(repr=False)
     low_sample: int | None = None
     parts: tuple[Unit | None, Unit | None] = ("count", "count")
     cuts: tuple[str, ...] = CUTS

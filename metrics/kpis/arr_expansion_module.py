@@ -23,8 +23,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return recurring.movement(facts, MOVEMENT, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return recurring.customers_behind(facts, MOVEMENT, month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return recurring.customers_behind(facts, MOVEMENT, month, cut)
 
 
 KPI = Kpi(

@@ -20,8 +20,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return recurring.growth(facts, "prev", cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return recurring.change_behind(facts, "prev", month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return recurring.change_behind(facts, "prev", month, cut)
 
 
 KPI = Kpi(

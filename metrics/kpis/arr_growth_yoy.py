@@ -21,8 +21,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return recurring.growth(facts, "year", cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return recurring.change_behind(facts, "year", month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return recurring.change_behind(facts, "year", month, cut)
 
 
 KPI = Kpi(

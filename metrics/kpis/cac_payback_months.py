@@ -29,8 +29,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return payback.cac_payback(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return payback.behind(facts, month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return payback.behind(facts, month, cut)
 
 
 KPI = Kpi(

@@ -26,8 +26,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return retention.measure(facts, "grr", cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return retention.behind(facts, "grr", month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return retention.behind(facts, "grr", month, cut)
 
 
 KPI = Kpi(

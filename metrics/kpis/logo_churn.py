@@ -24,8 +24,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return retention.measure(facts, "logo_churn", cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return retention.behind(facts, "logo_churn", month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return retention.behind(facts, "logo_churn", month, cut)
 
 
 KPI = Kpi(

@@ -33,8 +33,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return retention.measure(facts, "nrr", cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return retention.behind(facts, "nrr", month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return retention.behind(facts, "nrr", month, cut)
 
 
 KPI = Kpi(

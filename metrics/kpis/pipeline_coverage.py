@@ -30,8 +30,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return coverage.coverage(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return coverage.deals_behind(facts, month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return coverage.deals_behind(facts, month, cut)
 
 
 KPI = Kpi(
