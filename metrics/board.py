@@ -11,6 +11,7 @@ from datetime import date, datetime
 
 import polars as pl
 
+from metrics.evidence import Record
 from metrics.finding import Finding
 from metrics.kpi import KpiValue, Unit
 from pipeline import snapshots
@@ -146,17 +147,6 @@ class Definition:
     version: str
     text: str
     elsewhere: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Record:
-    """One record behind a number. ``contribution`` in the unit of the KPI's numerator."""
-
-    name: str
-    external_id: str
-    contribution: float | None
-    note: str
-    url: str | None = None
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ from metrics.board import (
     LeftOut,
     Movement,
     Point,
-    Record,
     ScoreRow,
     StageRow,
 )
 from metrics.diagnose import diagnose
+from metrics.evidence import records
 from metrics.facts import Facts
 from metrics.judge import Judge
 from metrics.kpi import Kpi, KpiValue
@@ -158,7 +158,7 @@ def _filled(report: BoardReport, facts: Facts, book: Playbook, info: SourceInfo 
         left_out_total=left_out.height,
         caveats=caveats.of(facts, info, [row.now for row in scorecard]),
         definitions=tuple(_definition(known[name].under(facts.company)) for name in wanted),
-        evidence=tuple(_evidence(known[name], facts, report.month, links) for name in headline),
+        evidence=tuple(_evidence(known[name], facts, report.month, links) for name in wanted),
         findings=diagnose(facts, report.month, book, links),
         role=role,
     )
@@ -255,14 +255,5 @@ def _evidence(kpi: Kpi, facts: Facts, month: str, links: Mapping[str, str]) -> E
         title=kpi.title,
         total=frame.height,
         unit=kpi.parts[0] or kpi.unit,
-        records=tuple(
-            Record(
-                name=row["name"] or "",
-                external_id=row["external_id"] or "",
-                contribution=row["contribution"],
-                note=row["note"] or "",
-                url=record_url(links.get(row["object"]), row["external_id"] or ""),
-            )
-            for row in frame.head(EVIDENCE_SHOWN).iter_rows(named=True)
-        ),
+        records=records(frame, links, EVIDENCE_SHOWN),
     )

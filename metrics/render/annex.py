@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from metrics.board import BoardReport, Evidence, Quality
+from metrics.evidence import Record
 from metrics.finding import Finding
 from metrics.kpi import Unit
 from metrics.render import numbers, wording
@@ -84,16 +85,17 @@ def _finding(item: Finding) -> FindingLine:
             for part in item.parts
         ),
         shown=shown(len(records), item.total),
-        records=tuple(
-            RecordLine(
-                name=plain(record.name) or "(no name)",
-                external_id=plain(record.external_id, 60),
-                contribution=_exactly(record.contribution, item.unit, item.currency),
-                note=plain(record.note, 200),
-                url=link(record.url),
-            )
-            for record in records
-        ),
+        records=tuple(_record(one, item.unit, item.currency) for one in records),
+    )
+
+
+def _record(record: Record, unit: Unit, currency: str) -> RecordLine:
+    return RecordLine(
+        name=plain(record.name) or "(no name)",
+        external_id=plain(record.external_id, 60),
+        contribution=_exactly(record.contribution, unit, currency),
+        note=plain(record.note, 200),
+        url=link(record.url),
     )
 
 
@@ -157,20 +159,7 @@ def _evidence(item: Evidence, currency: str) -> EvidenceList:
         shown=share,
         caption=f"Records behind {item.title}: {share}"
         + (", the largest" if len(item.records) < item.total else ""),
-        records=tuple(
-            RecordLine(
-                name=plain(record.name) or "(no name)",
-                external_id=plain(record.external_id, 60),
-                contribution=_NONE
-                if record.contribution is None
-                else numbers.quantity(
-                    record.contribution, item.unit, currency, exact=item.unit == "currency"
-                ),
-                note=plain(record.note, 200),
-                url=link(record.url),
-            )
-            for record in item.records
-        ),
+        records=tuple(_record(one, item.unit, currency) for one in item.records),
     )
 
 
