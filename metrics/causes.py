@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from metrics.happenings import HAPPENED
+from metrics.happened import HAPPENED
 
 # The order of what is most specific. ``input`` to ``unknown`` are what is left: see ``decide``.
 CAUSES: Final = (

@@ -17,11 +17,11 @@ from connectors.registry import units
 from metrics import client_targets, compute
 from metrics.case import Case, Cause, Diagnosis
 from metrics.condition import When
-from metrics.evidence import records
 from metrics.facts import Facts
 from metrics.finding import Finding
 from metrics.judge import Judge
 from metrics.kpi import KpiValue
+from metrics.links import records
 from metrics.playbook import Playbook
 from metrics.playbook_parts import Call
 from metrics.render import numbers

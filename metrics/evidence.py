@@ -1,13 +1,8 @@
-"""The records behind a number or a sentence, as plain data with their links."""
+"""A record behind a number or a sentence, as plain data with its link."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-import polars as pl
-
-from metrics.render.safe import record_url
 
 
 @dataclass(frozen=True)
@@ -20,18 +15,3 @@ class Record:
     contribution: float | None
     note: str
     url: str | None = None
-
-
-def records(rows: pl.DataFrame, links: Mapping[str, str], shown: int) -> tuple[Record, ...]:
-    """The first rows of a frame in schema ``EVIDENCE``. ``links``: table -> address of its records with {id}."""
-    return tuple(
-        Record(
-            object=row["object"] or "",
-            external_id=row["external_id"] or "",
-            name=row["name"] or "",
-            contribution=row["contribution"],
-            note=row["note"] or "",
-            url=record_url(links.get(row["object"] or ""), row["external_id"] or ""),
-        )
-        for row in rows.head(shown).iter_rows(named=True)
-    )

@@ -25,10 +25,10 @@ from metrics.board import (
     StageRow,
 )
 from metrics.diagnose import diagnose
-from metrics.evidence import records
 from metrics.facts import Facts
 from metrics.judge import Judge
 from metrics.kpi import Kpi, KpiValue
+from metrics.links import records
 from metrics.period import shift
 from metrics.playbook import Playbook, load
 from metrics.render import wording

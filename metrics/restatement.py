@@ -18,7 +18,7 @@ from typing import Any, Final
 import polars as pl
 
 from connectors.schema import iso
-from metrics import causes, compute, happenings, revisions, snapshot
+from metrics import causes, compute, happened, happenings, revisions, snapshot
 from metrics.board import CauseShare, RecordChange, Restatement
 from metrics.change_words import Words
 from metrics.facts import Facts
@@ -85,7 +85,7 @@ class _Compared:
 
     def __post_init__(self) -> None:
         day = min(month_last(self.one.month), self.one.known_at.astimezone(self.facts.company.zone).date())
-        self.then = happenings.Then(
+        self.then = happened.Then(
             self.one.known_at, day, self.one.evidence.select("object", "external_id").unique(), self.recorded
         )
         self.settings = other_settings(self.one.definitions, settings_of(self.facts.company, self.facts.info))

@@ -8,7 +8,7 @@ from typing import Final
 import polars as pl
 
 from metrics.facts import Facts
-from metrics.happenings import Then
+from metrics.happened import Then
 from metrics.inputs import InputFault, Reading, kinds, table
 from metrics.kpi import Kpi
 from metrics.render.numbers import day as in_words

@@ -17,7 +17,7 @@ from connectors.schema import UTC
 from metrics import causes, compute, snapshot
 from metrics.board import Restatement
 from metrics.facts import Facts
-from metrics.happenings import HAPPENED
+from metrics.happened import HAPPENED
 from metrics.judge import Judge
 from metrics.playbook import load
 from metrics.restatement import restatements
