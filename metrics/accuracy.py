@@ -264,29 +264,32 @@ def stands_on(facts: Facts) -> pl.DataFrame:
     return judgements(facts).select("month", "external_id").unique(maintain_order=True)
 
 
-def deals_behind(facts: Facts, month: str) -> pl.DataFrame:
+def deals_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence: the deals that were forecast and those that were won.
 
     Contributions are what each adds to the error (negative: what takes from it); they add up to the numerator.
     """
-    rows = judgements(facts).filter(pl.col("month") == month)
+    rows = measures.of_deals(facts, judgements(facts).filter(pl.col("month") == month), cut)
     parts = rows.with_columns(said=measures.whole(pl.col("expected")), there=pl.col("part") == "actual")
-    deals = parts.group_by("external_id", maintain_order=True).agg(
+    keys = ["external_id", *([cut] if cut else [])]
+    deals = parts.group_by(keys, maintain_order=True).agg(
         pl.col("name").first(),
         said=pl.col("said").sum(),
         brought=pl.col("value").sum(),
         won=pl.col("outcome_day").max(),
     )
     step = pl.col("said") - pl.col("brought")
+    gap = step.sum().over(cut) if cut else step.sum()
     won = pl.format("won {} on {}", in_words(pl.col("brought"), facts.currency), "won")
     return measures.opened(
         deals.with_columns(
             object=pl.lit("deals"),
-            contribution=pl.when(step.sum() < 0).then(-step).otherwise(step),
+            contribution=pl.when(gap < 0).then(-step).otherwise(step),
             note=pl.format(
                 "forecast {}, {}",
                 in_words(pl.col("said"), facts.currency),
                 pl.when(pl.col("won").is_null()).then(pl.lit("not won in the quarter")).otherwise(won),
             ),
-        )
+        ),
+        cut,
     )

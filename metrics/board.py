@@ -11,6 +11,7 @@ from datetime import date, datetime
 
 import polars as pl
 
+from metrics.evidence import Record
 from metrics.finding import Finding
 from metrics.kpi import KpiValue, Unit
 from pipeline import snapshots
@@ -149,17 +150,6 @@ class Definition:
 
 
 @dataclass(frozen=True)
-class Record:
-    """One record behind a number. ``contribution`` in the unit of the KPI's numerator."""
-
-    name: str
-    external_id: str
-    contribution: float | None
-    note: str
-    url: str | None = None
-
-
-@dataclass(frozen=True)
 class Evidence:
     """The records behind one number: the ``shown`` largest of ``total``."""
 
@@ -191,13 +181,41 @@ class Frozen:
 
 @dataclass(frozen=True)
 class RecordChange:
-    """A record that counts otherwise than when the number was published; null: it was, or is, not among them."""
+    """A record that counts otherwise than when the number was published; null: it was, or is, not among them.
 
+    ``cause``: one of ``metrics.causes.CAUSES``; ``field``, ``old``, ``new``: of what changed, as a person reads them,
+    null where nobody keeps it or it is nobody's business; ``at``: when, on the CRM's clock; ``through``: the deal or
+    customer that it happened to, where that is another record.
+    """
+
+    object: str
     name: str
     external_id: str
     before: float | None
     after: float | None
+    cause: str
+    field: str | None = None
+    old: str | None = None
+    new: str | None = None
+    at: datetime | None = None
+    through: str | None = None
     url: str | None = None
+
+
+@dataclass(frozen=True)
+class CauseShare:
+    """One cause of a restatement: how many records, and what they add in the unit of their contribution.
+
+    ``field``: of the cause ``changed``. ``through``: it happened to another deal of the records' customers.
+    ``step`` null: the two contributions are in different currencies.
+    """
+
+    cause: str
+    object: str
+    records: int
+    step: float | None
+    field: str | None = None
+    through: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,8 +223,11 @@ class Restatement:
     """A published number that is another one now, and the records that make the difference.
 
     ``other_definition``, ``other_currency``: the ones it was published under, where they changed; ``other_settings``:
-    the keys of the configuration that said something else then. ``records``: the largest of ``total``, in
-    ``contribution_unit``.
+    the keys of the configuration that said something else then; ``inputs``: what of its input files was revised since.
+    ``causes``: the largest first. ``records``: the largest of ``total``, in ``contribution_unit``.
+    ``difference``: what the records have to explain (now less published; of an average or a share: of the sum it is
+    made from), null where the records of such a number do not add up to it; ``unexplained``: what of it the records do
+    not explain.
     """
 
     kpi: str
@@ -222,9 +243,13 @@ class Restatement:
     other_definition: str | None = None
     other_settings: tuple[str, ...] = ()
     other_currency: str | None = None
+    inputs: tuple[str, ...] = ()
     contribution_unit: Unit = "count"
+    causes: tuple[CauseShare, ...] = ()
     records: tuple[RecordChange, ...] = ()
     total: int = 0
+    difference: float | None = None
+    unexplained: float | None = None
 
 
 @dataclass(frozen=True)

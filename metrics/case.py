@@ -57,8 +57,20 @@ class Case:
 
     def deals_behind(self) -> pl.DataFrame:
         """The evidence of the KPI: the records that contribute to it."""
-        kpi = compute.registered()[self.value.id]
-        return compute.evidence(self.facts, kpi, self.month).filter(pl.col("contribution") != 0)
+        return self.evidence().filter(pl.col("contribution") != 0)
+
+    def evidence(self, months_before: int = 0) -> pl.DataFrame:
+        """The records behind the number, or behind that of its segment, in schema ``EVIDENCE``."""
+        kpi, month = compute.registered()[self.value.id], shift(self.month, -months_before)
+        cut, segment = next(iter(self.value.segment.items()), (None, None))
+        rows = compute.evidence(self.facts, kpi, month, cut)
+        return rows if cut is None else rows.filter(segment=segment).drop("segment")
+
+    def earlier(self, months_before: int) -> float | None:
+        """The number itself, of its own segment, some months before; None where it is not known."""
+        cut, segment = next(iter(self.value.segment.items()), (None, None))
+        month = shift(self.month, -months_before)
+        return compute.raw_value(self.facts, self.value.id, cut, month, segment)
 
     def of_month(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows of a frame that are this month's."""

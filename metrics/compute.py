@@ -103,12 +103,19 @@ def _undefined(facts: Facts, cut: str | None, reason: str) -> pl.DataFrame:
     )
 
 
-def evidence(facts: Facts, kpi: Kpi, month: str) -> pl.DataFrame:
-    """The records behind a KPI's value of a month, as ``EVIDENCE``; none where a faulty input file leaves no value."""
+def evidence(facts: Facts, kpi: Kpi, month: str, cut: str | None = None) -> pl.DataFrame:
+    """The records behind a KPI's value of a month, as ``EVIDENCE``; none where a faulty input file leaves no value.
+
+    With a ``cut`` of the KPI also ``segment``: whose value each record, or its part, stands behind. Raises
+    ``ConfigurationError`` for a way the KPI cannot be cut.
+    """
+    if cut is not None and cut not in kpi.cuts:
+        possible = f"by {', '.join(kpi.cuts)}" if kpi.cuts else "in no way"
+        raise ConfigurationError(f"{kpi.id} cannot be cut by {cut!r}; it can be cut {possible}")
     try:
-        return kpi.evidence(facts, month)
+        return kpi.evidence(facts, month, cut)
     except InputFault:  # its value names the fault
-        return pl.DataFrame(schema=EVIDENCE)
+        return pl.DataFrame(schema={**EVIDENCE, **({} if cut is None else {"segment": pl.String})})
 
 
 def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Iterator[KpiValue]:

@@ -292,26 +292,29 @@ def stands_on(facts: Facts) -> pl.DataFrame:
     return snapshot(facts).select("month", "external_id")
 
 
-def deals_behind(facts: Facts, month: str) -> pl.DataFrame:
+def deals_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence: the deals of the snapshot with their state on that day, and the overdue ones left out of it."""
     rows = snapshot(facts).filter(pl.col("month") == month)
     note = pl.format("{}, closing {}", pl.col("stage").fill_null("no stage"), "close_date")
-    return _opened(facts, month, rows.with_columns(contribution="value", note=note))
+    return _opened(facts, month, rows.with_columns(contribution="value", note=note), cut)
 
 
-def weighed_behind(facts: Facts, month: str) -> pl.DataFrame:
+def weighed_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence: the same deals at what p1 expects of them; they add up to the numerator."""
-    rows = snapshot(facts).filter(pl.col("month") == month)
+    rows = measures.of_deals(facts, snapshot(facts).filter(pl.col("month") == month), cut)
     weighed = rows.with_columns(
         contribution=measures.whole(pl.col("expected_p1")),
         note=forecast.weight_note("expected_p1", None, facts),
     )
-    return _opened(facts, month, weighed)
+    return _opened(facts, month, weighed, cut, named=True)
 
 
-def _opened(facts: Facts, month: str, rows: pl.DataFrame) -> pl.DataFrame:
+def _opened(
+    facts: Facts, month: str, rows: pl.DataFrame, cut: str | None, named: bool = False
+) -> pl.DataFrame:
+    """``named``: the rows have the column that they are cut by already."""
     late = overdue(facts).filter(pl.col("month") == month, pl.col("read") == "snapshot")
-    columns = ("external_id", "name", "contribution", "note")
+    columns = ("external_id", "name", "contribution", "note", *([cut] if cut else []))
     left_out = late.with_columns(
         contribution=pl.lit(0, pl.Int64),
         note=pl.format(
@@ -320,5 +323,6 @@ def _opened(facts: Facts, month: str, rows: pl.DataFrame) -> pl.DataFrame:
             in_words(pl.col("value"), facts.currency).fill_null("no rate"),
         ),
     )
-    both = pl.concat([rows.select(columns), left_out.select(columns)])
-    return measures.opened(both.with_columns(object=pl.lit("deals")))
+    mine = rows if named else measures.of_deals(facts, rows, cut)
+    both = pl.concat([mine.select(columns), measures.of_deals(facts, left_out, cut).select(columns)])
+    return measures.opened(both.with_columns(object=pl.lit("deals")), cut)

@@ -224,7 +224,7 @@ def weighted(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return measures.explained(measure, totals.select("month", "segment", note=note))
 
 
-def wins_behind(facts: Facts, month: str) -> pl.DataFrame:
+def wins_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence of the median: every deal won in the quarter to date, the longest first; those left out count 0."""
     rows = facts.once(closed).filter((pl.col("month") == month) & pl.col("won"))
     kept = pl.col("left_out").is_null()
@@ -235,10 +235,11 @@ def wins_behind(facts: Facts, month: str) -> pl.DataFrame:
         pl.when(kept).then(pl.lit("")).otherwise(pl.format(", left out: {}", "left_out")),
     )
     contribution = pl.when(kept).then("days").otherwise(0)
-    return measures.opened(rows.with_columns(object=pl.lit("deals"), contribution=contribution, note=note))
+    told = rows.with_columns(object=pl.lit("deals"), contribution=contribution, note=note)
+    return measures.opened(measures.of_deals(facts, told, cut), cut)
 
 
-def weights_behind(facts: Facts, month: str) -> pl.DataFrame:
+def weights_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence of the weighted cycle: days times ARR of every deal in it."""
     rows = facts.once(trailing_wins).filter((pl.col("month") == month) & _weighs() & ~pl.col("self_serve"))
     origin = (
@@ -247,9 +248,8 @@ def weights_behind(facts: Facts, month: str) -> pl.DataFrame:
         .otherwise(pl.lit("qualified stage"))
     )
     note = pl.format("{} days from {} x {}", "days", origin, in_words(pl.col("value"), facts.currency))
-    return measures.opened(
-        rows.with_columns(object=pl.lit("deals"), contribution=pl.col("days") * pl.col("value"), note=note)
-    )
+    told = rows.with_columns(object=pl.lit("deals"), contribution=pl.col("days") * pl.col("value"), note=note)
+    return measures.opened(measures.of_deals(facts, told, cut), cut)
 
 
 def trailing_stands_on(facts: Facts) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from metrics.kpi import EVIDENCE, MEASURE
 from metrics.words import UNKNOWN
 from pipeline.quality import cells_over, opened_at
 from pipeline.required import in_words
+from pipeline.scores import named
 
 
 def filled_cells(facts: Facts, cut: str | None) -> pl.LazyFrame:
@@ -73,7 +74,7 @@ def _doubted(rows: Sequence[Mapping[str, object]], guessed: Sequence[str]) -> pl
     )
 
 
-def cells_behind(facts: Facts, month: str) -> pl.DataFrame:
+def cells_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence: every open deal with the number of its required fields that are filled, the emptiest first."""
     fields = [score.field for score in facts.completeness[month].fields if score.measurable]
     opened = opened_at(facts.raw_frames, facts.company, [facts.moments[month]], facts.known_at)
@@ -86,7 +87,9 @@ def cells_behind(facts: Facts, month: str) -> pl.DataFrame:
         .then(pl.format("blank: {}", "_blank"))
         .otherwise(pl.lit("all filled"))
     )
-    return measures.opened(rows).sort("contribution", maintain_order=True)
+    if cut is not None:
+        rows = named(rows.with_columns(group="owner_id"), facts.raw_frames, cut).with_columns(owner="group")
+    return measures.opened(rows, cut).sort("contribution", maintain_order=True)
 
 
 def parts_behind(facts: Facts, month: str) -> pl.DataFrame:

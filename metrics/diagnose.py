@@ -7,6 +7,7 @@ found by ``metrics.diagnosis``. A playbook's calls reach only the companies that
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, cast
 
@@ -17,13 +18,13 @@ from metrics import client_targets, compute
 from metrics.case import Case, Cause, Diagnosis
 from metrics.condition import When
 from metrics.facts import Facts
-from metrics.finding import Finding, Involved
+from metrics.finding import Finding
 from metrics.judge import Judge
 from metrics.kpi import KpiValue
+from metrics.links import records
 from metrics.playbook import Playbook
 from metrics.playbook_parts import Call
 from metrics.render import numbers
-from metrics.render.safe import record_url
 from metrics.scope import hidden_kpis, holds
 
 SHOWN: Final = 10  # records of one finding
@@ -41,7 +42,8 @@ def diagnose(
     """The findings of one of the facts' months, in the order of the playbook's calls; pure.
 
     Conditions that compare with earlier months hold only where the facts cover these (``Playbook.looks_back``). A KPI
-    that is not there, hidden, or undefined is not diagnosed. ``links``: table -> address of its records with {id}.
+    that is not there, hidden, or undefined is not diagnosed. Every finding carries the records it rests on. ``links``:
+    table -> address of its records with {id}.
     """
     hidden = hidden_kpis(facts, month, book)
     found: list[Finding] = []
@@ -49,10 +51,18 @@ def diagnose(
         if call.kpi in hidden or call.kpi not in compute.registered():
             continue
         for value, compared in _called(facts, month, book, call):
-            cause = registered()[call.rule].find(Case(facts, month, value, call, book))
+            case = Case(facts, month, value, call, book)
+            cause = registered()[call.rule].find(case)
             if cause is not None:
-                found.append(_finding(name, call, value, compared, cause, links))
+                found.append(_finding(name, call, value, compared, _with_records(case, cause), links))
     return tuple(found)
+
+
+def _with_records(case: Case, cause: Cause) -> Cause:
+    """A cause that names no records of its own rests on those of the number: no sentence is without."""
+    if not cause.records.is_empty():
+        return cause
+    return replace(cause, records=case.evidence(), unit=case.value.parts[0] or case.value.unit)
 
 
 def _called(facts: Facts, month: str, book: Playbook, call: Call) -> Iterator[tuple[KpiValue, When | float]]:
@@ -103,17 +113,7 @@ def _finding(
         sentence=f"{number}: {cause.words}{says}{tail}.",
         next=call.next,
         parts=cause.parts,
-        records=tuple(
-            Involved(
-                object=row["object"] or "",
-                external_id=row["external_id"] or "",
-                name=row["name"] or "",
-                contribution=row["contribution"],
-                note=row["note"] or "",
-                url=record_url(links.get(row["object"] or ""), row["external_id"] or ""),
-            )
-            for row in _first(cause).head(SHOWN).iter_rows(named=True)
-        ),
+        records=records(_first(cause), links, SHOWN),
         total=cause.records.height,
         unit=cause.unit,
         currency=value.currency,

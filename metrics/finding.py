@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from metrics.evidence import Record
 from metrics.kpi import Unit
 
 
@@ -19,18 +20,6 @@ class CausePart:
     value: float | None
     unit: Unit
     note: str | None = None
-
-
-@dataclass(frozen=True)
-class Involved:
-    """One record behind a finding. ``contribution`` in the finding's ``unit``."""
-
-    object: str
-    external_id: str
-    name: str
-    contribution: float | None
-    note: str
-    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +40,7 @@ class Finding:
     sentence: str
     next: str
     parts: tuple[CausePart, ...]
-    records: tuple[Involved, ...]
+    records: tuple[Record, ...]
     total: int
     unit: Unit
     currency: str

@@ -144,9 +144,9 @@ def stands_on(facts: Facts) -> pl.DataFrame:
     return landing(facts).select("month", "external_id")
 
 
-def deals_behind(facts: Facts, month: str) -> pl.DataFrame:
+def deals_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence: the wins at their value and the open deals at what is expected of them; they add up to the forecast."""
-    rows = landing(facts).filter(pl.col("month") == month)
+    rows = measures.of_deals(facts, landing(facts).filter(pl.col("month") == month), cut)
     won = pl.col("part") == "won"
     note = (
         pl.when(won)
@@ -154,7 +154,8 @@ def deals_behind(facts: Facts, month: str) -> pl.DataFrame:
         .otherwise(weight_note("expected_p2", "basis", facts))
     )
     return measures.opened(
-        rows.with_columns(object=pl.lit("deals"), contribution=measures.whole(pl.col("expected_p2")), note=note)
+        rows.with_columns(object=pl.lit("deals"), contribution=measures.whole(pl.col("expected_p2")), note=note),
+        cut,
     )  # fmt: skip
 
 

@@ -102,7 +102,7 @@ def health(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return measures.unknown(measures.unknown(noted, _unfed(facts).lazy()), _unmeasurable(facts))
 
 
-def customers_behind(facts: Facts, month: str) -> pl.DataFrame:
+def customers_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence: every paying customer with its score, its parts and what they lack."""
     rows = facts.once(scores).filter(pl.col("month") == month)
     labels = {"usage": "usage", "tickets": "tickets", "nps": "NPS"}
@@ -120,7 +120,8 @@ def customers_behind(facts: Facts, month: str) -> pl.DataFrame:
         ignore_nulls=True,
     )
     return measures.opened(
-        rows.with_columns(object=pl.lit("accounts"), external_id="customer", contribution="score", note=note)
+        rows.with_columns(object=pl.lit("accounts"), external_id="customer", contribution="score", note=note),
+        cut,
     )
 
 

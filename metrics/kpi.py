@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import polars as pl
 
@@ -50,6 +50,16 @@ EVIDENCE: Final = pl.Schema(
 )
 
 
+class Opens(Protocol):
+    """Opens the records behind a KPI's value of a month, as ``EVIDENCE``.
+
+    With a ``cut`` (one of the KPI's) also ``segment``: to which segment's value each record belongs. A record that
+    stands in several (a contract of two products) has a row in each, with its part there.
+    """
+
+    def __call__(self, facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame: ...
+
+
 @dataclass(frozen=True)
 class Kpi:
     """One KPI.
@@ -63,6 +73,7 @@ class Kpi:
     ``parts``: the units of numerator and denominator.
     ``alternatives``: the ways to make it that are a company's choice, with the setting of each.
     ``configured``: the KPI as a company's settings make it, where they change its period or definition.
+    ``inputs``: the kinds of input files that it asks for, where the company's settings have it read them.
     ``stands_on``: the deals behind the number, over which the filling of ``requires`` is measured: columns month and
     external_id, or, where a deal stands behind the numbers of many months, deal (its row in ``Facts.deals``) and a run
     of months (see ``metrics.runs``). None where trust in single deals is not the question.
@@ -76,10 +87,11 @@ class Kpi:
     definition: str
     requires: tuple[tuple[str, str], ...]
     compute: Callable[[Facts, str | None], pl.LazyFrame] = field(repr=False)
-    evidence: Callable[[Facts, str], pl.DataFrame] = field(repr=False)
+    evidence: Opens = field(repr=False)
     low_sample: int | None = None
     parts: tuple[Unit | None, Unit | None] = ("count", "count")
     cuts: tuple[str, ...] = CUTS
+    inputs: tuple[str, ...] = ()
     stands_on: Callable[[Facts], pl.DataFrame] | None = field(default=None, repr=False)
     alternatives: tuple[Alternative, ...] = field(default=(), repr=False)
     configured: Callable[[Kpi, Company], Kpi] | None = field(default=None, repr=False)

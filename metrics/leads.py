@@ -107,7 +107,9 @@ def mql_to_sql(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return _rates(facts, rows, cut, none, notes)
 
 
-def leads_behind(rows: pl.DataFrame, month: str, since: str, reached: str) -> pl.DataFrame:
+def leads_behind(
+    facts: Facts, rows: pl.DataFrame, month: str, since: str, reached: str, cut: str | None = None
+) -> pl.DataFrame:
     """Evidence: the leads of a cohort (a frame of ``created`` or ``qualified``), 1 for each that got there in time."""
     note = pl.concat_str(
         pl.format(f"{since} {{}}", "entered"),
@@ -115,10 +117,10 @@ def leads_behind(rows: pl.DataFrame, month: str, since: str, reached: str) -> pl
         separator=", ",
         ignore_nulls=True,
     )
+    mine = named(facts, rows.filter(pl.col("month") == month).lazy()).collect()
     return measures.opened(
-        rows.filter(pl.col("month") == month).with_columns(
-            object=pl.lit("leads"), contribution=pl.col("reached").cast(pl.Float64), note=note
-        )
+        mine.with_columns(object=pl.lit("leads"), contribution=pl.col("reached").cast(pl.Float64), note=note),
+        cut,
     )
 
 

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from metrics import sales
+from metrics.facts import Facts
 from metrics.kpi import EVIDENCE, MEASURE
 from metrics.words import UNKNOWN
 
@@ -156,8 +158,22 @@ def measure(frame: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def opened(frame: pl.DataFrame) -> pl.DataFrame:
-    """The columns of ``EVIDENCE`` in their types and order, the largest contribution first."""
-    return frame.select(pl.col(name).cast(dtype) for name, dtype in EVIDENCE.items()).sort(
+def opened(frame: pl.DataFrame, cut: str | None = None) -> pl.DataFrame:
+    """The columns of ``EVIDENCE`` in their types and order, the largest contribution first.
+
+    With a ``cut``, a column of the frame, also ``segment``.
+    """
+    columns = [pl.col(name).cast(dtype) for name, dtype in EVIDENCE.items()]
+    if cut is not None:
+        columns.append(segment_of(cut).alias("segment"))
+    return frame.select(columns).sort(
         pl.col("contribution").abs(), "external_id", descending=[True, False], nulls_last=True
     )
+
+
+def of_deals(facts: Facts, rows: pl.DataFrame, cut: str | None) -> pl.DataFrame:
+    """Rows of deals with the column that they are cut by, as it is printed, in the order in which segments are."""
+    if cut is None:
+        return rows
+    named = sales.named(rows.lazy(), facts.owner_names, facts.pipelines, cut)
+    return named.sort(pl.col(cut).fill_null(UNKNOWN), maintain_order=True).collect()

@@ -173,23 +173,25 @@ def wins(facts: Facts) -> pl.DataFrame:
     return facts.closed.filter("won").select("month", "external_id")
 
 
-def deals_behind(facts: Facts, month: str, contribution: pl.Expr, note: pl.Expr) -> pl.DataFrame:
+def deals_behind(
+    facts: Facts, month: str, contribution: pl.Expr, note: pl.Expr, cut: str | None = None
+) -> pl.DataFrame:
     """Evidence: the deals closed in the month's quarter to date, won and lost."""
-    return _opened(facts.closed.filter(pl.col("month") == month), contribution, note)
+    return _opened(facts, facts.closed.filter(pl.col("month") == month), contribution, note, cut)
 
 
-def cohort_behind(facts: Facts, month: str) -> pl.DataFrame:
+def cohort_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence: the deals of the cohort, those won first."""
     rows = facts.once(cohort).filter(pl.col("month") == month)
     won = (pl.col("outcome") == "won").cast(pl.Float64)
     note = pl.format("created {}, {}", "created_day", "outcome")
-    return _opened(rows, won, note)
+    return _opened(facts, rows, won, note, cut)
 
 
-def sized_behind(facts: Facts, month: str) -> pl.DataFrame:
+def sized_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence: the deals whose ARR is averaged."""
     note = pl.format("won {}", "outcome_day")
-    return _opened(_sized(facts).filter(pl.col("month") == month), pl.col("value"), note)
+    return _opened(facts, _sized(facts).filter(pl.col("month") == month), pl.col("value"), note, cut)
 
 
 def _unlogged(facts: Facts) -> pl.LazyFrame:
@@ -207,5 +209,8 @@ def _totals(facts: Facts, rows: pl.LazyFrame, cut: str | None, **sums: pl.Expr) 
     return measures.summed(facts.periods, named, cut, **sums)
 
 
-def _opened(rows: pl.DataFrame, contribution: pl.Expr, note: pl.Expr) -> pl.DataFrame:
-    return measures.opened(rows.with_columns(object=pl.lit("deals"), contribution=contribution, note=note))
+def _opened(
+    facts: Facts, rows: pl.DataFrame, contribution: pl.Expr, note: pl.Expr, cut: str | None
+) -> pl.DataFrame:
+    told = rows.with_columns(object=pl.lit("deals"), contribution=contribution, note=note)
+    return measures.opened(measures.of_deals(facts, told, cut), cut)

@@ -207,10 +207,10 @@ def _notes(facts: Facts) -> pl.LazyFrame:
     return measures.joined([note.lazy() for note in notes])
 
 
-def behind(facts: Facts, month: str) -> pl.DataFrame:
+def behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence: the spend, and the customers won, each with a month's gross margin of its ARR."""
     of_month = pl.col("month") == month
-    spent = spend.opened(facts, facts.once(paid).filter(of_month))
+    spent = spend.opened(facts, facts.once(paid).filter(of_month), cut)
     won = (
         facts.once(arrivals)
         .filter(of_month)
@@ -226,4 +226,4 @@ def behind(facts: Facts, month: str) -> pl.DataFrame:
             ),
         )
     )
-    return pl.concat([spent, measures.opened(won)])
+    return pl.concat([spent, measures.opened(won, cut)])

@@ -219,26 +219,28 @@ def _beside(facts: Facts, measured: str = "n") -> tuple[pl.Expr, ...]:
     )
 
 
-def days_behind(facts: Facts, month: str) -> pl.DataFrame:
+def days_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence of the days: the pilots decided, the longest first; those without a duration count 0."""
     rows = facts.once(decided).filter(pl.col("month") == month)
     kept = pl.col("left_out").is_null()
     return _opened(
+        facts,
         rows.with_columns(
             contribution=pl.when(kept).then("days").otherwise(0),
             tail=pl.when(~kept).then(pl.format(", left out: {}", "left_out")),
-        )
+        ),
+        cut,
     )
 
 
-def conversions_behind(facts: Facts, month: str) -> pl.DataFrame:
+def conversions_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence of the conversion: the pilots decided, those converted first."""
     rows = facts.once(decided).filter(pl.col("month") == month)
     converted = (pl.col("result") == "converted").cast(pl.Float64)
-    return _opened(rows.with_columns(contribution=converted, tail=pl.lit("")))
+    return _opened(facts, rows.with_columns(contribution=converted, tail=pl.lit("")), cut)
 
 
-def _opened(rows: pl.DataFrame) -> pl.DataFrame:
+def _opened(facts: Facts, rows: pl.DataFrame, cut: str | None) -> pl.DataFrame:
     note = pl.format(
         "{} {}, began {}{}",
         "result",
@@ -246,7 +248,8 @@ def _opened(rows: pl.DataFrame) -> pl.DataFrame:
         pl.col("entry").cast(pl.String).fill_null("at an unknown time"),
         pl.col("tail").fill_null(""),
     )
-    return measures.opened(rows.with_columns(object=pl.lit("deals"), note=note))
+    told = rows.with_columns(object=pl.lit("deals"), note=note)
+    return measures.opened(measures.of_deals(facts, told, cut), cut)
 
 
 def stands_on(facts: Facts) -> pl.DataFrame:

@@ -199,7 +199,7 @@ def stands_on(facts: Facts) -> pl.DataFrame:
     )
 
 
-def contracts_behind(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
+def contracts_behind(facts: Facts, rows: pl.DataFrame, cut: str | None = None) -> pl.DataFrame:
     """Evidence: the contracts behind rows of ARR, each with its term and what is special about it."""
     deals = facts.deals.select(deal_id="external_id", _deal="name")
     listed = facts.opening_list.select("contract", "line", "customer_key")
@@ -233,7 +233,9 @@ def contracts_behind(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
     own = pl.lit("deals") if table is None else pl.lit(table)
     identity = pl.col("deal_id") if table is None else pl.col("contract")
     return measures.opened(
-        rows.group_by("contract")
+        of_customers(facts, rows.lazy(), cut)
+        .collect()
+        .group_by("contract", *([cut] if cut else []))
         .agg(contribution=pl.col("value").sum())
         .join(named, on="contract")
         .with_columns(goes_on=pl.col("contract") != pl.col("made_of"))
@@ -242,29 +244,32 @@ def contracts_behind(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
             external_id=pl.coalesce(pl.format("line {}", "line"), identity),
             name=pl.coalesce("_kept", "_deal", "customer_key"),
             note=note,
-        )
+        ),
+        cut,
     )
 
 
-def customers_behind(facts: Facts, name: str, month: str) -> pl.DataFrame:
+def customers_behind(facts: Facts, name: str, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence: the customers and products behind one movement."""
-    rows = facts.movements.filter((pl.col("month") == month) & (pl.col(name) != 0))
+    moved = facts.movements.filter((pl.col("month") == month) & (pl.col(name) != 0))
+    rows = of_customers(facts, moved.lazy(), cut).collect()
     product = pl.col("product_name").fill_null("no product")
     note = pl.format("{}: {} -> {}", product, *both_in_words(facts, "prev", "now"))
-    return accounts_behind(facts, rows.with_columns(contribution=name, note=note))
+    return accounts_behind(facts, rows.with_columns(contribution=name, note=note), cut)
 
 
-def change_behind(facts: Facts, point: str, month: str) -> pl.DataFrame:
+def change_behind(facts: Facts, point: str, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence: every customer whose ARR changed since."""
     rows = (
-        facts.movements.filter(pl.col("month") == month)
-        .group_by("customer")
+        of_customers(facts, facts.movements.filter(pl.col("month") == month).lazy(), cut)
+        .collect()
+        .group_by("customer", *([cut] if cut else []))
         .agg(pl.col("now").sum(), then=pl.col(point).sum())
         .with_columns(contribution=pl.col("now") - pl.col("then"))
         .filter(pl.col("contribution") != 0)
     )
     return accounts_behind(
-        facts, rows.with_columns(note=pl.format("{} -> {}", *both_in_words(facts, "then", "now")))
+        facts, rows.with_columns(note=pl.format("{} -> {}", *both_in_words(facts, "then", "now"))), cut
     )
 
 
@@ -273,10 +278,11 @@ def both_in_words(facts: Facts, *columns: str) -> list[pl.Expr]:
     return [in_words(pl.col(column), facts.currency) for column in columns]
 
 
-def accounts_behind(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
+def accounts_behind(facts: Facts, rows: pl.DataFrame, cut: str | None = None) -> pl.DataFrame:
     """Evidence: rows with customer, contribution and note as the accounts behind them."""
-    named = rows.join(facts.customers.select("customer", "name"), on="customer", how="left")
-    return measures.opened(named.with_columns(object=pl.lit("accounts"), external_id="customer"))
+    placed = rows if cut is None or cut in rows.columns else of_customers(facts, rows.lazy(), cut).collect()
+    named = placed.join(facts.customers.select("customer", "name"), on="customer", how="left")
+    return measures.opened(named.with_columns(object=pl.lit("accounts"), external_id="customer"), cut)
 
 
 def of_customers(facts: Facts, rows: pl.LazyFrame, cut: str | None) -> pl.LazyFrame:

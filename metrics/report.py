@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from metrics import caveats, compute, documentation, scope, snapshot, trust
+from metrics import caveats, compute, documentation, restatement, scope, snapshot, trust
 from metrics.board import (
     BoardReport,
     Bridge,
@@ -21,7 +21,6 @@ from metrics.board import (
     LeftOut,
     Movement,
     Point,
-    Record,
     ScoreRow,
     StageRow,
 )
@@ -29,12 +28,14 @@ from metrics.diagnose import diagnose
 from metrics.facts import Facts
 from metrics.judge import Judge
 from metrics.kpi import Kpi, KpiValue
+from metrics.links import records
 from metrics.period import shift
 from metrics.playbook import Playbook, load
 from metrics.render import wording
 from metrics.render.numbers import month_name
 from metrics.render.safe import record_url
 from pipeline.company import Company
+from pipeline.recorded import Recorded, recorded
 from pipeline.records import Published, SourceInfo
 from pipeline.store import Store
 
@@ -73,7 +74,11 @@ def build_report(
         info = reader.source_info(company.name)
         synced_at = reader.last_sync(company.name)
         published = reader.published(company.name)
-    return report_of(facts, month, book, info, synced_at, published)
+        heard = None
+        if published and info is not None:
+            since = min(one.known_at for one in published)
+            heard = recorded(reader, company.name, info.source, since)
+    return report_of(facts, month, book, info, synced_at, published, heard)
 
 
 def report_of(
@@ -83,8 +88,12 @@ def report_of(
     info: SourceInfo | None = None,
     synced_at: datetime | None = None,
     published: Sequence[Published] = (),
+    heard: Recorded | None = None,
 ) -> BoardReport:
-    """The board report of the last of the facts' months; pure. ``published``: what boards were told before."""
+    """The board report of the last of the facts' months; pure.
+
+    ``published``: what boards were told before; ``heard``: what the store was told since.
+    """
     report = BoardReport(
         company=facts.company.name,
         playbook=book.title,
@@ -104,7 +113,7 @@ def report_of(
         report = _filled(report, facts, book, info)
         report = replace(
             report,
-            restatements=snapshot.restatements(published, facts, info.links if info else {}),
+            restatements=restatement.restatements(published, facts, info.links if info else {}, heard),
             frozen=snapshot.freeze(facts, month, Judge(book), book.name),
         )
     return replace(report, headline=_headline(report, info))
@@ -149,7 +158,7 @@ def _filled(report: BoardReport, facts: Facts, book: Playbook, info: SourceInfo 
         left_out_total=left_out.height,
         caveats=caveats.of(facts, info, [row.now for row in scorecard]),
         definitions=tuple(_definition(known[name].under(facts.company)) for name in wanted),
-        evidence=tuple(_evidence(known[name], facts, report.month, links) for name in headline),
+        evidence=tuple(_evidence(known[name], facts, report.month, links) for name in wanted),
         findings=diagnose(facts, report.month, book, links),
         role=role,
     )
@@ -246,14 +255,5 @@ def _evidence(kpi: Kpi, facts: Facts, month: str, links: Mapping[str, str]) -> E
         title=kpi.title,
         total=frame.height,
         unit=kpi.parts[0] or kpi.unit,
-        records=tuple(
-            Record(
-                name=row["name"] or "",
-                external_id=row["external_id"] or "",
-                contribution=row["contribution"],
-                note=row["note"] or "",
-                url=record_url(links.get(row["object"]), row["external_id"] or ""),
-            )
-            for row in frame.head(EVIDENCE_SHOWN).iter_rows(named=True)
-        ),
+        records=records(frame, links, EVIDENCE_SHOWN),
     )

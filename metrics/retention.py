@@ -262,11 +262,11 @@ _COHORTS: Final = {window: partial(cohort, window=window) for window in MONTHS}
 _FLOWS: Final = {window: partial(flows, window=window) for window in MONTHS}
 
 
-def behind(facts: Facts, kpi: str, month: str) -> pl.DataFrame:
+def behind(facts: Facts, kpi: str, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence: the customers at the opening, and since, with what each adds to the numerator."""
     way = Way.chosen(kpi, facts.company.retention)
     coded = _customers(facts, way).filter(pl.col("month") == month)
     customers = coded.with_columns(customer=facts.coded.customers.gather(coded["customer"]))
     touched = (pl.col("then") > 0) | (pl.col("part") != 0)
     note = pl.format(f"{{}} {_AGO[way.window]}, {{}} now", *both_in_words(facts, "then", "retained"))
-    return accounts_behind(facts, customers.filter(touched).with_columns(contribution="part", note=note))
+    return accounts_behind(facts, customers.filter(touched).with_columns(contribution="part", note=note), cut)

@@ -125,7 +125,9 @@ def stands_on(facts: Facts, step: Step) -> pl.DataFrame:
     return facts.once(step).select("month", "external_id")
 
 
-def deals_behind(facts: Facts, step: Step, channel: Channel, month: str) -> pl.DataFrame:
+def deals_behind(
+    facts: Facts, step: Step, channel: Channel, month: str, cut: str | None = None
+) -> pl.DataFrame:
     """Evidence: the deals the channel sourced, with their source and the day they count on."""
     rows = _typed(facts, step).filter((pl.col("month") == month) & pl.col(channel))
     day = "created_day" if step is created else "outcome_day"
@@ -137,7 +139,8 @@ def deals_behind(facts: Facts, step: Step, channel: Channel, month: str) -> pl.D
         separator="; ",
         ignore_nulls=True,
     )
-    return measures.opened(rows.with_columns(object=pl.lit("deals"), contribution="value", note=note))
+    told = rows.with_columns(object=pl.lit("deals"), contribution="value", note=note)
+    return measures.opened(measures.of_deals(facts, told, cut), cut)
 
 
 def _typed(facts: Facts, step: Step) -> pl.DataFrame:

@@ -167,14 +167,16 @@ def over(totals: pl.LazyFrame, cut: str | None, what: str, none: pl.Expr) -> pl.
     )
 
 
-def spend_behind(facts: Facts, month: str) -> pl.DataFrame:
+def spend_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence: the rows of programme spend of the month."""
     first = date.fromisoformat(f"{month}-01")
-    return opened(facts, facts.once(rows).filter((pl.col("spent") == first) & (pl.col("kind") == PROGRAM)))
+    return opened(
+        facts, facts.once(rows).filter((pl.col("spent") == first) & (pl.col("kind") == PROGRAM)), cut
+    )
 
 
-def opened(facts: Facts, paid: pl.DataFrame) -> pl.DataFrame:
-    """Rows of ``rows`` as evidence."""
+def opened(facts: Facts, paid: pl.DataFrame, cut: str | None = None) -> pl.DataFrame:
+    """Rows of ``rows`` as evidence; by motion each belongs to its channel."""
     name = pl.format("{}, {}", pl.col("channel").fill_null(UNALLOCATED), "kind")
     identity = pl.concat_str(
         pl.col("spent").dt.strftime("%Y-%m"),
@@ -192,6 +194,7 @@ def opened(facts: Facts, paid: pl.DataFrame) -> pl.DataFrame:
     return measures.opened(
         paid.with_columns(
             object=pl.lit("spend"), external_id=identity, name=name,
-            contribution=pl.col("value"), note=note,
-        )
+            contribution=pl.col("value"), note=note, motion=pl.col("channel").fill_null(UNALLOCATED),
+        ),
+        cut,
     )  # fmt: skip

@@ -392,13 +392,13 @@ def _unlogged(facts: Facts) -> pl.LazyFrame:
     )
 
 
-def bottleneck_behind(facts: Facts, month: str) -> pl.DataFrame:
-    """Evidence: the deals of the bottleneck, the longest first."""
-    worst = bottlenecks(facts, None).filter(pl.col("stage").is_not_null()).select("month", *_STAGE[:2])
+def bottleneck_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    """Evidence: the deals of the bottleneck, the longest first; each segment has a bottleneck of its own."""
+    place = ["month", "segment", *_STAGE[:2]]
+    worst = bottlenecks(facts, cut).filter(pl.col("stage").is_not_null()).select(place)
     rows = (
-        passages_of(facts, month)
-        .lazy()
-        .join(worst, on=["month", *_STAGE[:2]], how="semi", nulls_equal=True)
+        named(facts, passages_of(facts, month).lazy(), cut)
+        .join(worst, on=place, how="semi", nulls_equal=True)
         .collect()
     )
     gone = pl.when("went_on").then(pl.lit("went on")).otherwise(pl.lit("did not go on"))
@@ -407,7 +407,7 @@ def bottleneck_behind(facts: Facts, month: str) -> pl.DataFrame:
         .then(pl.format("in {} since {}", "stage_label", "since"))
         .otherwise(pl.format("left {} {}, {}", "stage_label", "left", gone))
     )
-    return measures.opened(rows.with_columns(object=pl.lit("deals"), contribution="days", note=note))
+    return measures.opened(rows.with_columns(object=pl.lit("deals"), contribution="days", note=note), cut)
 
 
 def stands_on(facts: Facts) -> pl.DataFrame:

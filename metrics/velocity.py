@@ -178,10 +178,11 @@ def levers(facts: Facts, month: str, before: str) -> pl.DataFrame:
     return table.with_columns(share=share)
 
 
-def deals_behind(facts: Facts, month: str) -> pl.DataFrame:
+def deals_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence: every opportunity brings its cell's yield; the deals closed, which make that yield, stand with 0."""
-    yields = cells(facts).filter(pl.col("month") == month).select(*_CELL, "per_opportunity")
-    rows = _rows(facts, None).filter(pl.col("month") == month).join(yields, on=list(_CELL))
+    place = ["segment", *_CELL]
+    yields = cells(facts, cut).filter(pl.col("month") == month).select(*place, "per_opportunity")
+    rows = _rows(facts, cut).filter(pl.col("month") == month).join(yields, on=place, nulls_equal=True)
     entered = pl.col("_opportunity")
     cell = pl.format("{} x {}", *_CELL)
     days = pl.when(pl.col("left_out").is_null()).then(pl.format(", {} days", "days"))
@@ -199,7 +200,7 @@ def deals_behind(facts: Facts, month: str) -> pl.DataFrame:
             note=pl.when(entered).then(pl.format("qualified {}", "qualified_day")).otherwise(closed),
             cell=cell,
         )
-        .group_by("external_id")
+        .group_by("external_id", "segment")
         .agg(
             pl.col("name", "cell").first(),
             pl.col("contribution").sum(),
@@ -207,4 +208,4 @@ def deals_behind(facts: Facts, month: str) -> pl.DataFrame:
         )
         .with_columns(object=pl.lit("deals"), note=pl.format("{}: {}", "cell", "note"))
     )
-    return measures.opened(notes.collect())
+    return measures.opened(notes.collect(), "segment" if cut else None)

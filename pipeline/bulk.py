@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -131,15 +132,26 @@ def executemany(connection: Connection, sql: str, rows: Iterable[tuple[Any, ...]
         cursor.close()
 
 
-def read(connection: Connection, table: Table, schema: pl.Schema, equal: Mapping[str, str]) -> pl.DataFrame:
-    """The rows whose columns ``equal`` the given texts, in ``schema``, in no particular order."""
+def read(
+    connection: Connection,
+    table: Table,
+    schema: pl.Schema,
+    equal: Mapping[str, str],
+    later: tuple[str, datetime] | None = None,
+) -> pl.DataFrame:
+    """The rows whose columns ``equal`` the given texts, in ``schema``, in no particular order.
+
+    ``later``: only those in which an instant lies after the given one.
+    """
     columns = list(schema)
+    tests = [f"{_name(column)} = ?" for column in equal] + ([f"{_name(later[0])} > ?"] if later else [])
+    values: tuple[Any, ...] = (*equal.values(), *([later[1]] if later else []))
     if connection.dialect.name == "sqlite":
-        condition = " AND ".join(f"{_name(column)} = ?" for column in equal)
+        condition = " AND ".join(tests)
         query = f"SELECT {_list(columns)} FROM {table.name} WHERE {condition}"  # noqa: S608
         cursor = _raw(connection).cursor()
         try:
-            rows = cursor.execute(query, tuple(equal.values())).fetchall()
+            rows = cursor.execute(query, tuple(map(_sqlite_text, values))).fetchall()
         finally:
             cursor.close()
         raw = pl.DataFrame(
@@ -150,10 +162,10 @@ def read(connection: Connection, table: Table, schema: pl.Schema, equal: Mapping
         f"{_name(name)} AT TIME ZONE 'UTC'" if isinstance(dtype, pl.Datetime) else _name(name)
         for name, dtype in schema.items()
     )
-    condition = " AND ".join(f"{_name(column)} = %s" for column in equal)
+    condition = " AND ".join(tests).replace("?", "%s")
     buffer = io.BytesIO()
     copy = f"COPY (SELECT {selected} FROM {table.name} WHERE {condition}) TO STDOUT (FORMAT csv)"  # noqa: S608
-    with _raw(connection).cursor().copy(copy, tuple(equal.values())) as stream:
+    with _raw(connection).cursor().copy(copy, values) as stream:
         for block in stream:
             buffer.write(block)
     if not buffer.tell():
@@ -162,6 +174,11 @@ def read(connection: Connection, table: Table, schema: pl.Schema, equal: Mapping
     carriers = {name: pl.String if dtype == pl.Boolean else carrier(dtype) for name, dtype in schema.items()}
     raw = pl.read_csv(buffer, has_header=False, schema=carriers)
     return raw.select(restored(name, dtype, "t") for name, dtype in schema.items())
+
+
+def _sqlite_text(value: Any) -> Any:
+    """An instant as the text that SQLite keeps; anything else as it is."""
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") if isinstance(value, datetime) else value
 
 
 def _raw(connection: Connection) -> Any:

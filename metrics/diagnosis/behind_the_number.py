@@ -16,8 +16,8 @@ _MONTHS = (3, 6)
 
 def find(case: Case) -> Cause | None:
     kpi = compute.registered()[case.value.id]
-    records = compute.evidence(case.facts, kpi, case.month)
-    before = {months: case.number(kpi.id, months) for months in _MONTHS}
+    records = case.evidence()
+    before = {months: case.earlier(months) for months in _MONTHS}
     earlier = ", ".join(
         f"{_text(case, value)} {months} months before"
         for months, value in before.items()

@@ -35,7 +35,7 @@ def find(case: Case) -> Cause | None:
             )
             for field in worst
         ),
-        records=compute.evidence(case.facts, kpi, case.month),
+        records=case.evidence(),
         unit=kpi.parts[0] or kpi.unit,
     )  # fmt: skip
 

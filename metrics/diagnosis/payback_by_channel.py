@@ -26,7 +26,7 @@ def find(case: Case) -> Cause | None:
             CausePart(_name(value).capitalize(), value.value, value.unit, "; ".join(value.reasons) or None)
             for value in (*known, *(value for value in channels if value.value is None))
         ),
-        records=compute.evidence(case.facts, kpi, case.month),
+        records=case.evidence(),
         unit=kpi.parts[0] or kpi.unit,
     )
 

@@ -21,7 +21,6 @@ import polars as pl
 from metrics import stalls
 from metrics.case import Case, Cause, Diagnosis, count, share
 from metrics.finding import CausePart
-from metrics.kpi import EVIDENCE
 from metrics.render import numbers
 from metrics.sales import PIPELINE_TYPES
 
@@ -59,14 +58,17 @@ def find(case: Case) -> Cause | None:
         if fell
         else "none of the three is below its own norm of the year before"
     )
+    # Where nothing fell the sentence rests on the weakest of the three that has records at all.
+    behind = min(known, key=lambda part: (part.records.is_empty(), part.index or 0))
+    told = worst if fell else behind
     return Cause(
         words=f"{named}; " + "; ".join(part.text for part in parts),
         parts=tuple(
             CausePart(f"{part.name.capitalize()}, against its norm", part.index, "ratio", part.text)
             for part in parts
         ),
-        records=worst.records if fell else pl.DataFrame(schema=EVIDENCE),
-        unit="currency" if worst.unit == "currency" else "days" if worst.unit == "days" else "count",
+        records=told.records,
+        unit="currency" if told.unit == "currency" else "days" if told.unit == "days" else "count",
     )
 
 

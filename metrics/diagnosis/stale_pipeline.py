@@ -22,7 +22,11 @@ def find(case: Case) -> Cause | None:
     day = case.period["snapshot_day"]
     deals = case.deals_behind().join(case.facts.deals.select("external_id", "created_day"), on="external_id")
     if cycle is None:
-        return Cause("no deal was won in four quarters, so how long a sale takes is not known")
+        return Cause(
+            "no deal was won in four quarters, so how long a sale takes is not known",
+            records=deals.select(list(EVIDENCE)),
+            unit="currency",
+        )
     aged = deals.with_columns(age=(pl.lit(day) - pl.col("created_day")).dt.total_days())
     stale = aged.filter(pl.col("age") > times * cycle)
     value, whole = float(stale["contribution"].sum()), float(aged["contribution"].sum())

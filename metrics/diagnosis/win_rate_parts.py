@@ -26,7 +26,8 @@ def find(case: Case) -> Cause | None:
     spreads = [spread for cut in _CUTS if (spread := _spread(case, cut, gap)) is not None]
     if gap and not spreads:
         return None
-    lost = case.of_month(case.facts.closed).filter(~pl.col("won"))
+    closed = case.of_month(case.facts.closed)
+    lost = closed.filter(~pl.col("won"))
     reasons = (
         lost.group_by(reason=stated(pl.col("loss_reason")).fill_null("no reason given"))
         .len()
@@ -50,7 +51,7 @@ def find(case: Case) -> Cause | None:
             ),
             *(CausePart(f"Lost: {reason}", float(n), "count") for reason, n in reasons.iter_rows()),
         ),
-        records=_records(lost),
+        records=_records(closed if spreads else lost),
         unit="count",
     )
 
@@ -80,17 +81,23 @@ def _name(value: KpiValue) -> str:
     return next(iter(value.segment.values()))
 
 
-def _records(lost: pl.DataFrame) -> pl.DataFrame:
-    return lost.select(
+def _records(closed: pl.DataFrame) -> pl.DataFrame:
+    """Losses count 1, the wins of a rate 0."""
+    size = pl.col("size").fill_null("size unknown")
+    return closed.select(
         object=pl.lit("deals"),
         external_id="external_id",
         name="name",
-        contribution=pl.lit(1.0),
-        note=pl.format(
-            "{}, lost {}: {}",
-            pl.col("size").fill_null("size unknown"),
-            "outcome_day",
-            stated(pl.col("loss_reason")).fill_null("no reason given"),
+        contribution=(~pl.col("won")).cast(pl.Float64),
+        note=pl.when("won")
+        .then(pl.format("{}, won {}", size, "outcome_day"))
+        .otherwise(
+            pl.format(
+                "{}, lost {}: {}",
+                size,
+                "outcome_day",
+                stated(pl.col("loss_reason")).fill_null("no reason given"),
+            )
         ),
     )
 

@@ -34,8 +34,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return measure if cut else reconciliation.noted(facts, measure)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return recurring.contracts_behind(facts, facts.positions_of(month))
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return recurring.contracts_behind(facts, facts.positions_of(month), cut)
 
 
 KPI = Kpi(
@@ -49,6 +49,7 @@ KPI = Kpi(
     requires=recurring.REQUIRES,
     compute=compute,
     evidence=evidence,
+    inputs=("opening_arr",),
     stands_on=recurring.stands_on,
     alternatives=(*alternatives.HEADLINE, *alternatives.LEDGER),
 )

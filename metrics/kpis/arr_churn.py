@@ -29,8 +29,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return recurring.movement(facts, MOVEMENT, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return recurring.customers_behind(facts, MOVEMENT, month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return recurring.customers_behind(facts, MOVEMENT, month, cut)
 
 
 KPI = Kpi(
@@ -44,6 +44,7 @@ KPI = Kpi(
     requires=recurring.REQUIRES,
     compute=compute,
     evidence=evidence,
+    inputs=("opening_arr",),
     stands_on=recurring.stands_on,
     alternatives=alternatives.LEDGER,
 )

@@ -21,8 +21,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return recurring.growth(facts, "year", cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return recurring.change_behind(facts, "year", month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return recurring.change_behind(facts, "year", month, cut)
 
 
 KPI = Kpi(
@@ -36,6 +36,7 @@ KPI = Kpi(
     requires=recurring.REQUIRES,
     compute=compute,
     evidence=evidence,
+    inputs=("opening_arr",),
     low_sample=recurring.FEW_CUSTOMERS,
     stands_on=recurring.stands_on,
     alternatives=alternatives.LEDGER,

@@ -24,8 +24,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return outcomes.deal_size(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return outcomes.sized_behind(facts, month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return outcomes.sized_behind(facts, month, cut)
 
 
 KPI = Kpi(

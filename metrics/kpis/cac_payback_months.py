@@ -29,8 +29,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return payback.cac_payback(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return payback.behind(facts, month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return payback.behind(facts, month, cut)
 
 
 KPI = Kpi(
@@ -44,6 +44,7 @@ KPI = Kpi(
     requires=recurring.REQUIRES,
     compute=compute,
     evidence=evidence,
+    inputs=("spend", "margin", "opening_arr"),
     low_sample=payback.FEW_CUSTOMERS,
     cuts=payback.CUTS,
     stands_on=recurring.stands_on,

@@ -22,9 +22,9 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return recurring.stock(facts, cut, contracted=True)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     live = facts.positions_of(month)
-    return recurring.contracts_behind(facts, pl.concat([live, facts.pending_of(month)], how="diagonal"))
+    return recurring.contracts_behind(facts, pl.concat([live, facts.pending_of(month)], how="diagonal"), cut)
 
 
 KPI = Kpi(
@@ -38,6 +38,7 @@ KPI = Kpi(
     requires=recurring.REQUIRES,
     compute=compute,
     evidence=evidence,
+    inputs=("opening_arr",),
     stands_on=recurring.stands_on,
     alternatives=(*alternatives.HEADLINE, *alternatives.LEDGER),
 )

@@ -24,8 +24,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return spend.cost_per_lead(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return spend.spend_behind(facts, month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return spend.spend_behind(facts, month, cut)
 
 
 KPI = Kpi(
@@ -39,5 +39,6 @@ KPI = Kpi(
     requires=(),
     compute=compute,
     evidence=evidence,
+    inputs=("spend",),
     cuts=("motion",),
 )

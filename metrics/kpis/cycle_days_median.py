@@ -26,8 +26,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return cycles.median(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return cycles.wins_behind(facts, month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return cycles.wins_behind(facts, month, cut)
 
 
 KPI = Kpi(

@@ -23,7 +23,7 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return data_quality.scores(facts)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     return data_quality.parts_behind(facts, month)
 
 

@@ -24,8 +24,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return data_quality.filled_cells(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return data_quality.cells_behind(facts, month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return data_quality.cells_behind(facts, month, cut)
 
 
 KPI = Kpi(

@@ -27,8 +27,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return accuracy.measure(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return accuracy.deals_behind(facts, month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return accuracy.deals_behind(facts, month, cut)
 
 
 KPI = Kpi(

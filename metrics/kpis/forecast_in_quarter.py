@@ -31,8 +31,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return forecast.measure(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return forecast.deals_behind(facts, month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return forecast.deals_behind(facts, month, cut)
 
 
 KPI = Kpi(

@@ -27,8 +27,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return health.health(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return health.customers_behind(facts, month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return health.customers_behind(facts, month, cut)
 
 
 KPI = Kpi(
@@ -42,6 +42,7 @@ KPI = Kpi(
     requires=(),
     compute=compute,
     evidence=evidence,
+    inputs=("usage", "tickets", "nps", "opening_arr"),
     low_sample=health.FEW_CUSTOMERS,
     cuts=health.CUTS,
     alternatives=(*alternatives.HEALTH, *alternatives.LEDGER),

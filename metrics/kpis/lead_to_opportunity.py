@@ -25,8 +25,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return leads.lead_to_opportunity(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return leads.leads_behind(facts.once(leads.created), month, "created", "converted")
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return leads.leads_behind(facts, facts.once(leads.created), month, "created", "converted", cut)
 
 
 KPI = Kpi(

@@ -26,8 +26,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return sourcing.sourced(facts, sourcing.created, "marketing", cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return sourcing.deals_behind(facts, sourcing.created, "marketing", month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return sourcing.deals_behind(facts, sourcing.created, "marketing", month, cut)
 
 
 def stands_on(facts: Facts) -> pl.DataFrame:

@@ -25,8 +25,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return leads.mql_to_sql(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return leads.leads_behind(facts.once(leads.qualified), month, "MQL", "SQL")
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return leads.leads_behind(facts, facts.once(leads.qualified), month, "MQL", "SQL", cut)
 
 
 KPI = Kpi(

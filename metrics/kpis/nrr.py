@@ -33,8 +33,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return retention.measure(facts, "nrr", cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return retention.behind(facts, "nrr", month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return retention.behind(facts, "nrr", month, cut)
 
 
 KPI = Kpi(
@@ -48,6 +48,7 @@ KPI = Kpi(
     requires=recurring.REQUIRES,
     compute=compute,
     evidence=evidence,
+    inputs=("opening_arr",),
     low_sample=recurring.FEW_CUSTOMERS,
     cuts=recurring.CUSTOMER_CUTS,
     stands_on=recurring.stands_on,

@@ -27,8 +27,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return sourcing.sourced(facts, sourcing.won, "partner", cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return sourcing.deals_behind(facts, sourcing.won, "partner", month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return sourcing.deals_behind(facts, sourcing.won, "partner", month, cut)
 
 
 def stands_on(facts: Facts) -> pl.DataFrame:

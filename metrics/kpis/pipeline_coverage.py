@@ -30,8 +30,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return coverage.coverage(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return coverage.deals_behind(facts, month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return coverage.deals_behind(facts, month, cut)
 
 
 KPI = Kpi(
@@ -45,6 +45,7 @@ KPI = Kpi(
     requires=(("deals", "amount"), ("deals", "close_date"), ("deals", "type")),
     compute=compute,
     evidence=evidence,
+    inputs=("targets",),
     cuts=coverage.CUTS,
     stands_on=coverage.stands_on,
 )

@@ -31,8 +31,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return coverage.weighted(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return coverage.weighed_behind(facts, month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return coverage.weighed_behind(facts, month, cut)
 
 
 KPI = Kpi(
@@ -46,6 +46,7 @@ KPI = Kpi(
     requires=(("deals", "amount"), ("deals", "close_date"), ("deals", "type")),
     compute=compute,
     evidence=evidence,
+    inputs=("targets",),
     cuts=coverage.CUTS,
     stands_on=coverage.stands_on,
 )

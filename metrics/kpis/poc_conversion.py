@@ -24,8 +24,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return pilots.conversion(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return pilots.conversions_behind(facts, month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return pilots.conversions_behind(facts, month, cut)
 
 
 KPI = Kpi(

@@ -26,8 +26,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return pilots.days(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return pilots.days_behind(facts, month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return pilots.days_behind(facts, month, cut)
 
 
 KPI = Kpi(

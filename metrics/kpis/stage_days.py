@@ -26,8 +26,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return stages.stage_days(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return stages.bottleneck_behind(facts, month)
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return stages.bottleneck_behind(facts, month, cut)
 
 
 KPI = Kpi(
@@ -41,6 +41,7 @@ KPI = Kpi(
     requires=(("deals", "stage"), ("deals", "type")),
     compute=compute,
     evidence=evidence,
+    inputs=("targets",),
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=stages.stands_on,

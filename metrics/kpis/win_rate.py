@@ -26,8 +26,8 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return outcomes.win_rate(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
-    return outcomes.deals_behind(facts, month, pl.col("won").cast(pl.Float64), pl.col("outcome"))
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
+    return outcomes.deals_behind(facts, month, pl.col("won").cast(pl.Float64), pl.col("outcome"), cut)
 
 
 KPI = Kpi(

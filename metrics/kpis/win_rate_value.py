@@ -23,13 +23,14 @@ def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return outcomes.win_rate_value(facts, cut)
 
 
-def evidence(facts: Facts, month: str) -> pl.DataFrame:
+def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     won = pl.when("won").then("value").otherwise(0)
     return outcomes.deals_behind(
         facts,
         month,
         won,
         pl.format("{}, {}", "outcome", in_words(pl.col("value").fill_null(0), facts.currency)),
+        cut,
     )
 
 

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
-from metrics.board import BoardReport, Evidence, Quality, RecordChange, Restatement
+from metrics.board import BoardReport, Evidence, Quality
+from metrics.evidence import Record
 from metrics.finding import Finding
 from metrics.kpi import Unit
 from metrics.render import numbers, wording
 from metrics.render.safe import link, plain
 
 UNDEFINED = "not computable"
-RESTATED = "Restated since it was published"
 LOOK_AT = "What to look at"
 _RECORDS = 5  # of a finding
 _NONE = "–"
@@ -70,16 +69,6 @@ class FindingLine:
     records: tuple[RecordLine, ...]
 
 
-@dataclass(frozen=True)
-class RestatedLine:
-    """A published number that is another one now: which, what it was and when, what it is, and why."""
-
-    what: str
-    published: str
-    now: str
-    why: str
-
-
 def findings(report: BoardReport) -> tuple[FindingLine, ...]:
     """What to look at, in the playbook's order, with the largest records behind each."""
     return tuple(_finding(item) for item in report.findings)
@@ -96,74 +85,22 @@ def _finding(item: Finding) -> FindingLine:
             for part in item.parts
         ),
         shown=shown(len(records), item.total),
-        records=tuple(
-            RecordLine(
-                name=plain(record.name) or "(no name)",
-                external_id=plain(record.external_id, 60),
-                contribution=_exactly(record.contribution, item.unit, item.currency),
-                note=plain(record.note, 200),
-                url=link(record.url),
-            )
-            for record in records
-        ),
+        records=tuple(_record(one, item.unit, item.currency) for one in records),
+    )
+
+
+def _record(record: Record, unit: Unit, currency: str) -> RecordLine:
+    return RecordLine(
+        name=plain(record.name) or "(no name)",
+        external_id=plain(record.external_id, 60),
+        contribution=_exactly(record.contribution, unit, currency),
+        note=plain(record.note, 200),
+        url=link(record.url),
     )
 
 
 def _exactly(value: float | None, unit: Unit, currency: str) -> str:
     return _NONE if value is None else numbers.quantity(value, unit, currency, exact=unit == "currency")
-
-
-def restated(report: BoardReport) -> tuple[RestatedLine, ...]:
-    """What boards were told before and is not so any more, the latest month first.
-
-    A difference that no digit of the page shows, and that no definition or currency explains, is none for a board.
-    """
-    return tuple(_restated(item, report) for item in report.restatements if _shows(item))
-
-
-def _shows(item: Restatement) -> bool:
-    before, after = (_figure(value, item.unit, item.currency) for value in (item.published, item.now))
-    return before != after or bool(item.other_currency or item.other_definition)
-
-
-def _restated(item: Restatement, report: BoardReport) -> RestatedLine:
-    segment = f", {plain(item.segment, 60)}" if item.segment else ""
-    when = numbers.day(item.published_at.astimezone(ZoneInfo(report.timezone)).date())
-    before = _figure(item.published, item.unit, item.other_currency or item.currency)
-    return RestatedLine(
-        what=f"{item.title}{segment}, {numbers.month_name(item.month)}",
-        published=f"{before} ({when})",
-        now=_figure(item.now, item.unit, item.currency),
-        why=". ".join(_causes(item)) or "The records behind it are the same; what they hold has changed",
-    )
-
-
-def _figure(value: float | None, unit: Unit, currency: str) -> str:
-    return UNDEFINED if value is None else numbers.quantity(value, unit, currency, exact=True)
-
-
-def _causes(item: Restatement) -> Iterator[str]:
-    if item.other_currency:
-        yield f"It was reported in {item.other_currency}"
-    if item.other_definition:
-        yield f"It was defined as {plain(item.other_definition, 200)}"
-    if item.other_settings:
-        yield f"The configuration said otherwise of {', '.join(item.other_settings)}"
-    if item.now is None and item.reasons:
-        yield plain("; ".join(item.reasons), 300)
-    if item.records:
-        more = f" and {item.total - len(item.records):,} more" if item.total > len(item.records) else ""
-        yield "; ".join(_moved(item, record) for record in item.records) + more
-
-
-def _moved(item: Restatement, record: RecordChange) -> str:
-    name = plain(record.name, 80) or plain(record.external_id, 60)
-
-    def figure(value: float | None, currency: str) -> str:
-        return "not counted" if value is None else _figure(value, item.contribution_unit, currency)
-
-    before = figure(record.before, item.other_currency or item.currency)
-    return f"{name}: {before}, now {figure(record.after, item.currency)}"
 
 
 def quality(report: BoardReport) -> Confidence | None:
@@ -222,20 +159,7 @@ def _evidence(item: Evidence, currency: str) -> EvidenceList:
         shown=share,
         caption=f"Records behind {item.title}: {share}"
         + (", the largest" if len(item.records) < item.total else ""),
-        records=tuple(
-            RecordLine(
-                name=plain(record.name) or "(no name)",
-                external_id=plain(record.external_id, 60),
-                contribution=_NONE
-                if record.contribution is None
-                else numbers.quantity(
-                    record.contribution, item.unit, currency, exact=item.unit == "currency"
-                ),
-                note=plain(record.note, 200),
-                url=link(record.url),
-            )
-            for record in item.records
-        ),
+        records=tuple(_record(one, item.unit, currency) for one in item.records),
     )
 
 

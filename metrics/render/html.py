@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from metrics.board import BoardReport, ScoreRow, StageRow
-from metrics.render import annex, charts, numbers, view, wording
+from metrics.render import annex, charts, numbers, restated, view, wording
 from metrics.render.safe import link, plain
 
 _BLANKS: Final = re.compile(r"\n\s*\n+")
@@ -114,9 +114,9 @@ def _tables(report: BoardReport) -> dict[str, Any]:
         "left_out_shown": annex.shown(len(report.left_out), total),
         "findings": annex.findings(report),
         "findings_title": annex.LOOK_AT,
-        "restated": annex.restated(report),
-        "restated_title": annex.RESTATED,
-        "evidence": annex.evidence(report),
+        "restated": restated.lines(report),
+        "restated_title": restated.TITLE,
+        "evidence": (*annex.evidence(report), *restated.evidence(report)),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from metrics.board import BoardReport
-from metrics.render import annex, numbers, view
+from metrics.render import annex, numbers, restated, view
 from metrics.render.safe import link, markdown
 
 _LONGEST: Final = 4000
@@ -37,11 +37,11 @@ def render_markdown(report: BoardReport) -> str:
                 for row in report.left_out
             ],
             left_out_shown=annex.shown(len(report.left_out), annex.left_out_total(report)),
-            evidence=annex.evidence(report),
+            evidence=(*annex.evidence(report), *restated.evidence(report)),
             findings=annex.findings(report),
             findings_title=annex.LOOK_AT,
-            restated=annex.restated(report),
-            restated_title=annex.RESTATED,
+            restated=restated.lines(report),
+            restated_title=restated.TITLE,
         )
     )
     return _GAPS.sub("\n\n", page).strip() + "\n"

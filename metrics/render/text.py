@@ -13,7 +13,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from metrics.board import BoardReport
-from metrics.render import annex, numbers, view
+from metrics.render import annex, numbers, restated, view
 from metrics.render.safe import plain, unlinked
 
 WIDTH: Final = 80
@@ -64,8 +64,8 @@ def _parts(report: BoardReport) -> Iterator[ConsoleRenderable]:
             yield _grid(table.columns, table.rows)
     yield from _confidence(report)
     if report.restatements:
-        yield from _heading(annex.RESTATED)
-        for line in annex.restated(report):
+        yield from _heading(restated.TITLE)
+        for line in restated.lines(report):
             yield _text(f"* {line.what}: {line.published}, now {line.now}. {line.why}.")
     if report.caveats:
         yield from _heading("What this CRM cannot tell")

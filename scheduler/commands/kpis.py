@@ -18,9 +18,9 @@ from metrics.kpi import KpiValue
 from metrics.period import shift
 from metrics.playbook import KPI_IDS, applied
 from metrics.playbook import load as load_playbook
-from metrics.render.numbers import undefined_text, value_text
+from metrics.render.numbers import value_text
 from metrics.render.safe import plain
-from scheduler import kpi_definitions
+from scheduler import kpi_definitions, kpi_evidence
 from scheduler.app import App
 from scheduler.config import CompanyConfig
 from scheduler.invocation import (
@@ -51,6 +51,10 @@ def command(
     evidence: Annotated[
         str | None, typer.Option("--evidence", help="The records behind this KPI instead.", metavar="KPI")
     ] = None,
+    segment: Annotated[
+        str | None,
+        typer.Option("--segment", help="With --evidence and --by: of this segment alone.", metavar="NAME"),
+    ] = None,
     diagnose: Annotated[
         bool, typer.Option("--diagnose", help="What to look at: the playbook's diagnoses on these numbers.")
     ] = False,
@@ -66,6 +70,10 @@ def command(
 ) -> None:
     """Compute the KPIs from the store; no CRM is called."""
     run = Invocation.start(json=json, verbose=verbose, quiet=quiet, no_progress=True)
+    if segment is not None and not (by and evidence):
+        raise ConfigurationError(
+            "--segment opens one segment of a number; name both with --evidence and --by"
+        )
     if diagnose and (by or evidence):
         raise ConfigurationError("--diagnose looks at the whole company; leave out --by and --evidence")
     if definitions and (by or evidence or diagnose):
@@ -86,7 +94,9 @@ def command(
         run.finish(companies, documents, failures)
     documents, failures = for_each(
         companies,
-        lambda settings: _one(run, app, settings, month, as_of, by=by, evidence=evidence, diagnose=diagnose),
+        lambda settings: _one(
+            run, app, settings, month, as_of, by=by, evidence=evidence, segment=segment, diagnose=diagnose
+        ),
     )
     run.finish(companies, documents, failures)
 
@@ -100,6 +110,7 @@ def _one(
     *,
     by: str | None,
     evidence: str | None,
+    segment: str | None,
     diagnose: bool,
 ) -> dict[str, Any]:
     app.require_synced(company)
@@ -111,11 +122,7 @@ def _one(
     earlier = (0,) if evidence else range(12 + 1) if diagnose else book.looks_back
     facts = Facts.load(app.store, company, [shift(wanted, -back) for back in earlier], known_at)
     if evidence is not None:
-        value = metrics.compute(facts, kpis=(evidence,), judge=Judge(book))[0]
-        document = _evidence(app, company, facts, value, wanted)
-        if not run.json:
-            _print_evidence(run, value, document)
-        return document
+        return kpi_evidence.one(run, app, company, facts, Judge(book), evidence, wanted, by, segment)
     for fault in facts.input_faults:
         log.warning("a faulty input file: numbers that need it are not computable", fault=str(fault))
     values = [value for value in metrics.compute(facts, ORDER, (by,), Judge(book)) if value.month == wanted]
@@ -166,42 +173,3 @@ def _print_findings(run: Invocation, findings: list[dict[str, Any]]) -> None:
             run.out.print(f"   - {plain(record['name'])}{amount}: {note} {record['url'] or ''}".rstrip())
         if finding["records_total"] > len(finding["records"]):
             run.out.print(f"     {len(finding['records'])} of {finding['records_total']} records")
-
-
-def _evidence(app: App, company: CompanyConfig, facts: Facts, value: KpiValue, month: str) -> dict[str, Any]:
-    info = app.store.source_info(company.name)
-    document = metrics.as_json([value], company.name, facts.known_at, facts.currency)
-    records = metrics.evidence(facts, metrics.registered()[value.id], month)
-    return {
-        **document["kpis"][0],
-        "company": company.name,
-        "known_at": document["known_at"],
-        "currency": facts.currency,
-        "evidence": [
-            {
-                **row,
-                "contribution": metrics.printed(row["contribution"], value.parts[0], facts.currency),
-                "url": info.link(row["object"], row["external_id"]) if info else None,
-            }
-            for row in records.iter_rows(named=True)
-        ],
-    }
-
-
-def _print_evidence(run: Invocation, value: KpiValue, document: dict[str, Any]) -> None:
-    number = value_text(value) or undefined_text(value)
-    run.out.print(f"{value.id} {value.period}: {plain(number, 400)} ({value.definition})")
-    table = Table(box=None, pad_edge=False)
-    for name in ("object", "id", "name", "contribution", "note", "link"):
-        table.add_column(name, justify="right" if name == "contribution" else "left")
-    for row in document["evidence"]:
-        contribution = "" if row["contribution"] is None else str(row["contribution"])
-        table.add_row(
-            row["object"],
-            row["external_id"] or "",
-            plain(row["name"]),
-            contribution,
-            plain(row["note"]),
-            row["url"] or "",
-        )
-    run.out.print(table)

@@ -11,6 +11,7 @@ import typer
 from connectors import files
 from connectors.destination import file_stem
 from connectors.errors import BoardlineError, ConfigurationError
+from metrics import restatement
 from metrics.board import BoardReport
 from metrics.deliver import Delivery
 from metrics.render import render_forms
@@ -90,6 +91,7 @@ def _one(
         "month": built.month,
         "known_at": built.known_at,
         "headline": list(built.headline),
+        "restatements": [restatement.as_json(item) for item in built.restatements],
         "files": [],
         "deliveries": [],
     }

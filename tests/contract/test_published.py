@@ -11,13 +11,14 @@ import pytest
 from sqlalchemy import text
 
 from connectors.source import Capabilities
-from metrics import compute, snapshot
+from metrics import compute
 from metrics.board import BoardReport
 from metrics.deliver import deliver
 from metrics.facts import Facts
 from metrics.playbook import load
 from metrics.render import render_forms
 from metrics.report import report_of
+from metrics.restatement import restatements
 from pipeline.company import Company
 from pipeline.failures import StoreError
 from pipeline.inspection import inspect_store
@@ -147,9 +148,11 @@ def test_each_amount_is_told_in_the_currency_it_was_published_in(store: Store) -
     with store.reading() as reader:
         published = reader.published(euros.company.name)
     again = report_of(euros, MONTH, BOOK, published=published)
-    text = render_forms(again, only=("txt",))["txt"].decode()
-    assert "It was reported in USD" in text
-    assert "$120,000.00, now €96,000.00" in " ".join(text.split())
+    forms = render_forms(again, only=("html", "txt"))
+    assert "It was reported in USD" in " ".join(forms["txt"].decode().split())
+    page = forms["html"].decode()
+    assert "$120,000.00, now €96,000.00" in page
+    assert "2 deals reported in another currency." in page
 
 
 def test_a_setting_that_did_not_exist_when_a_number_was_published_is_no_other_one(store: Store) -> None:
@@ -161,10 +164,10 @@ def test_a_setting_that_did_not_exist_when_a_number_was_published_is_no_other_on
     then["arr"] = {"source": "field", "grace_days": 45}
     older = replace(kept, definitions=then)
     facts = books(arr=50_000).facts(MONTH, "2026-06", now=at("2026-07-05"))
-    told = {item.kpi: item.other_settings for item in snapshot.restatements([older], facts, {})}
+    told = {item.kpi: item.other_settings for item in restatements([older], facts, {})}
     assert told["arr"] == ("arr",)
     then["arr"] = {"source": "field"}
-    told = {item.kpi: item.other_settings for item in snapshot.restatements([older], facts, {})}
+    told = {item.kpi: item.other_settings for item in restatements([older], facts, {})}
     assert told["arr"] == ()
 
 

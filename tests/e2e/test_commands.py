@@ -88,6 +88,41 @@ def test_kpis_cut_and_evidence(served: Site) -> None:
     assert all(row["url"].startswith(served.simulator.url) for row in evidence["evidence"])
 
 
+def test_the_records_behind_each_segment_of_a_number(served: Site) -> None:
+    month = ("--month", "2026-05")
+    cut = {
+        next(iter(value["segment"].values())): value
+        for value in served.run("kpis", "--json", *month, "--by", "size").json()["kpis"]
+        if value["id"] == "arr"
+    }
+    whole = served.run("kpis", "--json", *month, "--evidence", "arr").json()["evidence"]
+    opened = served.run("kpis", "--json", *month, "--evidence", "arr", "--by", "size").json()
+    assert (opened["kpi"], opened["by"], opened["month"]) == ("arr", "size", "2026-05")
+    segments = {one["segment"]["size"]: one for one in opened["segments"]}
+    assert segments.keys() == cut.keys()
+    for name, one in segments.items():
+        assert {key: one[key] for key in cut[name]} == cut[name]
+        assert sum(Decimal(row["contribution"]) for row in one["evidence"]) == Decimal(one["value"])
+        assert all(row["url"].startswith(served.simulator.url) for row in one["evidence"])
+    union = [row["external_id"] for one in segments.values() for row in one["evidence"]]
+    assert sorted(union) == sorted(row["external_id"] for row in whole)
+    name = next(name for name, one in segments.items() if one["evidence"])
+    (alone,) = served.run(
+        "kpis", "--json", *month, "--evidence", "arr", "--by", "size", "--segment", name
+    ).json()["segments"]
+    assert alone == segments[name]
+    text = served.run("kpis", *month, "--evidence", "arr", "--by", "size", "--segment", name)
+    assert text.out.startswith(f"arr of {name} 2026-05: ")
+    for more, words in (
+        (("--evidence", "arr", "--by", "size", "--segment", "Giant"), "arr has no size 'Giant' in 2026-05"),
+        (("--evidence", "cost_per_lead", "--by", "size"), "cost_per_lead cannot be cut by 'size'"),
+        (("--by", "size", "--segment", name), "--segment opens one segment of a number"),
+    ):
+        done = served.run("kpis", *month, *more)
+        assert done.status == 2, done.out
+        assert words in done.err
+
+
 def test_definitions_beside_their_alternatives(served: Site, tmp_path: Path) -> None:
     store = f"sqlite:///{served.folder / 'boardline.db'}"
     settings = {

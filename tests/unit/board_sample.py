@@ -18,11 +18,11 @@ from metrics.board import (
     OwnerCount,
     Point,
     Quality,
-    Record,
     RuleCount,
     ScoreRow,
     StageRow,
 )
+from metrics.evidence import Record
 from metrics.kpi import KpiValue
 from metrics.period import shift
 from metrics.render import wording
@@ -269,8 +269,9 @@ def report(**changes: Any) -> BoardReport:
                 "currency",
                 (
                     Record(
-                        "Deal one",
+                        "deals",
                         "006A",
+                        "Deal one",
                         1_234_500,
                         "live since 2025-01-01",
                         "https://acme.my.salesforce.com/006A",

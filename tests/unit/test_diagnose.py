@@ -176,7 +176,8 @@ def test_a_blend_hides_its_segments() -> None:
         "Win rate (2026-Q2) is 25.0%: by size, 40.0% in SMB (8 of 20) against 10.0% in Enterprise (2 of 20);"
         " of 30 losses: Price 30."
     )
-    assert finding.total == 30
+    assert finding.total == 40, "the rates rest on all that were decided, the losses first"
+    assert [one.contribution for one in finding.records] == [1] * 10
     close = decided({"SMB": (8, 12), "Enterprise": (7, 13)})
     assert "win_rate" not in {one.call for one in diagnose(facts_of(close), MONTH, playbook.load("hr_tech"))}
     few = decided({"SMB": (8, 12), "Enterprise": (0, 9)})
@@ -266,7 +267,9 @@ def test_top_middle_or_conversion(books: Books, cause: str, text: str) -> None:
 def test_a_funnel_as_usual_has_no_cause() -> None:
     finding = found(funnel(1000, 0, 5), "supply_chain", "coverage")
     assert "none of the three is below its own norm of the year before" in finding.sentence
-    assert finding.records == ()
+    # The pipeline created is as usual, and it is told: twenty deals, ten of them of nothing.
+    assert (finding.total, finding.unit) == (20, "currency")
+    assert finding.records[0].contribution == 1000_00
 
 
 def slow(days_in_proposal: int) -> Books:

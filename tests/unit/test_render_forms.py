@@ -11,7 +11,8 @@ import pytest
 from rich.cells import cell_len
 
 from metrics.board import BoardReport
-from metrics.finding import CausePart, Finding, Involved
+from metrics.evidence import Record
+from metrics.finding import CausePart, Finding
 from metrics.kpi import KpiValue
 from metrics.render import numbers, render_forms, wording
 from metrics.render.safe import _JOINER
@@ -370,7 +371,7 @@ def test_what_is_undefined_is_read_in_one_line() -> None:
 
 
 def test_what_to_look_at_is_in_every_form_and_harmless() -> None:
-    hostile = Involved(
+    hostile = Record(
         "deals",
         "006<b>",
         "=HYPERLINK(1) <script>@all</script> [x](http://evil.example)",

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.board import BoardReport, Evidence, LeftOut, Record, StageRow
+from metrics.board import BoardReport, Evidence, LeftOut, StageRow
+from metrics.evidence import Record
 from metrics.render import render_forms
 from metrics.render.safe import link, markdown, plain, record_url, unlinked
 from tests.unit.board_sample import ratio, report, value
@@ -65,7 +66,7 @@ def hostile(text: str) -> BoardReport:
             ratio("win_rate", "Win rate", 0.5, n=40, segment={"size": text}),
         ),
         left_out=(LeftOut(text, text, text, "javascript:alert(1)"),),
-        evidence=(Evidence("arr", "ARR", 1, "currency", (Record(text, text, 5.0, text, f"https://crm.example/{text}"),)),),
+        evidence=(Evidence("arr", "ARR", 1, "currency", (Record("deals", text, text, 5.0, text, f"https://crm.example/{text}"),)),),
     )  # fmt: skip
 
 
