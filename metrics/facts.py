@@ -53,6 +53,10 @@ class FactStore(Protocol):
         """None: never synced."""
         ...
 
+    def rewritten(self, company: str, at: datetime, /) -> frozenset[str]:
+        """The tables without a past of which rows that were there at a moment have been written since."""
+        ...
+
 
 class Facts:
     """One company's facts as known at ``known_at`` for the given months.
@@ -67,12 +71,15 @@ class Facts:
         as_of: datetime,
         frames: Mapping[str, pl.DataFrame],
         info: SourceInfo | None = None,
+        unkept: frozenset[str] = frozenset(),
     ) -> None:
-        """``frames``: canonical tables by name (a missing one is empty). Raises what ``load`` raises."""
+        """``frames``: canonical tables by name (a missing one is empty); ``unkept``: those of them whose rows of
+        ``known_at`` may have been other ones. Raises what ``load`` raises."""
         if as_of.tzinfo is None:
             raise ValueError("as_of needs a time zone")
         self.company = company
         self.info = info
+        self.unkept = unkept
         known_at = as_of if info is None else info.known(as_of)
         self.calendar = Calendar(company.zone, known_at.astimezone(UTC), company.fiscal_year_start_month)
         _check_read(company, months, as_of, self.calendar)
@@ -93,7 +100,11 @@ class Facts:
         way of reading ARR that this version does not have.
         """
         frames = {table: store.frame(company.name, table) for table in SCHEMAS}
-        return cls(company, months, as_of, frames, store.source_info(company.name))
+        info = store.source_info(company.name)
+        # Of now everything is known; only of an earlier moment it has to be asked.
+        past = info is not None and (at := info.known(as_of)) < info.refreshed_at
+        unkept = store.rewritten(company.name, at) if past else frozenset[str]()
+        return cls(company, months, as_of, frames, info, unkept)
 
     def once(self, step: Callable[[Facts], T]) -> T:
         """``step(self)``, computed once and kept: how a group of KPIs shares facts that only it needs."""

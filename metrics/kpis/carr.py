@@ -38,6 +38,7 @@ KPI = Kpi(
     definition="carr/1: ARR plus signed, not started",
     parts=("currency", None),
     requires=recurring.REQUIRES,
+    reads=recurring.READS,
     compute=compute,
     evidence=evidence,
     stands_on=recurring.stands_on,
