@@ -93,7 +93,7 @@ class Facts:
 
     @classmethod
     def load(cls, store: FactStore, company: Company, months: Sequence[str], as_of: datetime) -> Facts:
-        """Facts of ``months`` (YYYY-MM) as known at ``as_of``, or when the CRM was last read whole if that is earlier.
+        """Facts of ``months`` (YYYY-MM) as known at ``as_of``, or when we last began to read it all if that is earlier.
 
         What nobody has read is not known: a store that has not been synced for a month tells of the month before.
         Raises ``ConfigurationError`` for a malformed month, one that begins after ``as_of``'s local month, or a
