@@ -124,7 +124,7 @@ def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Ite
     # Where nothing could be computed there is nothing to doubt.
     doubts = {} if rows["value"].is_null().all() else _doubts(facts, kpi)
     unread = facts.info is not None and facts.info.incomplete
-    guessed = _not_reconstructed(facts, kpi)
+    guessed = _not_reconstructed(facts, kpi, cut)
     periods = {month: facts.calendar.label(month, kpi.period) for month in facts.months}
     top, bottom = kpi.parts
     known_at, currency = facts.known_at, facts.currency
@@ -227,7 +227,7 @@ def in_minor_units(facts: Facts, bound: Quantity, month: str) -> float | None:
     return found
 
 
-def _not_reconstructed(facts: Facts, kpi: Kpi) -> tuple[str, ...]:
+def _not_reconstructed(facts: Facts, kpi: Kpi, cut: str | None) -> tuple[str, ...]:
     """What of a past moment is taken at today's value, because nobody has kept what it was (R1)."""
     info = facts.info
     if info is None:
@@ -237,6 +237,8 @@ def _not_reconstructed(facts: Facts, kpi: Kpi) -> tuple[str, ...]:
         for table, column in _required(facts, kpi)
         if not info.reconstructed(table, column, facts.known_at)
     ]
+    names = ("owners",) if cut == "owner" else ()
+    columns += [table for table in (*kpi.reads, *names) if table in facts.unkept]
     if not columns:
         return ()
     return (f"not reconstructed, today's values stand in: {', '.join(columns)} (see history_coverage)",)

@@ -5,6 +5,7 @@ Definition book, section 3 (cycle length, weighted cycle), rulings 2, 4, 5, 18, 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import polars as pl
@@ -12,10 +13,20 @@ import polars as pl
 from metrics import measures, sales
 from metrics.currency import in_words
 from metrics.facts import Facts
+from metrics.kpi import Kpi
 from metrics.words import in_days, in_percent, when_any
+from pipeline.company import Company
 
 RETRO: Final = "entered when it was already closed"  # at most a day between creation and close
 NEGATIVE: Final = "closed before it starts"
+
+
+READS: Final = ("meetings", "leads")  # what a first meeting is told by
+
+
+def configured(kpi: Kpi, company: Company) -> Kpi:
+    """A number of cycles as the company measures them: from the first meeting, it stands on the meetings too."""
+    return replace(kpi, reads=(*READS, *kpi.reads)) if company.sales.cycle_start == "first_meeting" else kpi
 
 
 def starts(facts: Facts) -> pl.DataFrame:

@@ -6,6 +6,7 @@ Deals are read at D of each month as known now; duplicates and contacts are alwa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import polars as pl
 
@@ -17,6 +18,8 @@ from metrics.words import UNKNOWN
 from pipeline.quality import cells_over, opened_at
 from pipeline.required import in_words
 from pipeline.scores import named
+
+_COMPARED: Final = ("name", "domain", "parent_id")  # what tells that two accounts are one
 
 
 def filled_cells(facts: Facts, cut: str | None) -> pl.LazyFrame:
@@ -42,7 +45,11 @@ def scores(facts: Facts) -> pl.LazyFrame:
          "reason": score.reason}
         for month, score in facts.cleanliness.items()
     ]  # fmt: skip
-    of_now = ("contacts", "accounts' names, domains and hierarchy") if _of_the_past(facts) else ()
+    of_now = [
+        f"accounts.{field}"
+        for field in _COMPARED
+        if facts.info is not None and not facts.info.reconstructed("accounts", field, facts.known_at)
+    ]
     return _doubted(rows, (*_guessed(facts), *of_now))
 
 

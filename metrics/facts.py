@@ -56,6 +56,10 @@ class FactStore(Protocol):
         """None: never synced."""
         ...
 
+    def rewritten(self, company: str, at: datetime, /) -> frozenset[str]:
+        """The tables without a past of which rows that were there at a moment have been written since."""
+        ...
+
 
 class Facts:
     """One company's facts as known at ``known_at`` for the given months.
@@ -70,12 +74,15 @@ class Facts:
         as_of: datetime,
         frames: Mapping[str, pl.DataFrame],
         info: SourceInfo | None = None,
+        unkept: frozenset[str] = frozenset(),
     ) -> None:
-        """``frames``: canonical tables by name (a missing one is empty). Raises what ``load`` raises."""
+        """``frames``: canonical tables by name (a missing one is empty); ``unkept``: those of them whose rows of
+        ``known_at`` may have been other ones. Raises what ``load`` raises."""
         if as_of.tzinfo is None:
             raise ValueError("as_of needs a time zone")
         self.company = company
         self.info = info
+        self.unkept = unkept
         known_at = as_of if info is None else info.known(as_of)
         self.calendar = Calendar(company.zone, known_at.astimezone(UTC), company.fiscal_year_start_month)
         _check_read(company, months, as_of, self.calendar)
@@ -89,14 +96,18 @@ class Facts:
 
     @classmethod
     def load(cls, store: FactStore, company: Company, months: Sequence[str], as_of: datetime) -> Facts:
-        """Facts of ``months`` (YYYY-MM) as known at ``as_of``, or when the CRM was last read whole if that is earlier.
+        """Facts of ``months`` (YYYY-MM) as known at ``as_of``, or when we last began to read it all if that is earlier.
 
         What nobody has read is not known: a store that has not been synced for a month tells of the month before.
         Raises ``ConfigurationError`` for a malformed month, one that begins after ``as_of``'s local month, or a
         way of reading ARR that this version does not have.
         """
         frames = {table: store.frame(company.name, table) for table in SCHEMAS}
-        return cls(company, months, as_of, frames, store.source_info(company.name))
+        info = store.source_info(company.name)
+        # Of now everything is known; only of an earlier moment it has to be asked.
+        past = info is not None and (at := info.known(as_of)) < info.refreshed_at
+        unkept = store.rewritten(company.name, at) if past else frozenset[str]()
+        return cls(company, months, as_of, frames, info, unkept)
 
     def once(self, step: Callable[[Facts], T]) -> T:
         """``step(self)``, computed once and kept: how a group of KPIs shares facts that only it needs."""

@@ -67,6 +67,7 @@ class Kpi:
     ``period``: what the value of month M covers: the month, its fiscal quarter to date, the three months ending with M,
     the fiscal quarter and the three before it, or twelve months.
     ``requires``: (table, column) pairs that must be filled for the number to be trusted.
+    ``reads``: tables without a past (``pipeline.unkept``) that its values are made of, beside the names of owners.
     ``definition``: id and version of the formula, printed beside each number.
     ``low_sample``: below this n the value is marked; None when counting makes no sense.
     ``cuts``: the ways this number can be cut; by any other ``compute`` returns no rows.
@@ -88,6 +89,7 @@ class Kpi:
     requires: tuple[tuple[str, str], ...]
     compute: Callable[[Facts, str | None], pl.LazyFrame] = field(repr=False)
     evidence: Opens = field(repr=False)
+    reads: tuple[str, ...] = ()
     low_sample: int | None = None
     parts: tuple[Unit | None, Unit | None] = ("count", "count")
     cuts: tuple[str, ...] = CUTS

@@ -4,10 +4,12 @@ The CRM's history comes first: a field that has one is never compared. Nor is a 
 under its present mapping, for a value read from another CRM field is no change. The change counts from the CRM's own
 last-change stamp of the record, the latest moment at which it can have happened; where that stamp did not move
 (calculated fields, stage layouts), from the moment at which we saw it. A deletion counts from the CRM's own time of it.
+A record that is older than our last look at everything, and was not there then, counts from the moment we saw it.
 """
 
 from __future__ import annotations
 
+import datetime as clock
 from collections.abc import Collection
 from datetime import datetime
 from typing import Final
@@ -20,6 +22,7 @@ from pipeline.tables import CHANGES, KEYS, SCHEMAS
 
 COMPARED: Final = tuple(FIELDS)
 ORIGIN: Final = "comparison"
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=clock.UTC)  # since when a record was gone that had not come yet
 
 
 def changes(
@@ -55,3 +58,38 @@ def changes(
         for field in mine
     ]
     return pl.concat([empty, *found])
+
+
+def arrivals(
+    table: str,
+    before: pl.DataFrame,
+    after: pl.DataFrame,
+    fields: Collection[str],
+    seen: datetime,
+    now: datetime,
+) -> pl.DataFrame:
+    """The log rows of records that came late: not stored, though all was read at ``seen`` and they are older than that.
+
+    What the CRM had not told us by a moment was not known then: imports with dates of the past, records that somebody
+    let us see, a stage that a layout has since. Until now they were gone, and such a stage was not in use.
+    """
+    log, field = LOGS[table], "active" if table == "stages" else "deleted_at"
+    nothing = pl.DataFrame(schema=SCHEMAS[log])
+    if field not in fields or field not in after.columns:
+        return nothing
+    new = after.join(before, on=list(KEYS[table]), how="anti")
+    if new.is_empty():
+        return nothing
+    if table != "stages":
+        created = pl.col("created_at")
+        new = new.filter(created.is_null() | (created <= pl.lit(seen, UTC)))
+    was = pl.lit("false") if table == "stages" else as_text(pl.lit(_NEVER, UTC), pl.Datetime("us", "UTC"))
+    return new.select(
+        *(pl.col(key).alias(name) for key, name in zip(KEYS[table], CHANGES[log], strict=True)),
+        field=pl.lit(field),
+        changed_at=pl.lit(now, UTC),
+        seq=pl.lit(0, pl.Int64),
+        old_value=was,
+        new_value=as_text(pl.col(field), SCHEMAS[table][field]),
+        origin=pl.lit(ORIGIN),
+    )

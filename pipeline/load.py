@@ -152,8 +152,10 @@ class _Place:
             before = self.tx.columns(name, self.company, self.source, columns)
         else:
             before = self.tx.stored(name, self.company, self.source, frame["external_id"], columns)
-        found = comparison.changes(name, before, frame, fields, self.now)
-        self.tx.append_changes(LOGS[name], self.company, self.source, found, self.now)
+        found = [comparison.changes(name, before, frame, fields, self.now)]
+        if (seen := self.info.complete_at) is not None:
+            found.append(comparison.arrivals(name, before, frame, fields, seen, self.now))
+        self.tx.append_changes(LOGS[name], self.company, self.source, pl.concat(found), self.now)
 
     def _dying(self, name: str, frame: pl.DataFrame) -> int:
         """How many records that were live are delivered as deleted."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select
 
 from connectors.schema import UTC
 from connectors.source import FieldState
-from pipeline import bulk, comparison
+from pipeline import bulk, comparison, unkept
 from pipeline.asof import LOGS
 from pipeline.records import CursorState, DeliveryRecord, KeptSnapshot, Published, RunRecord, SourceInfo
 from pipeline.tables import CHANGES, KEYS, RENAMED, SCHEMAS, stored_schema, table
@@ -163,6 +163,10 @@ class Reader:
             computed_for=row["computed_for"],
             complete_at=row["complete_at"],
         )
+
+    def rewritten(self, company: str, at: datetime, source: str | None = None) -> frozenset[str]:
+        """Tables whose rows of a past moment are not told: see ``pipeline.unkept``."""
+        return unkept.rewritten(self.connection, self._whose(company, source), at)
 
     def _compared(self, company: str, source: str) -> dict[str, dict[str, datetime]]:
         begun: dict[str, dict[str, datetime]] = {}

@@ -45,8 +45,12 @@ class SourceInfo:
     complete_at: datetime | None = None  # when a pass last read every stream to its end
 
     def known(self, as_of: datetime) -> datetime:
-        """The last moment up to ``as_of`` that the store can tell of: none after the last pass that read everything."""
-        return as_of if self.complete_at is None else min(as_of, self.complete_at)
+        """The last moment up to ``as_of`` that the store can tell of: when the last pass that read everything began.
+
+        What changed while it read it has seen of some records and not of others. Of a pass before the latest one we
+        know only when it ended.
+        """
+        return as_of if self.complete_at is None else min(as_of, self.complete_at, self.refreshed_at)
 
     def reconstructed(self, table: str, column: str, at: datetime) -> bool:
         """Whether the value of a column at a moment can be told; false where today's has to stand for it."""

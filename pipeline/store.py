@@ -181,6 +181,11 @@ class Store:
         with self.reading() as reader:
             return reader.source_info(company, source)
 
+    def rewritten(self, company: str, at: datetime, source: str | None = None) -> frozenset[str]:
+        """See ``Reader.rewritten``."""
+        with self.reading() as reader:
+            return reader.rewritten(company, at, source)
+
     def findings(self, company: str, *, open_only: bool = True) -> pl.DataFrame:
         """See ``Reader.findings``."""
         with self.reading() as reader:

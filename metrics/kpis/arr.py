@@ -47,6 +47,7 @@ KPI = Kpi(
     definition="arr/1: live contracts at month-end, rate of that day",
     parts=("currency", None),
     requires=recurring.REQUIRES,
+    reads=recurring.READS,
     compute=compute,
     evidence=evidence,
     inputs=("opening_arr",),

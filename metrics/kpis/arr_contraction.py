@@ -37,6 +37,7 @@ KPI = Kpi(
     definition="arr_contraction/1: bridge per customer and product, rate of month-end",
     parts=("currency", None),
     requires=recurring.REQUIRES,
+    reads=recurring.READS,
     compute=compute,
     evidence=evidence,
     inputs=("opening_arr",),

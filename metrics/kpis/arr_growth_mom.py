@@ -33,6 +33,7 @@ KPI = Kpi(
     definition="arr_growth_mom/1: constant rate of the closing day",
     parts=("currency", "currency"),
     requires=recurring.REQUIRES,
+    reads=recurring.READS,
     compute=compute,
     evidence=evidence,
     inputs=("opening_arr",),

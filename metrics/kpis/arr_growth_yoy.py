@@ -34,6 +34,7 @@ KPI = Kpi(
     definition="arr_growth_yoy/1: constant rate of the closing day",
     parts=("currency", "currency"),
     requires=recurring.REQUIRES,
+    reads=recurring.READS,
     compute=compute,
     evidence=evidence,
     inputs=("opening_arr",),

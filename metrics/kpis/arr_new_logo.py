@@ -39,6 +39,7 @@ KPI = Kpi(
     definition="arr_new_logo/1: bridge per customer and product, rate of month-end",
     parts=("currency", None),
     requires=recurring.REQUIRES,
+    reads=recurring.READS,
     compute=compute,
     evidence=evidence,
     inputs=("opening_arr",),

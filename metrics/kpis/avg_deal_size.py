@@ -37,6 +37,7 @@ KPI = Kpi(
     definition="avg_deal_size/1: mean ARR of new business won in the quarter to date",
     parts=("currency", "count"),
     requires=(("deals", "close_date"), ("deals", "type"), ("deals", "arr")),
+    reads=("line_items", "exchange_rates"),
     compute=compute,
     evidence=evidence,
     low_sample=outcomes.FEW_DEALS,

@@ -42,6 +42,7 @@ KPI = Kpi(
     definition="cac_payback_months/1: spend one quarter earlier / (new-logo ARR / 12 x margin), four quarters",
     parts=("currency", "currency"),
     requires=recurring.REQUIRES,
+    reads=recurring.READS,
     compute=compute,
     evidence=evidence,
     inputs=("spend", "margin", "opening_arr"),

@@ -36,6 +36,7 @@ KPI = Kpi(
     definition="carr/1: ARR plus signed, not started",
     parts=("currency", None),
     requires=recurring.REQUIRES,
+    reads=recurring.READS,
     compute=compute,
     evidence=evidence,
     inputs=("opening_arr",),

@@ -37,6 +37,7 @@ KPI = Kpi(
     definition="cost_per_lead/1: programme spend of the month / leads created in it",
     parts=("currency", "count"),
     requires=(),
+    reads=("leads", "exchange_rates"),
     compute=compute,
     evidence=evidence,
     inputs=("spend",),

@@ -44,5 +44,6 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=outcomes.wins,
+    configured=cycles.configured,
     alternatives=(*alternatives.CYCLE, *alternatives.DEALS, *alternatives.QUALIFIED),
 )

@@ -36,6 +36,7 @@ KPI = Kpi(
     "without self-serve",
     parts=("currency", "currency"),
     requires=(("deals", "close_date"), ("deals", "type"), ("deals", "arr")),
+    reads=(*cycles.READS, "line_items", "exchange_rates"),
     compute=compute,
     evidence=evidence,
     low_sample=outcomes.FEW_DEALS,

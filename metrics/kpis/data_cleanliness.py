@@ -35,6 +35,7 @@ KPI = Kpi(
     period="month",
     definition="data_cleanliness/1: 35 completeness, 25 duplicates, 20 stages, 20 contacts",
     requires=(),
+    reads=("contacts",),
     compute=compute,
     evidence=evidence,
     parts=(None, None),

@@ -40,6 +40,7 @@ KPI = Kpi(
     definition="forecast_accuracy_error/1: |forecast of day 21 - won in the quarter| / won in the quarter",
     parts=("currency", "currency"),
     requires=(("deals", "amount"), ("deals", "close_date"), ("deals", "type")),
+    reads=("exchange_rates",),
     compute=compute,
     evidence=evidence,
     cuts=accuracy.CUTS,

@@ -44,6 +44,7 @@ KPI = Kpi(
     definition="forecast_in_quarter/1: won to date + own-history share x open in-quarter pipeline, as known on the day",
     parts=("currency", None),
     requires=(("deals", "amount"), ("deals", "close_date"), ("deals", "type")),
+    reads=("exchange_rates",),
     compute=compute,
     evidence=evidence,
     cuts=forecast.CUTS,

@@ -39,6 +39,7 @@ KPI = Kpi(
     definition="grr/1: trailing 12 months, min rule per customer, constant rate",
     parts=("currency", "currency"),
     requires=recurring.REQUIRES,
+    reads=recurring.READS,
     compute=compute,
     evidence=evidence,
     inputs=("opening_arr",),

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import alternatives, health
+from metrics import alternatives, health, recurring
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -40,6 +40,7 @@ KPI = Kpi(
     definition="health_score/1: mean of 50% usage, 25% tickets, 25% NPS over customers with ARR at D",
     parts=("points", "count"),
     requires=(),
+    reads=recurring.READS,
     compute=compute,
     evidence=evidence,
     inputs=("usage", "tickets", "nps", "opening_arr"),

@@ -37,6 +37,7 @@ KPI = Kpi(
     period="month",
     definition="lead_to_opportunity/1: leads converted within 90 days / leads created in the month",
     requires=(("leads", "converted_at"),),
+    reads=("leads",),
     compute=compute,
     evidence=evidence,
     low_sample=leads.FEW_LEADS,

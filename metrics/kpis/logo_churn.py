@@ -36,6 +36,7 @@ KPI = Kpi(
     period="trailing_year",
     definition="logo_churn/1: trailing 12 months, point to point",
     requires=recurring.REQUIRES,
+    reads=recurring.READS,
     compute=compute,
     evidence=evidence,
     inputs=("opening_arr",),

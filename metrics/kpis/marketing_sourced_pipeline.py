@@ -43,6 +43,7 @@ KPI = Kpi(
     definition="marketing_sourced_pipeline/1: amount of its new and expansion deals created in the quarter to date",
     parts=("currency", "currency"),
     requires=sourcing.REQUIRES,
+    reads=("exchange_rates",),
     compute=compute,
     evidence=evidence,
     cuts=sourcing.CUTS,

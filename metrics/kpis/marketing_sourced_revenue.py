@@ -45,6 +45,7 @@ KPI = Kpi(
     definition="marketing_sourced_revenue/1: amount of its new and expansion deals won in the quarter to date",
     parts=("currency", "currency"),
     requires=sourcing.REQUIRES,
+    reads=("exchange_rates",),
     compute=compute,
     evidence=evidence,
     cuts=sourcing.CUTS,

@@ -37,6 +37,7 @@ KPI = Kpi(
     period="month",
     definition="mql_to_sql/1: SQL within 60 days / MQLs of the month",
     requires=(("leads", "mql_at"), ("leads", "sql_at")),
+    reads=("leads",),
     compute=compute,
     evidence=evidence,
     low_sample=leads.FEW_LEADS,

@@ -46,6 +46,7 @@ KPI = Kpi(
     definition="nrr/1: trailing 12 months, cohort point to point, constant rate",
     parts=("currency", "currency"),
     requires=recurring.REQUIRES,
+    reads=recurring.READS,
     compute=compute,
     evidence=evidence,
     inputs=("opening_arr",),

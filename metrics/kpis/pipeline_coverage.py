@@ -43,6 +43,7 @@ KPI = Kpi(
     definition="pipeline_coverage/1: open in-quarter pipeline on day 21 / quota of the quarter",
     parts=("currency", "currency"),
     requires=(("deals", "amount"), ("deals", "close_date"), ("deals", "type")),
+    reads=("quotas", "exchange_rates"),
     compute=compute,
     evidence=evidence,
     inputs=("targets",),

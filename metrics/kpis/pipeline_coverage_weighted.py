@@ -44,6 +44,7 @@ KPI = Kpi(
     definition="pipeline_coverage_weighted/1: in-quarter pipeline on day 21 x CRM probability / quota of the quarter",
     parts=("currency", "currency"),
     requires=(("deals", "amount"), ("deals", "close_date"), ("deals", "type")),
+    reads=("quotas", "exchange_rates"),
     compute=compute,
     evidence=evidence,
     inputs=("targets",),

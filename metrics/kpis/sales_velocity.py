@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import alternatives, outcomes, velocity
+from metrics import alternatives, cycles, outcomes, velocity
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -39,11 +39,13 @@ KPI = Kpi(
     definition="sales_velocity/1: sum over size x motion of opportunities x deal size x win rate / median cycle",
     parts=("currency", None),
     requires=(("deals", "close_date"), ("deals", "type"), ("deals", "arr")),
+    reads=("line_items", "exchange_rates"),
     compute=compute,
     evidence=evidence,
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=outcomes.wins,
+    configured=cycles.configured,
     alternatives=(
         *alternatives.OPPORTUNITIES,
         *alternatives.CYCLE,

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import alternatives, outcomes
+from metrics import alternatives, cycles, outcomes
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -43,5 +43,6 @@ KPI = Kpi(
     low_sample=outcomes.FEW_DEALS,
     cuts=outcomes.CUTS,
     stands_on=outcomes.stands_on,
+    configured=cycles.configured,
     alternatives=(*alternatives.DEALS, *alternatives.QUALIFIED),
 )

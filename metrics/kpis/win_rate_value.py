@@ -43,6 +43,7 @@ KPI = Kpi(
     definition="win_rate_value/1: ARR won / ARR won and lost, closed in the quarter to date, qualified new business",
     parts=("currency", "currency"),
     requires=(("deals", "close_date"), ("deals", "type"), ("deals", "arr")),
+    reads=("line_items", "exchange_rates"),
     compute=compute,
     evidence=evidence,
     low_sample=outcomes.FEW_DEALS,

@@ -252,6 +252,9 @@ def of_deals(
         edits(of, drawn),
         st.tuples(st.just("delete"), st.tuples(of)),
         st.tuples(st.just("restore"), st.tuples(of)),
+        st.tuples(
+            st.just("late"), st.tuples(of, st.sampled_from([1, 30, 200]), st.fixed_dictionaries(dict(drawn)))
+        ),
     ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from connectors.source import FieldState
+from metrics.timeline import stage_table
 from pipeline import asof
 from pipeline.company import Company
 from pipeline.states import deals_at, live
@@ -296,6 +298,63 @@ def test_a_record_that_came_back_was_away_in_between(store: Store) -> None:
     crm.restore("x")
     sync(store, "acme", crm)
     assert [sorted(told(store, "acme", day(n), ("stage",))) for n in (1, 3, 5)] == [["x"], [], ["x"]]
+
+
+def test_a_record_that_is_shown_late_was_not_known_before(store: Store) -> None:
+    crm = fresh()
+    crm.now = day(2)
+    sync(store, "acme", crm)
+    crm.now = day(4)
+    crm.late("x", 3, {"stage": "A"})  # created on day 1, and nobody told us on day 2
+    crm.create("y", {"stage": "A"})
+    sync(store, "acme", crm)
+    sync(store, "globex", crm)
+    assert [sorted(told(store, "acme", day(n), ("stage",))) for n in (1.5, 3, 5)] == [[], [], ["x", "y"]]
+    # who reads for the first time has never looked before: there the CRM's word counts
+    assert [sorted(told(store, "globex", day(n), ("stage",))) for n in (0.5, 1.5, 5)] == [
+        [],
+        ["x"],
+        ["x", "y"],
+    ]
+
+
+def test_a_stage_that_is_new_was_not_in_use_before(store: Store) -> None:
+    crm = fresh()
+    sync(store, "acme", crm)
+    crm.now = day(2)
+    crm.lay("NABC")
+    crm.layout("NAB")
+    sync(store, "acme", crm)
+
+    def qualified(at: datetime) -> list[str]:
+        table = stage_table(frames(store, "acme", at)["stages"])
+        return sorted(table.filter("qualified", "active")["stage"])
+
+    assert qualified(day(1)) == ["B"]
+    assert qualified(day(3)) == ["A", "B"]  # N is the first open stage now, and A the second
+
+
+def test_what_nobody_has_kept_of_a_moment_is_named(store: Store) -> None:
+    crm = fresh()
+    crm.put("leads", "one", {"company": "One"})
+    crm.put("owners", "p", {"name": "Pat"})
+    crm.put("exchange_rates", "USD 2026-01-01", {"rate": Decimal("0.9")})
+    crm.now = day(1)
+    sync(store, "acme", crm)
+    assert store.rewritten("acme", day(1)) == frozenset()
+
+    crm.now = day(5)
+    crm.put("leads", "two", {"company": "Two"})  # a new one changes nothing of then, and so does a later rate
+    crm.put("exchange_rates", "USD 2026-02-01", {"rate": Decimal("0.8")})
+    sync(store, "acme", crm)
+    assert store.rewritten("acme", day(3)) == frozenset()
+
+    crm.now = day(6)
+    crm.put("leads", "one", {"company": "Won"})
+    crm.put("exchange_rates", "USD 2026-01-01", {"rate": Decimal("0.7")})
+    sync(store, "acme", crm)
+    assert store.rewritten("acme", day(3)) == {"leads", "exchange_rates"}
+    assert store.rewritten("acme", day(6)) == frozenset()
 
 
 def test_a_deleted_record_keeps_what_it_pointed_at(store: Store) -> None:

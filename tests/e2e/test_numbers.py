@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -65,6 +65,9 @@ class WithoutValues:
 
     def source_info(self, company: str, /) -> SourceInfo | None:
         return self.store.source_info(company)
+
+    def rewritten(self, company: str, at: datetime, /) -> frozenset[str]:
+        return self.store.rewritten(company, at)
 
 
 class Synced:

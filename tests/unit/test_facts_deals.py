@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import polars as pl
@@ -282,6 +282,9 @@ def test_a_store_is_read_once_and_whole() -> None:
 
         def source_info(self, company: str, /) -> None:
             return None
+
+        def rewritten(self, company: str, at: datetime, /) -> frozenset[str]:
+            return frozenset()
 
     facts = Facts.load(Shelf(), books.facts("2026-01").company, ["2026-01"], at("2026-02-01"))
     assert facts.deals["external_id"].to_list() == ["d"]

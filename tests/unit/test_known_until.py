@@ -9,12 +9,13 @@ import pytest
 
 from connectors.errors import ConfigurationError
 from connectors.source import Capabilities, FieldState
-from metrics.compute import compute, pipeline_by_stage
+from metrics.compute import compute, pipeline_by_stage, registered
 from metrics.facts import Facts
 from metrics.inputs import other_settings, settings_of
 from pipeline import mapping
 from pipeline.company import Company
 from pipeline.records import SourceInfo
+from pipeline.unkept import PASTLESS
 from tests.unit.books import Books, at
 
 COMPANY = Company(name="test", timezone="America/New_York")
@@ -138,3 +139,30 @@ def test_completeness_of_the_past_says_which_fields_are_of_today() -> None:
         "not reconstructed, today's values stand in: deals.amount, deals.close_date, deals.owner_id" in reason
         for reason in value.reasons
     )
+
+
+def test_what_records_without_a_past_were_then_is_not_told_by_what_they_are_now() -> None:
+    """Line items, owners and contacts that were there on 31 January, and were written again since (R1)."""
+    made = books()
+    made.line("first", "Seat", "seat", 10, 120_000)
+    unkept = frozenset({"line_items", "owners", "contacts"})
+    then = Facts(COMPANY, ["2026-01"], at("2026-01-31"), made.frames(), info(), unkept)
+    told = {
+        (value.id, *value.segment): [reason for reason in value.reasons if "stand in" in reason]
+        for value in compute(then, ["nrr", "win_rate", "data_cleanliness"], cuts=(None, "owner"))
+    }
+
+    def standing_in(*names: str) -> list[str]:
+        return [f"not reconstructed, today's values stand in: {', '.join(names)} (see history_coverage)"]
+
+    compared = ("deals.account_id", "deals.type", "deals.arr", "deals.term_months", "deals.start_date")
+    assert told["nrr",] == standing_in(*compared, "line_items")
+    assert told["nrr", "owner"] == standing_in(*compared, "line_items", "owners")
+    assert told["win_rate",] == standing_in("deals.close_date", "deals.type")
+    assert told["win_rate", "owner"] == standing_in("deals.close_date", "deals.type", "owners")
+    assert "contacts" in told["data_cleanliness",][0]
+    assert "owners" not in told["data_cleanliness",][0]
+
+
+def test_numbers_name_tables_that_have_no_past() -> None:
+    assert {table for kpi in registered().values() for table in kpi.reads} <= set(PASTLESS)
