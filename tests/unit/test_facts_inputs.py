@@ -234,7 +234,7 @@ def test_evidence_is_opened_where_it_needs_no_faulty_file(tmp_path: Path) -> Non
     kpi = registered()["pipeline_coverage"]
     assert set(evidence(facts, kpi, "2026-05")["external_id"]) == {"big", "small"}
 
-    def of_the_file(facts: Facts, _: str) -> pl.DataFrame:
+    def of_the_file(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
         return facts.input("targets")
 
     assert evidence(facts, replace(kpi, evidence=of_the_file), "2026-05").equals(

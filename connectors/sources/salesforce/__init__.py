@@ -1,7 +1,8 @@
 """Salesforce: REST queries over simple-salesforce, on our own HTTP session.
 
 Reads owners, stages, exchange rates, accounts, contacts, leads, deals with their history, line items, meetings
-and quotas; contracts and CPQ subscriptions where ARR is read from them. Each object is described on every run; only what the signed-in user may see is asked for.
+and quotas; contracts and CPQ subscriptions where ARR is read from them. Each object is described on every run; only
+what the signed-in user may see is asked for.
 
 - ``settings``  what the configuration may say, checked
 - ``faults``    every error of Salesforce and of the wire, as one of ours
