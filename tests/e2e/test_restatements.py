@@ -76,7 +76,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     with Simulator(kind(world(), now=CLOCKS[0])) as simulator:
         text = demo_config.text(
             request.param, simulator.url, simulator.ca_bundle or "", playbook="hr_tech", timezone="America/New_York",
-            targets="targets.csv",
+            inputs={"targets": "targets.csv"},
         )  # fmt: skip
         document = yaml.safe_load(text)
         document["store"]["url"] = "sqlite:///boardline.db"
