@@ -26,7 +26,12 @@ from metrics.facts import Facts
 from metrics.happened import HAPPENED, Then, became, frame, later, log_since
 from pipeline import asof
 
-_KEPT: Final = ("deals", "accounts", "leads")  # tables whose records stand behind numbers
+_KEPT: Final = (
+    "deals",
+    "accounts",
+    "leads",
+    *surroundings.CONTRACTS,
+)  # tables whose records stand behind numbers
 _LEDGER: Final = ("renewal", "contraction", "churn")  # types of deals that end contracts, won or lost
 
 
@@ -40,12 +45,14 @@ def since(facts: Facts, then: Then) -> pl.DataFrame:
             *(surroundings.parts(facts, then, table, words) for table, words in surroundings.PARTS.items()),
             surroundings.accounts(facts, then),
             surroundings.leads(facts, then),
+            *(surroundings.contracts(facts, then, table) for table in surroundings.CONTRACTS),
             surroundings.layout(facts, then),
             surroundings.rates(facts, then),
             surroundings.lapsed(facts, then),
         ]
     )
-    return pl.concat([of_deals, _to_customers(facts, then, of_deals)])
+    kept = [surroundings.of_contracts(facts, of_deals, table) for table in surroundings.CONTRACTS]
+    return pl.concat([of_deals, _to_customers(facts, then, of_deals), *kept])
 
 
 def _seen(then: Then, table: str) -> pl.Expr:

@@ -174,6 +174,13 @@ def cohort(facts: Facts, window: Window = "year") -> pl.DataFrame:
     )
 
 
+def named_cohort(facts: Facts, window: Window = "year") -> pl.DataFrame:
+    """``cohort`` with months and customers as texts again."""
+    rows = cohort(facts, window)
+    names = facts.coded.customers.gather(rows["customer"])
+    return rows.with_columns(pl.col("month").cast(pl.String), customer=names)
+
+
 def of_ledger(kpi: Kpi) -> bool:
     """Whether a KPI is made of the subscription ledger, so that it stands on whatever the contracts come from."""
     return set(REQUIRES) <= set(kpi.requires)

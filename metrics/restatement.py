@@ -191,7 +191,7 @@ def _names(facts: Facts, after: pl.DataFrame) -> pl.DataFrame:
     """object, external_id, name: of today's evidence, else of the record itself, also where it is gone."""
     key = ["object", "external_id"]
     told = [after.select(pl.col(column).fill_null("") for column in (*key, "name"))]
-    for table in ("deals", "accounts"):
+    for table in ("deals", "accounts", "contracts", "subscriptions"):
         told.append(
             facts.raw(table).select(
                 object=pl.lit(table), external_id="external_id", name=pl.col("name").fill_null("")

@@ -13,6 +13,7 @@ from metrics.happened import HAPPENED, Then, became, frame, later, log_since
 from metrics.inputs import InputFault
 
 PARTS: Final = {"line_items": "line items", "meetings": "meetings"}
+CONTRACTS: Final = ("contracts", "subscriptions")  # of the CRM, where ARR is read from them
 
 
 def parts(facts: Facts, then: Then, table: str, words: str) -> pl.DataFrame:
@@ -74,6 +75,28 @@ def leads(facts: Facts, then: Then) -> pl.DataFrame:
         new=last.cast(pl.String),
         at=pl.col("modified_at"),
     )
+
+
+def contracts(facts: Facts, then: Then, table: str) -> pl.DataFrame:
+    """Contracts of the CRM that were touched since: they have no past, so which field it was is not known."""
+    return frame(
+        later(facts.live(table), then, table, "modified_at").filter("later"),
+        object=pl.lit(table),
+        external_id=pl.col("external_id"),
+        cause=pl.lit("changed"),
+        at=pl.col("modified_at"),
+    )
+
+
+def of_contracts(facts: Facts, happened: pl.DataFrame, table: str) -> pl.DataFrame:
+    """What happened to contracts of the CRM, as told of their customers."""
+    homes = facts.accounts.select("account_id", "customer")
+    owned = facts.raw(table).select("external_id", "account_id").join(homes, on="account_id")
+    told = happened.filter(object=table).join(owned, on="external_id")
+    mine = told.filter(pl.col("customer").is_not_null())
+    return mine.with_columns(
+        object=pl.lit("accounts"), through=pl.col("external_id"), external_id=pl.col("customer")
+    ).select(HAPPENED.names())
 
 
 def layout(facts: Facts, then: Then) -> pl.DataFrame:

@@ -28,6 +28,8 @@ STAMPED: Final = (
     "meetings",
     "quotas",
     "exchange_rates",
+    "contracts",
+    "subscriptions",
 )
 
 

@@ -54,7 +54,7 @@ def _cohort(case: Case) -> pl.DataFrame:
         .agg(end=pl.min_horizontal(pl.col("end").max(), pl.lit(case.day)))
     )
     named = case.facts.customers.select("customer", "name", "size")
-    cohort = case.of_month(recurring.cohort(case.facts)).join(named, on="customer", how="left")
+    cohort = case.of_month(recurring.named_cohort(case.facts)).join(named, on="customer", how="left")
     return (
         cohort.join(first, on="customer", how="left")
         .join(last, on="customer", how="left")

@@ -54,7 +54,7 @@ def find(case: Case) -> Cause | None:
 def customers(case: Case) -> pl.DataFrame:
     """The month's cohort with names and sizes."""
     traits = case.facts.customers.select("customer", "name", "size")
-    return case.of_month(recurring.cohort(case.facts)).join(traits, on="customer", how="left")
+    return case.of_month(recurring.named_cohort(case.facts)).join(traits, on="customer", how="left")
 
 
 def _sums(case: Case, cohort: pl.DataFrame) -> dict[str, float]:

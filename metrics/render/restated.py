@@ -22,6 +22,8 @@ _NOUNS: Final = {
     "deals": "deal",
     "accounts": "account",
     "leads": "lead",
+    "contracts": "contract",
+    "subscriptions": "subscription",
     "spend": "line of spend",
     "opening_arr": "row of the opening list",
 }

@@ -261,6 +261,25 @@ def test_a_revised_list_names_its_row_and_day(tmp_path: Path) -> None:
     assert told(item) == [("input", "opening_arr", 1, -300)]
 
 
+def test_a_contract_of_the_crm_that_changed_or_went_is_told() -> None:
+    """It has no past of its own: which field changed is not known."""
+    company = Company(name="test", currency="USD", arr=ArrSettings(source="contract"))
+    books = Ledger()
+    contract = {
+        "external_id": "k1", "name": "K one", "created_at": at("2026-01-01"), "account_id": "acme",
+        "status": "Activated", "amount": 12_000_00, "currency": "USD", "start_date": date(2026, 1, 1),
+        "end_date": date(2026, 12, 31), "term_months": 12,
+    }  # fmt: skip
+    books.rows["contracts"].append(contract)
+    then = published(books.known(POSTED, company))
+    contract |= {"amount": 6_000_00, "modified_at": at("2026-06-15")}
+    item = found(then, books.known(LATER, company))["arr"]
+    assert told(item) == [("changed", "contracts", 1, -6000)]
+    assert (item.records[0].name, item.records[0].field) == ("K one", None)
+    contract |= {"deleted_at": at("2026-06-16")}
+    assert told(found(then, books.known(LATER, company))["arr"]) == [("deleted", "contracts", 1, -12_000)]
+
+
 def test_a_quota_that_was_changed_is_a_revised_target() -> None:
     books = Ledger()
     books.deal(
