@@ -12,12 +12,12 @@ import polars as pl
 
 from metrics import measures, sales
 from metrics.facts import Facts
+from metrics.inputs.targets import STAGE_DAYS
 from metrics.runs import counted, written_out
 from metrics.words import CUTS, in_days, when_any
 
 FEWEST: Final = 5  # deals that a stage needs to be called a bottleneck, or to have a norm of its own
 OLD: Final = 1.5  # times the norm
-TARGET: Final = "stage_days:"  # metric of the targets file, followed by the stage
 _STAGE: Final = ("stage_pipeline", "stage", "stage_label", "sort_order")
 TRAITS: Final = ("name", "size", "industry", "motion", "owner_id", "pipeline")
 _AHEAD: Final = 1 << 40  # rank of a won stage: after every open one
@@ -200,9 +200,9 @@ def targets(facts: Facts) -> pl.DataFrame:
     metric = pl.col("metric")
     return (
         facts.input("targets")
-        .filter(metric.str.starts_with(TARGET))
+        .filter(metric.str.starts_with(STAGE_DAYS))
         .with_columns(
-            key=metric.str.strip_prefix(TARGET).str.strip_chars().str.to_lowercase(),
+            key=metric.str.strip_prefix(STAGE_DAYS).str.strip_chars().str.to_lowercase(),
             target=pl.col("number").cast(pl.Float64),
         )
         .sort("line")
