@@ -124,6 +124,11 @@ DEALS: Final = (
     Alternative("sales.include_expansion", value=False, means="new business alone"),
     Alternative("sales.include_expansion", value=True, means="expansion deals count like new business"),
 )
+WIN_RATE: Final = (
+    Alternative("sales.win_rate", "broad", "lost without a decision is lost"),
+    Alternative("sales.win_rate", "narrow", "competitive deals only: lost without a decision is left out"),
+    Alternative("sales.no_decision", None, "the loss reasons of a deal that nobody decided"),
+)
 QUALIFIED: Final = (
     Alternative(
         "qualified_stage", None, "the stage from which a deal is qualified, else the second open one"

@@ -220,10 +220,22 @@ class SalesSettings(Settings):
     ``velocity_opportunities``: those that got to the qualified stage in the quarter, or those open at its start.
     ``poc_stages``: the stages in which a pilot runs; none: those from the qualified stage on that are named pilot, POC,
     trial, or proof of concept or value. ``poc_limit_days``: how long a pilot may take; null: 30 with the playbook
-    hr_tech, else 45.
+    hr_tech, else 45. ``win_rate``: lost is every lost deal, or, narrow, only those that somebody decided against; whose
+    loss reason is one of ``no_decision`` (compared without case) is then left out.
     """
 
     include_expansion: bool = False
+    win_rate: Literal["broad", "narrow"] = "broad"
+    no_decision: tuple[str, ...] = (
+        "No decision",
+        "No decision made",
+        "No decision / Non-responsive",
+        "Non-responsive",
+        "No response",
+        "Unresponsive",
+        "Went dark",
+        "Status quo",
+    )
     cycle_start: Literal["qualified", "created", "first_meeting"] = "qualified"
     velocity_opportunities: Literal["entering", "open"] = "entering"
     poc_stages: tuple[str, ...] = ()

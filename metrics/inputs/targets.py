@@ -78,7 +78,9 @@ def _unknown(metric: str) -> str:
         return f"metric '{metric}' names no stage; write for example {STAGE_DAYS}Proposal"
     word = "_".join(metric.lower().replace("-", " ").split())
     close = get_close_matches(word, _METRICS, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known are {QUOTA}, the KPIs, and {STAGE_DAYS} and a stage"
+    hint = (
+        f"did you mean {close[0]}?" if close else f"known are {QUOTA}, the KPIs, and {STAGE_DAYS} and a stage"
+    )
     return f"metric '{metric[:40]}' is none that has a target; {hint}"
 
 
