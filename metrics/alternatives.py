@@ -149,6 +149,25 @@ OPPORTUNITIES: Final = (
         "sales.velocity_opportunities", "open", "opportunities that were open at the quarter's start"
     ),
 )
+SNAPSHOT: Final = (
+    Alternative(
+        "forecast.snapshot_day", None, "the day of the quarter that coverage, history and errors are read on"
+    ),
+)
+COVERAGE_ODDS: Final = (
+    Alternative("forecast.coverage_odds", "p1", "the pipeline is weighted by the CRM's probability"),
+    Alternative("forecast.coverage_odds", "p2", "the pipeline is weighted by own history"),
+)
+FORECAST: Final = (
+    Alternative("forecast.method", "p2", "open deals are expected to bring what own history says"),
+    Alternative("forecast.method", "p1", "open deals are expected to bring what the CRM's probability says"),
+    Alternative("forecast.method", "commit", "of open deals those in the category commit are expected"),
+    Alternative("forecast.method", "best_case", "of open deals those in commit and best case are expected"),
+)
+ERROR: Final = (
+    Alternative("forecast.error_over", "actual", "the error is a share of what was won"),
+    Alternative("forecast.error_over", "forecast", "the error is a share of what was forecast"),
+)
 PILOT_STAGES: Final = (
     Alternative("sales.poc_stages", None, "the stages in which a pilot runs, else those that are named so"),
 )

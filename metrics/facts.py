@@ -84,7 +84,12 @@ class Facts:
         self.info = info
         self.unkept = unkept
         known_at = as_of if info is None else info.known(as_of)
-        self.calendar = Calendar(company.zone, known_at.astimezone(UTC), company.fiscal_year_start_month)
+        self.calendar = Calendar(
+            company.zone,
+            known_at.astimezone(UTC),
+            company.fiscal_year_start_month,
+            company.forecast.snapshot_day,
+        )
         _check_read(company, months, as_of, self.calendar)
         self.periods = self.calendar.periods(months)
         self.months: tuple[str, ...] = tuple(self.periods["month"])

@@ -247,6 +247,22 @@ class SalesSettings(Settings):
         return ("new", "expansion") if self.include_expansion else ("new",)
 
 
+class ForecastSettings(Settings):
+    """How pipeline and forecasts are read, where the definition book leaves a choice (section 4, rulings 26 to 31).
+
+    ``snapshot_day``: the day of the quarter on which coverage is read and a forecast judged. ``coverage_odds``: what
+    weighs the pipeline of the weighted coverage, the CRM's probability (p1) or own history (p2); the other stands
+    beside it. ``method``: what the forecast expects of open deals, their amount by p2 or p1, or the whole amount of
+    those in the sellers' category commit, or in commit and best case. ``error_over``: what a forecast's error is
+    divided by, what was won or what was forecast.
+    """
+
+    snapshot_day: Annotated[int, Field(ge=1, le=89)] = 21  # no quarter is shorter
+    coverage_odds: Literal["p1", "p2"] = "p1"
+    method: Literal["p2", "p1", "commit", "best_case"] = "p2"
+    error_over: Literal["actual", "forecast"] = "actual"
+
+
 class Inputs(Settings):
     """CSV files with what no CRM knows (see inputs.md). Relative paths start at the configuration file's folder."""
 
@@ -329,6 +345,7 @@ class Company(Settings):
     retention: RetentionSettings = RetentionSettings()
     health: HealthSettings = HealthSettings()
     sales: SalesSettings = SalesSettings()
+    forecast: ForecastSettings = ForecastSettings()
     inputs: Inputs = Inputs()
     privacy: PrivacySettings = PrivacySettings()
     qualified_stage: str | None = None  # None: the second open stage of the new-business pipeline

@@ -16,7 +16,14 @@ from metrics.definitions import Defined, Way
 from metrics.facts import Facts
 from metrics.inputs import InputFault
 from metrics.kpi_ids import KPI_IDS
-from pipeline.company import ArrSettings, Company, HealthSettings, RetentionSettings, SalesSettings
+from pipeline.company import (
+    ArrSettings,
+    Company,
+    ForecastSettings,
+    HealthSettings,
+    RetentionSettings,
+    SalesSettings,
+)
 from tests.unit.books import Books, at
 from tests.unit.test_kpi_cases import books_of, cases
 
@@ -33,6 +40,7 @@ IDS: Final = (
 )  # fmt: skip
 PARTS: Final[dict[str, type[BaseModel]]] = {
     "arr": ArrSettings, "retention": RetentionSettings, "sales": SalesSettings, "health": HealthSettings,
+    "forecast": ForecastSettings,
 }  # fmt: skip
 # Settings of those parts that choose what is printed, and not what a number is.
 PRINTED: Final = {"retention.beside"}
@@ -114,7 +122,7 @@ def test_every_way_that_a_setting_offers_is_told() -> None:
         assert values == offered, path
 
 
-def test_every_setting_of_the_four_parts_is_somebodys_choice() -> None:
+def test_every_setting_of_the_parts_is_somebodys_choice() -> None:
     told = {way.setting for way in ALL}
     there = {f"{part}.{name}" for part, model in PARTS.items() for name in model.model_fields}
     assert there - told == PRINTED

@@ -218,3 +218,34 @@ def test_which_month_had_been_over_for_ninety_days(asked_on: str, back: int) -> 
     """30 June + 90 days = 28 September; 31 May + 90 = 29 August; 30 April + 90 = 29 July; 31 March + 90 = 29 June."""
     facts = Books().facts(MONTH, now=at(asked_on))
     assert settled(facts, MONTH, 90) == back
+
+
+@pytest.mark.parametrize(
+    ("settings", "status", "sentence"),
+    [
+        ({}, "on_target", "is 9.5%, at most 10.0%."),
+        (
+            {"error_over": "forecast"},
+            "off_target",
+            "is 10.5%, above 10.0%: the board sees this number first.",
+        ),
+    ],
+)
+def test_the_same_miss_passes_or_fails_by_what_it_is_divided_by(
+    settings: dict[str, Any], status: Status, sentence: str
+) -> None:
+    """Section 9: forecast 380, won 420; 40 / 420 passes a limit of 10 %, 40 / 380 does not."""
+    books = Books()
+    books.account("a")
+    for name, amount, last in (("won", 340, "Won"), ("half", 80, "Won")):
+        books.deal(
+            name, "2026-04-02", (("2026-04-02", "Discovery"), ("2026-05-05" if name == "half" else "2026-04-10", last)),
+            account_id="a", close_date="2026-05-05" if name == "half" else "2026-04-10", amount=amount * 100,
+        )  # fmt: skip
+    facts = books.facts(MONTH, now=at("2026-07-20"), forecast=settings)
+    value = only(
+        compute(facts, ["forecast_accuracy_error"], judge=Judge(playbook.load("supply_chain"))), month=MONTH
+    )
+    assert value.status == status
+    assert value.verdict is not None
+    assert sentence in value.verdict
