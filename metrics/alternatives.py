@@ -174,6 +174,22 @@ PILOT_STAGES: Final = (
 PILOT_LIMIT: Final = (
     Alternative("sales.poc_limit_days", None, "days beyond which a pilot is too long, else the playbook's"),
 )
+CAC: Final = (
+    Alternative("acquisition.cac_lag", "quarter", "the spend of one quarter earlier"),
+    Alternative("acquisition.cac_lag", "cycle", "the spend of one median sales cycle earlier"),
+    Alternative("acquisition.cac_load", "full", "people and programme spend"),
+    Alternative("acquisition.cac_load", "program", "programme spend alone"),
+)
+LEAD_DAYS: Final = (
+    Alternative("acquisition.lead_days", None, "days that a lead may take to become an opportunity"),
+)
+SQL_DAYS: Final = (Alternative("acquisition.sql_days", None, "days that an MQL may take to become an SQL"),)
+COST_PER: Final = (
+    Alternative("acquisition.cost_per", "lead", "programme spend over the leads created in the month"),
+    Alternative(
+        "acquisition.cost_per", "mql", "programme spend over the leads that became MQLs in the month"
+    ),
+)
 MARKETING: Final = (
     Alternative("channels.marketing", None, "the lead sources and motions that are marketing's"),
 )

@@ -263,6 +263,21 @@ class ForecastSettings(Settings):
     error_over: Literal["actual", "forecast"] = "actual"
 
 
+class AcquisitionSettings(Settings):
+    """How leads and the cost of customers are counted, where the definition book leaves a choice (section 5).
+
+    ``cac_lag``: whose spend CAC payback holds against new ARR: that of a quarter earlier, or of one median sales cycle
+    earlier. ``cac_load``: all spend, or programme spend alone. ``lead_days`` and ``sql_days``: how long a lead may take
+    to become an opportunity, and an MQL an SQL. ``cost_per``: what programme spend is divided by.
+    """
+
+    cac_lag: Literal["quarter", "cycle"] = "quarter"
+    cac_load: Literal["full", "program"] = "full"
+    lead_days: Annotated[int, Field(ge=1, le=730)] = 90
+    sql_days: Annotated[int, Field(ge=1, le=730)] = 60
+    cost_per: Literal["lead", "mql"] = "lead"
+
+
 class Inputs(Settings):
     """CSV files with what no CRM knows (see inputs.md). Relative paths start at the configuration file's folder."""
 
@@ -346,6 +361,7 @@ class Company(Settings):
     health: HealthSettings = HealthSettings()
     sales: SalesSettings = SalesSettings()
     forecast: ForecastSettings = ForecastSettings()
+    acquisition: AcquisitionSettings = AcquisitionSettings()
     inputs: Inputs = Inputs()
     privacy: PrivacySettings = PrivacySettings()
     qualified_stage: str | None = None  # None: the second open stage of the new-business pipeline

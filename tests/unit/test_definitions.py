@@ -17,6 +17,7 @@ from metrics.facts import Facts
 from metrics.inputs import InputFault
 from metrics.kpi_ids import KPI_IDS
 from pipeline.company import (
+    AcquisitionSettings,
     ArrSettings,
     Company,
     ForecastSettings,
@@ -40,7 +41,7 @@ IDS: Final = (
 )  # fmt: skip
 PARTS: Final[dict[str, type[BaseModel]]] = {
     "arr": ArrSettings, "retention": RetentionSettings, "sales": SalesSettings, "health": HealthSettings,
-    "forecast": ForecastSettings,
+    "forecast": ForecastSettings, "acquisition": AcquisitionSettings,
 }  # fmt: skip
 # Settings of those parts that choose what is printed, and not what a number is.
 PRINTED: Final = {"retention.beside"}

@@ -80,7 +80,8 @@ def _accounts(books: Books, case: Case) -> None:
     }
     for account in sorted({*named, *parents.values(), *merged.values()}):
         gone = {"deleted_at": at("2025-06-01"), "merged_into": merged[account]} if account in merged else {}
-        books.account(account, parent_id=parents.get(account), **gone)
+        size = {"segment": case["sizes"][account]} if account in case.get("sizes", {}) else {}
+        books.account(account, parent_id=parents.get(account), **gone, **size)
 
 
 def _sales(books: Books, case: Case) -> None:
