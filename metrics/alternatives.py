@@ -102,6 +102,7 @@ NRR: Final = (
         "flow_with_reactivation",
         "(opening + expansion + reactivation - contraction - churn) / opening",
     ),
+    Alternative("retention.nrr", "renewal_base", "what became of the ARR up for renewal / that ARR"),
     *_WINDOW,
     *LEDGER,
 )

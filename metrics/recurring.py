@@ -150,6 +150,19 @@ def growth(facts: Facts, point: str, cut: str | None) -> pl.LazyFrame:
     return measurable(facts, measures.ratios(totals, *names))
 
 
+def ends_of(facts: Facts, window: Window) -> pl.DataFrame:
+    """The rows of ARR at both ends of the window: as ``bridge.positions`` has them, with the points then and now."""
+    placed, point = facts.positions, "prev" if window == "month" else "year"
+    if window == "quarter":
+        opening = [month_last(shift(month, -MONTHS[window])) for month in facts.months]
+        periods = facts.periods.with_columns(year_day=pl.Series(opening, dtype=pl.Date))
+        placed = bridge.positions(facts.arr_rows, periods, facts.rates, ("now", "year"))
+    words = placed.with_columns(pl.col("month", "point").cast(pl.String))
+    return words.filter(pl.col("point").is_in(["now", point])).with_columns(
+        point=pl.when(pl.col("point") == "now").then("point").otherwise(pl.lit("then"))
+    )
+
+
 def cohort(facts: Facts, window: Window = "year") -> pl.DataFrame:
     """Customers with ARR at the opening of the window, per month; everything at the rate of D.
 

@@ -161,12 +161,21 @@ class RetentionSettings(Settings):
     """
 
     window: Literal["year", "quarter", "month"] = "year"
-    nrr: Literal["cohort", "flow", "flow_with_reactivation"] = "cohort"
+    nrr: Literal["cohort", "flow", "flow_with_reactivation", "renewal_base"] = "cohort"
     grr: Literal["min", "flow"] = "min"
     logo_churn: Literal["point", "event"] = "point"
     beside: tuple[
         Literal[
-            "year", "quarter", "month", "cohort", "min", "point", "flow", "flow_with_reactivation", "event"
+            "year",
+            "quarter",
+            "month",
+            "cohort",
+            "min",
+            "point",
+            "flow",
+            "flow_with_reactivation",
+            "renewal_base",
+            "event",
         ],
         ...,
     ] = ()

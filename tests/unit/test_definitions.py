@@ -267,5 +267,10 @@ def test_ways_are_grouped_by_their_setting() -> None:
         "grr",
         "logo_churn",
     }
-    assert [way.value for way in grouped["retention.nrr"]] == ["cohort", "flow", "flow_with_reactivation"]
+    assert [way.value for way in grouped["retention.nrr"]] == [
+        "cohort",
+        "flow",
+        "flow_with_reactivation",
+        "renewal_base",
+    ]
     assert isinstance(found({})["nrr"].ways[0], Way)

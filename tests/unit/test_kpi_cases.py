@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 
 from metrics.compute import bridge, compute
 from metrics.facts import Facts
 from metrics.kpi import KpiValue
+from metrics.nrr_points import PARTS, points
 from metrics.retention import variants
 from tests.unit.books import Books, at, days_later
 
@@ -182,6 +184,8 @@ def test_case(case: Case, tmp_path: Path) -> None:
     )
     for *way, wanted in case.get("variants", ()):
         assert others[tuple(way)] == pytest.approx(wanted, abs=1e-12), way
+    for _, month, amounts, opening in case.get("points", ()):
+        _points(facts, month, amounts, opening)
     for cut, kpis in case.get("segments", {}).items():
         parts = {(value.id, value.segment[cut]): value.value for value in compute(facts, kpis, (cut,))}
         want = {(kpi, name): wanted for kpi, found in kpis.items() for name, wanted in found.items()}
@@ -191,6 +195,18 @@ def test_case(case: Case, tmp_path: Path) -> None:
         for kpi, reasons in kpis.items():
             for segment, wanted in reasons.items():
                 assert wanted in "; ".join(told[kpi, segment]), (kpi, segment, told)
+
+
+def _points(facts: Facts, month: str, amounts: dict[str, int], opening: int) -> None:
+    """The points of NRR in whole units of the opening (whole units), and that they sum to NRR - 1."""
+    how, window = facts.company.retention.nrr, facts.company.retention.window
+    found = points(facts, how, window).filter(pl.col("month") == month).collect().row(0, named=True)
+    assert found["opening"] == opening * 100
+    assert {part: found[part] for part in PARTS} == pytest.approx(
+        {part: amount / opening for part, amount in amounts.items()}, abs=1e-12
+    )
+    nrr = next(value for value in compute(facts, ["nrr"]) if value.month == month)
+    assert nrr.value == pytest.approx(1 + sum(found[part] for part in PARTS), abs=1e-12)
 
 
 def _totals(case: Case, facts: Facts, found: dict[tuple[str, str], KpiValue]) -> None:
