@@ -24,6 +24,7 @@ from typing import Final, Literal
 import polars as pl
 
 from metrics import measures, nrr_points
+from metrics.currency import in_words
 from metrics.facts import Facts
 from metrics.flows import FLOWS
 from metrics.kpi import Kpi
@@ -241,8 +242,26 @@ def behind(facts: Facts, kpi: str, month: str, cut: str | None = None) -> pl.Dat
     """Evidence: the customers at the opening, and since, with what each adds to the numerator."""
     way = Way.chosen(kpi, facts.company.retention)
     coded = _customers(facts, way).filter(pl.col("month") == month)
-    customers = coded.with_columns(customer=facts.coded.customers.gather(coded["customer"]))
     touched = (pl.col("then") > 0) | (pl.col("part") != 0)
     ago = f"up for renewal since {_AGO[way.window]}" if way.how == "renewal_base" else _AGO[way.window]
     note = pl.format(f"{{}} {ago}, {{}} now", *both_in_words(facts, "then", "retained"))
+    if way.kpi == "nrr" and way.how in nrr_points.WAYS:
+        coded, note = _with_points(facts, way, month, coded, note)
+    customers = coded.with_columns(customer=facts.coded.customers.gather(coded["customer"]))
     return accounts_behind(facts, customers.filter(touched).with_columns(contribution="part", note=note), cut)
+
+
+def _with_points(
+    facts: Facts, way: Way, month: str, customers: pl.DataFrame, note: pl.Expr
+) -> tuple[pl.DataFrame, pl.Expr]:
+    """The customers of a month with what each adds to the points of NRR in its note."""
+    parts = {part: f"_{part}" for part in nrr_points.PARTS}
+    amounts = nrr_points.customers(facts, way.how, way.window).filter(pl.col("month") == month)
+    joined = customers.join(
+        amounts.drop("month", "then").rename(parts), on="customer", how="left", maintain_order="left"
+    )
+    moved = [
+        pl.when(pl.col(column) != 0).then(pl.format(f"{part} {{}}", in_words(pl.col(column), facts.currency)))
+        for part, column in parts.items()
+    ]
+    return joined, pl.concat_str(note, *moved, separator="; ", ignore_nulls=True)

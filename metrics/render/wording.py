@@ -169,6 +169,27 @@ def retention_title(report: BoardReport) -> str:
     return f"The base of a year ago {verb}: NRR {numbers.percent(nrr, edges=(1.0,))}{kept}"
 
 
+def points_title(report: BoardReport) -> str:
+    """Which part took most from NRR, and which brought most."""
+    parts = report.nrr_points[0].parts
+    least, most = min(parts, key=lambda part: part[1]), max(parts, key=lambda part: part[1])
+    told = [
+        f"{name} {verb} {points(abs(tenths)).lstrip('+')} points"
+        for (name, tenths), verb, there in (
+            (least, "took", least[1] < 0),
+            (most, "brought", most[1] > 0),
+        )
+        if there
+    ]
+    sentence = "; ".join(told) or "nothing moved"
+    return f"What made NRR: {sentence}"
+
+
+def points(tenths: int) -> str:
+    """Tenths of a percentage point, signed: ``+6.7``, ``-26.7``, ``0``."""
+    return f"{tenths / 10:+.1f}" if tenths else "0"
+
+
 def _last(points: tuple[Point, ...]) -> float | None:
     return points[-1].value if points else None
 
