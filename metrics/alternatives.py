@@ -53,9 +53,17 @@ DEAL_VALUE: Final = (
     ),
     *_BASIS,
 )
+# On which day a deal was won or lost (R9).
+OUTCOME_DAY: Final = (
+    Alternative("sales.outcome_day", "close_date", "a deal is won or lost on its close date"),
+    Alternative(
+        "sales.outcome_day", "stage_entry", "on the day it entered the won or lost stage, else the close date"
+    ),
+)
 # What is live on a day (R3 to R7, rulings 7 to 16).
 LEDGER: Final = (
     *DEAL_VALUE,
+    *OUTCOME_DAY,
     Alternative(
         "arr.source", "opening_arr", "contracts come from the list of inputs.opening_arr, none from deals"
     ),
@@ -122,6 +130,7 @@ LOGO_CHURN: Final = (
 )
 # Which deals are sold the way that is measured (R7).
 DEALS: Final = (
+    *OUTCOME_DAY,
     Alternative("sales.include_expansion", value=False, means="new business alone"),
     Alternative("sales.include_expansion", value=True, means="expansion deals count like new business"),
 )
@@ -134,6 +143,17 @@ QUALIFIED: Final = (
     Alternative(
         "qualified_stage", None, "the stage from which a deal is qualified, else the second open one"
     ),
+)
+DEAL_SIZE: Final = (
+    Alternative("sales.deal_size", "mean", "the mean of the deals won, the median beside it"),
+    Alternative("sales.deal_size", "median", "the median of the deals won, the mean beside it"),
+)
+CYCLE_WEIGHT: Final = (
+    Alternative("sales.cycle_weight", "arr", "a deal weighs as much as its ARR"),
+    Alternative("sales.cycle_weight", "amount", "a deal weighs as much as its amount"),
+)
+STAGE_DEALS: Final = (
+    Alternative("sales.stage_deals", None, "deals that a stage needs to be a bottleneck or to have a norm"),
 )
 CYCLE: Final = (
     Alternative("sales.cycle_start", "qualified", "a cycle runs from the qualified stage"),
@@ -160,6 +180,7 @@ COVERAGE_ODDS: Final = (
     Alternative("forecast.coverage_odds", "p2", "the pipeline is weighted by own history"),
 )
 FORECAST: Final = (
+    *OUTCOME_DAY,
     Alternative("forecast.method", "p2", "open deals are expected to bring what own history says"),
     Alternative("forecast.method", "p1", "open deals are expected to bring what the CRM's probability says"),
     Alternative("forecast.method", "commit", "of open deals those in the category commit are expected"),
@@ -206,6 +227,13 @@ HEALTH: Final = (
     Alternative("health.red_below", None, "score below which a customer is red"),
     Alternative("health.green_from", None, "score from which a customer is green"),
     Alternative("health.drop", None, "fall within 30 days that is an alarm"),
+)
+CLEANLINESS: Final = (
+    Alternative("quality.completeness", None, "weight of completeness, in percent"),
+    Alternative("quality.duplicates", None, "weight of duplicates, in percent"),
+    Alternative("quality.stages", None, "weight of stage faults, in percent"),
+    Alternative("quality.contacts", None, "weight of outdated contacts, in percent"),
+    Alternative("quality.outdated_months", None, "months without activity after which a contact is outdated"),
 )
 REQUIRED_FIELDS: Final = (
     Alternative("required_deal_fields", None, "the fields of an open deal that must be filled"),

@@ -317,6 +317,7 @@ class BoardReport:
     restatements: tuple[Restatement, ...] = ()
     frozen: Frozen | None = None
     findings: tuple[Finding, ...] = ()
+    low_sample: int = 10  # below so many a rate is on few deals
     role: str | None = None  # why the headline KPIs are others than the playbook's usual ones
 
     @property

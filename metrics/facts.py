@@ -427,7 +427,13 @@ class Facts:
         """Month -> cleanliness at its D; duplicates and contacts are those of ``known_at`` (rulings 36, 37)."""
         complete = {self.moments[month]: score for month, score in self.completeness.items()}
         done = cleanliness_over(
-            self.open_deals, self.raw_frames, self.info, complete, self.known_at, self.standing_faults
+            self.open_deals,
+            self.raw_frames,
+            self.company,
+            self.info,
+            complete,
+            self.known_at,
+            self.standing_faults,
         )
         return {month: done[moment] for month, moment in self.moments.items()}
 

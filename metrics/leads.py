@@ -26,7 +26,6 @@ from metrics.kpi import Kpi
 from metrics.words import stated
 from pipeline.company import AcquisitionSettings, Company
 
-FEW_LEADS: Final = 10
 CUTS: Final = ("motion", "owner")
 
 

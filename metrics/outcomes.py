@@ -8,12 +8,12 @@ from typing import Final
 import polars as pl
 
 from metrics import cycles, measures, sales
+from metrics.currency import in_words
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 from metrics.words import in_days, in_percent, stated, when_any
 from pipeline.company import Company
 
-FEW_DEALS: Final = 10
 CUTS: Final = ("size", "industry", "motion", "owner", "pipeline")
 STALE: Final = 2  # times the median cycle: an open deal that is older is as good as lost
 
@@ -28,6 +28,14 @@ def configured(kpi: Kpi, company: Company) -> Kpi:
         return kpi
     formula = kpi.definition.removeprefix(f"{kpi.id}/1: ")
     return replace(kpi, definition=f"{kpi.id}/1 narrow: {formula}, without deals lost without a decision")
+
+
+def configured_size(kpi: Kpi, company: Company) -> Kpi:
+    """The deal size as the company's settings make it: the median is another definition, and no quotient."""
+    if company.sales.deal_size == "mean":
+        return kpi
+    formula = kpi.definition.removeprefix(f"{kpi.id}/1: ").replace("mean", "median")
+    return replace(kpi, definition=f"{kpi.id}/1 median: {formula}", parts=(None, None))
 
 
 def rated(facts: Facts) -> pl.DataFrame:
@@ -198,13 +206,36 @@ def win_rate_value(facts: Facts, cut: str | None) -> pl.LazyFrame:
 
 
 def deal_size(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    """Mean ARR of the deals won, in minor units and not rounded; wins without a value stay out."""
+    """Mean or median ARR (`sales.deal_size`) of the deals won, in minor units and not rounded, the other one beside it;
+    wins without a value stay out.
+    """
     if cut == "product":
         return measures.nothing()
-    totals = _totals(facts, _sized(facts).lazy(), cut, value=pl.col("value").sum(), n=pl.len().cast(pl.Int64))
-    return measures.ratios(
+    rows = _sized(facts).lazy()
+    if cut is not None:
+        rows = sales.named(rows, facts.owner_names, facts.pipelines)
+    value = pl.col("value")
+    totals = measures.gathered(
+        facts.periods, rows, cut, value=value.sum(), n=pl.len().cast(pl.Int64), median=value.median()
+    ).with_columns(pl.col("value", "n").fill_null(0))
+    means = measures.ratios(
         totals, "value", "n", "n", "no new-business deal with a value was won in the quarter"
     )
+    mean = pl.when(pl.col("n") > 0).then(value / pl.col("n"))
+    beside = {"mean": ("median", pl.col("median")), "median": ("mean", mean)}
+    word, other = beside[facts.company.sales.deal_size]
+    told = pl.format(f"{word} {{}}", in_words(other.round(0, mode="half_to_even"), facts.currency))
+    sizes = means if word == "median" else _medians(means, totals)
+    return measures.explained(sizes, totals.select("month", "segment", note=told))
+
+
+def _medians(means: pl.LazyFrame, totals: pl.LazyFrame) -> pl.LazyFrame:
+    """The measure with the median for its value, which is no quotient."""
+    none = pl.lit(None, dtype=pl.Float64)
+    keys = ["month", "segment"]
+    middle = totals.select(*keys, "median")
+    joined = means.join(middle, on=keys, how="left", nulls_equal=True, maintain_order="left")
+    return joined.with_columns(value="median", numerator=none, denominator=none).drop("median")
 
 
 def stands_on(facts: Facts) -> pl.DataFrame:

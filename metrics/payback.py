@@ -31,7 +31,6 @@ from metrics.kpi import Kpi
 from metrics.words import UNKNOWN, in_days
 from pipeline.company import Company
 
-FEW_CUSTOMERS: Final = 10
 CUTS: Final = ("motion", "size")
 EXPANSION: Final = "expansion"
 STREAM: Final = "subscription"

@@ -28,7 +28,6 @@ REQUIRES: Final = (
     ("deals", "start_date"),
 )
 READS: Final = ("line_items", "exchange_rates")
-FEW_CUSTOMERS: Final = 10
 CUSTOMER_CUTS: Final = tuple(cut for cut in CUTS if cut != "product")
 Window = Literal["year", "quarter", "month"]
 MONTHS: Final[dict[Window, int]] = {"year": 12, "quarter": 3, "month": 1}

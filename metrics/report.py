@@ -106,6 +106,7 @@ def report_of(
         crm=_CRM.get(info.source, info.source.title()) if info else "The CRM",
         records=_records(facts),
         timezone=facts.company.timezone,
+        low_sample=facts.company.low_sample,
         synced_at=synced_at,
         quality=trust.quality(facts, month) if info and _records(facts) else None,
         caveats=caveats.of(facts, info, []),

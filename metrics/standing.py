@@ -134,7 +134,8 @@ def overdue_at(facts: Facts, days: pl.DataFrame) -> pl.DataFrame:
 def won_at(facts: Facts, days: pl.DataFrame) -> pl.DataFrame:
     """Deals that are known at the end of each day to have been won from the quarter's first day up to it.
 
-    The day of a win is its close date, a pilot's its conversion, else the day it entered a won stage. Columns as in
+    The day of a win is its close date, a pilot's its conversion, else the day it entered a won stage (which comes first
+    with `sales.outcome_day: stage_entry`). Columns as in
     ``open_at`` but ``ahead``, and outcome_day; value is the amount at the rate of that day.
     """
     closed = pl.col("outcome_day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
@@ -237,5 +238,7 @@ def _with_outcome_day(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
     last = pl.when(enters).then(pl.int_range(pl.len())).forward_fill()
     entered = rows.with_columns(_entered=pl.when(who.gather(last) == who).then(pl.col("at").gather(last)))
     converted = pl.when(pl.col("pilot")).then("pilot_converted")
-    decided = pl.coalesce(converted, "close_date", facts.calendar.local_day(pl.col("_entered")))
+    dated = ("close_date", facts.calendar.local_day(pl.col("_entered")))
+    by_close = facts.company.sales.outcome_day == "close_date"
+    decided = pl.coalesce(converted, *(dated if by_close else reversed(dated)))
     return entered.with_columns(outcome_day=pl.when(pl.col("outcome") == "won").then(decided))

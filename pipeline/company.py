@@ -230,7 +230,10 @@ class SalesSettings(Settings):
     ``poc_stages``: the stages in which a pilot runs; none: those from the qualified stage on that are named pilot, POC,
     trial, or proof of concept or value. ``poc_limit_days``: how long a pilot may take; null: 30 with the playbook
     hr_tech, else 45. ``win_rate``: lost is every lost deal, or, narrow, only those that somebody decided against; whose
-    loss reason is one of ``no_decision`` (compared without case) is then left out.
+    loss reason is one of ``no_decision`` (compared without case) is then left out. ``deal_size``: the mean or the
+    median. ``cycle_weight``: what weighs the weighted cycle. ``outcome_day``: the day of a win or loss is the close
+    date, or that of the entry into the won or lost stage where the history holds it. ``stage_deals``: how many deals a
+    stage needs to be called a bottleneck, or to have a norm of its own.
     """
 
     include_expansion: bool = False
@@ -249,6 +252,10 @@ class SalesSettings(Settings):
     velocity_opportunities: Literal["entering", "open"] = "entering"
     poc_stages: tuple[str, ...] = ()
     poc_limit_days: Annotated[int, Field(ge=1)] | None = None
+    deal_size: Literal["mean", "median"] = "mean"
+    cycle_weight: Literal["arr", "amount"] = "arr"
+    outcome_day: Literal["close_date", "stage_entry"] = "close_date"
+    stage_deals: Annotated[int, Field(ge=1)] = 5
 
     @property
     def types(self) -> tuple[DealType, ...]:
@@ -285,6 +292,27 @@ class AcquisitionSettings(Settings):
     lead_days: Annotated[int, Field(ge=1, le=730)] = 90
     sql_days: Annotated[int, Field(ge=1, le=730)] = 60
     cost_per: Literal["lead", "mql"] = "lead"
+
+
+class QualitySettings(Settings):
+    """How the cleanliness of the records is scored (section 6, ruling 36).
+
+    ``completeness``, ``duplicates``, ``stages`` and ``contacts`` are the weights of the four parts, in percent.
+    ``outdated_months``: after so many without activity a contact is outdated.
+    """
+
+    completeness: Annotated[int, Field(ge=0, le=100)] = 35
+    duplicates: Annotated[int, Field(ge=0, le=100)] = 25
+    stages: Annotated[int, Field(ge=0, le=100)] = 20
+    contacts: Annotated[int, Field(ge=0, le=100)] = 20
+    outdated_months: Annotated[int, Field(ge=1, le=120)] = 12
+
+    @model_validator(mode="after")
+    def _a_whole(self) -> QualitySettings:
+        total = self.completeness + self.duplicates + self.stages + self.contacts
+        if total != 100:
+            raise ValueError(f"the weights of the four parts add up to {total}; make them 100")
+        return self
 
 
 class Inputs(Settings):
@@ -371,6 +399,7 @@ class Company(Settings):
     sales: SalesSettings = SalesSettings()
     forecast: ForecastSettings = ForecastSettings()
     acquisition: AcquisitionSettings = AcquisitionSettings()
+    quality: QualitySettings = QualitySettings()
     inputs: Inputs = Inputs()
     privacy: PrivacySettings = PrivacySettings()
     qualified_stage: str | None = None  # None: the second open stage of the new-business pipeline
@@ -388,6 +417,7 @@ class Company(Settings):
         SizeBand(name="Enterprise", employees_from=1000),
     )
     completeness_threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
+    low_sample: Annotated[int, Field(ge=0)] = 10  # below so many deals, customers or leads a number says so
 
     @field_validator("size_bands")
     @classmethod

@@ -22,6 +22,7 @@ from pipeline.company import (
     Company,
     ForecastSettings,
     HealthSettings,
+    QualitySettings,
     RetentionSettings,
     SalesSettings,
 )
@@ -41,7 +42,7 @@ IDS: Final = (
 )  # fmt: skip
 PARTS: Final[dict[str, type[BaseModel]]] = {
     "arr": ArrSettings, "retention": RetentionSettings, "sales": SalesSettings, "health": HealthSettings,
-    "forecast": ForecastSettings, "acquisition": AcquisitionSettings,
+    "forecast": ForecastSettings, "acquisition": AcquisitionSettings, "quality": QualitySettings,
 }  # fmt: skip
 # Settings of those parts that choose what is printed, and not what a number is.
 PRINTED: Final = {"retention.beside"}
