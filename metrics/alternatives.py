@@ -92,6 +92,7 @@ LEDGER: Final = (
     ),
     Alternative("arr.customer", "ultimate_parent", "a customer is all accounts under one ultimate parent"),
     Alternative("arr.customer", "account", "a customer is one account"),
+    Alternative("arr.rates", "constant", "both ends of a stock are valued at the rate of its last day"),
 )
 HEADLINE: Final = (
     Alternative("arr.headline", "arr", "live ARR leads the report"),
@@ -212,10 +213,15 @@ COST_PER: Final = (
         "acquisition.cost_per", "mql", "programme spend over the leads that became MQLs in the month"
     ),
 )
+SOURCED_BY: Final = (
+    Alternative("acquisition.sourced_by", "original_source", "a deal is whose its first lead source is"),
+)
 MARKETING: Final = (
+    *SOURCED_BY,
     Alternative("channels.marketing", None, "the lead sources and motions that are marketing's"),
 )
 PARTNER: Final = (
+    *SOURCED_BY,
     Alternative("channels.partner", None, "the lead sources and motions that are the partners'"),
 )
 HEALTH: Final = (

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 import polars as pl
 
 from connectors.errors import ConfigurationError
-from metrics import agreements, arr, bridge, coded, inputs, lines, opening, sales, timeline
+from metrics import agreements, arr, bridge, coded, inputs, lines, opening, sales, timeline, unavailable
 from metrics import customers as hierarchy
 from metrics import deals as deal_facts
 from metrics.coded import Coded
@@ -98,6 +98,7 @@ class Facts:
         self._frames = asof.known_then(frames, self.calendar.known_at)
         self._kept: dict[Callable[..., Any], Any] = {}
         arr.check_settings(company)
+        unavailable.check_settings(company)
 
     @classmethod
     def load(cls, store: FactStore, company: Company, months: Sequence[str], as_of: datetime) -> Facts:

@@ -63,7 +63,9 @@ def segment_of(cut: str | None, rows: pl.DataFrame | pl.LazyFrame | None = None)
     if cut is None:
         return _UNCUT
     dtype = pl.String() if rows is None else rows.lazy().collect_schema()[cut]
-    return pl.col(cut).fill_null(pl.lit(UNKNOWN, dtype=pl.String) if dtype == pl.String else pl.lit(UNKNOWN, dtype))
+    return pl.col(cut).fill_null(
+        pl.lit(UNKNOWN, dtype=pl.String) if dtype == pl.String else pl.lit(UNKNOWN, dtype)
+    )
 
 
 def amounts(totals: pl.LazyFrame, value: str, n: str) -> pl.LazyFrame:

@@ -49,9 +49,14 @@ def rated(facts: Facts) -> pl.DataFrame:
 
 
 def _with_derailed(facts: Facts) -> pl.DataFrame:
+    return facts.closed.with_columns(derailed=_derailed(facts))
+
+
+def _derailed(facts: Facts) -> pl.Expr:
+    """Whether a deal was lost for a reason that is no decision."""
     words = [reason.strip().lower() for reason in facts.company.sales.no_decision]
     undecided = stated(pl.col("loss_reason")).str.to_lowercase().is_in(words).fill_null(value=False)
-    return facts.closed.with_columns(derailed=~pl.col("won") & undecided)
+    return ~pl.col("won") & undecided
 
 
 def _narrowed(facts: Facts, rates: pl.LazyFrame) -> pl.LazyFrame:
@@ -94,7 +99,8 @@ def win_rate(facts: Facts, cut: str | None) -> pl.LazyFrame:
         in_percent(pl.col("adjusted")),
     )
     beside = adjusted(facts, cut).select("month", "segment", note=when_any(pl.col("stale"), stale))
-    return _narrowed(facts, measures.explained(measures.noted(rates, _unlogged(facts)), beside))
+    told = measures.explained(measures.noted(rates, _unlogged(facts)), beside)
+    return _narrowed(facts, measures.explained(told, _of_four_quarters(facts, cut)))
 
 
 def adjusted(facts: Facts, cut: str | None) -> pl.LazyFrame:
@@ -163,6 +169,33 @@ def _created(facts: Facts, deals: pl.DataFrame) -> pl.DataFrame:
         .drop("quarter_first", "day")
         .sort("month", "external_id")
     )
+
+
+def trailing(facts: Facts) -> pl.DataFrame:
+    """The deals that a win rate counts, closed in each month's trailing four quarters up to D (kept by ``Facts.once``).
+
+    Columns: those of ``Facts.deals``, month, won, value, derailed.
+    """
+    decided = facts.deals.filter(
+        pl.col("deal_type").is_in(facts.company.sales.types)
+        & pl.col("outcome").is_in(["won", "lost"])
+        & pl.col("qualified_day").is_not_null()
+    )
+    valued = facts.rates.convert(decided, "arr_value", "outcome_day", "value").lazy()
+    rows = sales.trailing(valued, pl.col("outcome_day"), facts.periods, facts.calendar)
+    told = rows.with_columns(won=pl.col("outcome") == "won").with_columns(derailed=_derailed(facts))
+    narrow = facts.company.sales.win_rate == "narrow"
+    return told.filter(~pl.col("derailed") if narrow else pl.lit(value=True)).collect()
+
+
+def _of_four_quarters(facts: Facts, cut: str | None) -> pl.LazyFrame:
+    """month, segment, note: the win rate of the trailing four quarters."""
+    totals = _totals(
+        facts, facts.once(trailing).lazy(), cut, won=pl.col("won").sum(), n=pl.len().cast(pl.Int64)
+    )
+    rate = in_percent(pl.col("won") / pl.col("n"))
+    note = when_any(pl.col("n"), pl.format("four quarters {} of {}", rate, "n"))
+    return totals.select("month", "segment", note=note)
 
 
 def win_rate_cohort(facts: Facts, cut: str | None) -> pl.LazyFrame:

@@ -16,7 +16,9 @@ from metrics.words import UNKNOWN
 PIPELINE_TYPES = ("new", "expansion")
 
 
-def named(frame: pl.LazyFrame, owners: pl.DataFrame, pipelines: pl.DataFrame, cut: str | None = None) -> pl.LazyFrame:
+def named(
+    frame: pl.LazyFrame, owners: pl.DataFrame, pipelines: pl.DataFrame, cut: str | None = None
+) -> pl.LazyFrame:
     """``frame`` with owner_id and pipeline replaced by ``owner`` and ``pipeline`` as they are printed.
 
     With a ``cut``, only where that is one of the two: the names of the others are not asked for.
@@ -40,7 +42,9 @@ def segments(
         return pl.repeat(0, deals.height, dtype=pl.UInt32, eager=True), pl.Series(
             "segment", [None], dtype=pl.String
         )
-    own = named(deals.lazy().select("owner_id", "pipeline", "size", "industry", "motion"), owners, pipelines, cut)
+    own = named(
+        deals.lazy().select("owner_id", "pipeline", "size", "industry", "motion"), owners, pipelines, cut
+    )
     given = own.select(segment=pl.col(cut).fill_null(UNKNOWN)).collect()
     names = given.unique().sort("segment").with_row_index("number")
     found = given.join(names, on="segment", maintain_order="left")

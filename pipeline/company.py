@@ -103,7 +103,7 @@ class ArrSettings(Settings):
     ``source``: the deal's ARR field, else its amount by ``basis``; its recurring line items by ``basis``; the CRM's
     contracts (contract) or the subscriptions of its CPQ package (cpq) by ``basis``; or the list ``inputs.opening_arr``.
     ``deals_from``: up to that day the list counts, from it on the deals. ``in_force``: the statuses of contracts that
-    count (compared without case). See docs/revenue.md.
+    count (compared without case). ``rates``: both ends of a stock at the rate of D. See docs/revenue.md.
     """
 
     source: Literal["field", "line_items", "contract", "cpq", "opening_arr"] = "field"
@@ -115,7 +115,8 @@ class ArrSettings(Settings):
     grace_days: Annotated[int, Field(ge=0, le=90)] = 30
     auto_renew: bool = False
     headline: Literal["arr", "carr"] = "arr"
-    customer: Literal["ultimate_parent", "account"] = "ultimate_parent"
+    customer: Literal["ultimate_parent", "account", "contract"] = "ultimate_parent"
+    rates: Literal["constant", "spot"] = "constant"
 
     @model_validator(mode="after")
     def _one_source(self) -> ArrSettings:
@@ -284,7 +285,8 @@ class AcquisitionSettings(Settings):
 
     ``cac_lag``: whose spend CAC payback holds against new ARR: that of a quarter earlier, or of one median sales cycle
     earlier. ``cac_load``: all spend, or programme spend alone. ``lead_days`` and ``sql_days``: how long a lead may take
-    to become an opportunity, and an MQL an SQL. ``cost_per``: what programme spend is divided by.
+    to become an opportunity, and an MQL an SQL. ``cost_per``: what programme spend is divided by. ``sourced_by``: what
+    tells whose a deal is; touches are not read from the CRM.
     """
 
     cac_lag: Literal["quarter", "cycle"] = "quarter"
@@ -292,6 +294,7 @@ class AcquisitionSettings(Settings):
     lead_days: Annotated[int, Field(ge=1, le=730)] = 90
     sql_days: Annotated[int, Field(ge=1, le=730)] = 60
     cost_per: Literal["lead", "mql"] = "lead"
+    sourced_by: Literal["original_source", "first_touch", "marketing_touch"] = "original_source"
 
 
 class QualitySettings(Settings):

@@ -4,6 +4,7 @@ Formula: won / (won + lost), closed in the fiscal quarter of the month, from its
 pilot by its conversion date), with the outcomes known now. Only new-business deals that reached the qualified
 stage; a deal won without it counts. Lost without a decision is lost. n: deals closed. Deals that nobody marks lost
 flatter it: the note counts the open ones older than twice the median cycle and tells the rate if they were lost.
+The rate of the trailing four quarters stands beside it.
 Option (`sales.win_rate: narrow`): competitive deals only; whose loss reason is one of `sales.no_decision` is left out
 and counted, a lost deal without a reason stays. Null where no lost deal of the quarter names a reason.
 Exclusions: deals that never qualified, deleted and merged records, other and unmapped types.

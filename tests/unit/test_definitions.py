@@ -16,6 +16,7 @@ from metrics.definitions import Defined, Way
 from metrics.facts import Facts
 from metrics.inputs import InputFault
 from metrics.kpi_ids import KPI_IDS
+from metrics.unavailable import REASONS
 from pipeline.company import (
     AcquisitionSettings,
     ArrSettings,
@@ -117,11 +118,16 @@ def test_every_way_that_a_setting_offers_is_told() -> None:
     told = {
         path: {way.value for way in CHOSEN if way.setting == path} for path in {way.setting for way in CHOSEN}
     }
+    refused: dict[str, set[str]] = {}
+    for path, value in REASONS:
+        refused.setdefault(path, set()).add(value)
+        with pytest.raises(ConfigurationError, match=f"{path}: {value} is not available"):
+            Books().facts("2026-01", now=NOW, company=company(**written(path, value)))
     for path, values in told.items():
         kind = annotation(path)
         offered = {True, False} if kind is bool else set(get_args(kind))
         assert kind is bool or get_origin(kind) is Literal, path
-        assert values == offered, path
+        assert values == offered - refused.get(path, set()), path
 
 
 def test_every_setting_of_the_parts_is_somebodys_choice() -> None:
