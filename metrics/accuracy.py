@@ -218,11 +218,11 @@ def measure(facts: Facts, cut: str | None) -> pl.LazyFrame:
     )
     notes = _whole_company(facts).lazy() if cut is None else _nothing_more(facts).lazy()
     known = pl.col("preliminary").is_not_null()
-    error, over = pl.when(known).then(_error(facts)), facts.company.forecast.error_over
+    error, divisor = pl.when(known).then(_error(facts)), facts.company.forecast.error_over
     nothing = pl.when(pl.col("actual") < 0).then(
         pl.format("what was won in {} adds up to less than nothing", "quarter")
     )
-    neither = " and nothing won" if over == "actual" else ""
+    neither = " and nothing won" if divisor == "actual" else ""
     reason = (
         pl.when(~known)
         .then(pl.format("{} is not over yet", "quarter"))
@@ -232,7 +232,7 @@ def measure(facts: Facts, cut: str | None) -> pl.LazyFrame:
         dated.join(notes, on="month", how="left").with_columns(
             value=error,
             numerator=pl.when(known).then((pl.col("forecast") - pl.col("actual")).abs()),
-            denominator=pl.when(known).then(over),
+            denominator=pl.when(known).then(divisor),
             n=pl.when(known).then("n"),
             reason=pl.when(error.is_null()).then(reason).otherwise(_beside(facts)),
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Literal, Protocol, TypeVar, cast
 
 import polars as pl
 
@@ -171,7 +171,10 @@ class Facts:
             industry=stated(pl.col("industry")),
             size=hierarchy.size_band(pl.col("segment"), pl.col("employees"), self.company.size_bands),
         )
-        customers = hierarchy.customers(accounts, self.known_at, self.company.arr.customer)
+        grain: Literal["ultimate_parent", "account"] = (
+            "account" if self.company.arr.customer == "account" else "ultimate_parent"
+        )
+        customers = hierarchy.customers(accounts, self.known_at, grain)
         return customers.join(traits, on="live_id", how="left")
 
     @cached_property

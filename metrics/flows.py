@@ -22,13 +22,28 @@ def flows(facts: Facts, window: Window) -> pl.DataFrame:
 
     Columns: month, customer (a number), the movements of the bridge, left (in how many months the customer churned).
     """
-    moved = bridge.moved(facts.coded.rows, _months_of(facts, window), facts.rates, facts.first_live)
+    moved = _moved(facts, _months_of(facts, window))
     per_month = moved.group_by("month", "within", "customer").agg(
         *(pl.col(name).sum() for name in bridge.MOVEMENTS)
     )
     return per_month.group_by("month", "customer").agg(
         *(pl.col(name).sum() for name in bridge.MOVEMENTS), left=(pl.col("churn") > 0).sum().cast(pl.Int64)
     )
+
+
+def _moved(facts: Facts, spans: pl.DataFrame) -> pl.DataFrame:
+    """``bridge.moved`` of all customers. Whose rows are all in the report's currency moves alike at the rate of any day:
+    each month of theirs is looked at once, and not once for every window that it lies in."""
+    rows, first = facts.coded.rows, facts.first_live
+    strange = rows.filter(pl.col("currency") != facts.currency)["customer"].unique()
+    abroad = pl.col("customer").is_in(strange.implode())
+    months = spans.select("within", "prev_day", "day").unique()
+    once = bridge.moved(
+        rows.filter(~abroad), months.with_columns(month="within", rate_day="day"), facts.rates, first
+    )
+    home = once.drop("month").join(spans.select("month", "within"), on="within")
+    foreign = bridge.moved(rows.filter(abroad), spans, facts.rates, first)
+    return pl.concat([home.select(foreign.columns), foreign])
 
 
 def _months_of(facts: Facts, window: Window) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
-from typing import Final
+from typing import Final, Literal
 
 import polars as pl
 
@@ -37,7 +37,7 @@ def customers(facts: Facts, how: str, window: Window) -> pl.DataFrame:
     ``PARTS``."""
     there = facts.once(_COHORTS[window]).select(pl.col("month").cast(pl.String), "customer", "then")
     flows = facts.once(FLOWS[window])
-    kept = "left" if how == "cohort" else "full"
+    kept: Literal["left", "full"] = "left" if how == "cohort" else "full"
     joined = there.join(flows, on=["month", "customer"], how=kept, coalesce=True)
     filled = joined.with_columns(pl.exclude("month", "customer").fill_null(0))
     # Who had ARR at the opening cannot be new: had it by an exchange rate alone, it came back.

@@ -205,7 +205,7 @@ def _bridge(label: str, rows: pl.DataFrame) -> Bridge:
             Movement(name, title, sign * sums[column]) for name, column, title, sign in _MOVEMENTS
         ),
         closing=rows["closing"][-1],
-        escalator=rows["escalator"].sum(),
+        escalator=int(rows["escalator"].sum()),
     )
 
 
