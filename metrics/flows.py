@@ -32,7 +32,7 @@ def flows(facts: Facts, window: Window) -> pl.DataFrame:
 
 
 def _moved(facts: Facts, spans: pl.DataFrame) -> pl.DataFrame:
-    """``bridge.moved`` of all customers. Whose rows are all in the report's currency moves alike at the rate of any day:
+    """``bridge.moved`` of all customers. Whose rows are all in the report's currency moves alike at any day's rate:
     each month of theirs is looked at once, and not once for every window that it lies in."""
     rows, first = facts.coded.rows, facts.first_live
     strange = rows.filter(pl.col("currency") != facts.currency)["customer"].unique()
