@@ -246,7 +246,7 @@ def deal_size(facts: Facts, cut: str | None) -> pl.LazyFrame:
         return measures.nothing()
     rows = _sized(facts).lazy()
     if cut is not None:
-        rows = sales.named(rows, facts.owner_names, facts.pipelines)
+        rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
     value = pl.col("value")
     totals = measures.gathered(
         facts.periods, rows, cut, value=value.sum(), n=pl.len().cast(pl.Int64), median=value.median()

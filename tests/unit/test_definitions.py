@@ -9,6 +9,7 @@ import orjson
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from connectors.errors import ConfigurationError
 from metrics import definitions
 from metrics.alternatives import Alternative, setting
 from metrics.compute import registered
