@@ -1,12 +1,14 @@
 """How far forecasts were off (definition book, section 4, ruling 31).
 
-F is what the forecast by own history said at the end of a day of the quarter, as known then; A is what had been won
-in the quarter, as known at the end of the fifth working day after it. ``curve`` holds both for the days 1, 21, 45 and
-75 of each quarter, ``trailing`` the mean error of four quarters and its lean to one side.
+F is what the forecast said at the end of a day of the quarter, as known then; A is what had been won in the quarter, as
+known at the end of the fifth working day after it. The error is divided by A, or by F where the company says so
+(`forecast.error_over`). ``curve`` holds both for the days 1, 21, 45 and 75 of each quarter, ``trailing`` the mean error
+of four quarters and its lean to one side.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import polars as pl
@@ -14,12 +16,25 @@ import polars as pl
 from metrics import forecast, measures, odds, sales, standing
 from metrics.currency import in_words
 from metrics.facts import Facts
+from metrics.kpi import Kpi
 from metrics.period import SNAPSHOT_DAY, Quarter
 from metrics.words import in_percent
+from pipeline.company import Company
 
 CUTS: Final = ("size", "industry", "motion", "owner", "pipeline")
 SETTLED: Final = 5  # working days after the quarter until which wins are still entered
 _KEY: Final = ("quarter_first", "at")
+
+
+def configured(kpi: Kpi, company: Company) -> Kpi:
+    """The error as the company's settings make it: another day, method or denominator is another definition."""
+    settings = company.forecast
+    over = "forecast" if settings.error_over == "forecast" else "won in the quarter"
+    words = [f"over {settings.error_over}"] if settings.error_over != "actual" else []
+    words += [settings.method] if settings.method != "p2" else []
+    words += [f"day {settings.snapshot_day}"] if settings.snapshot_day != SNAPSHOT_DAY else []
+    formula = f"|forecast of day {settings.snapshot_day} - won in the quarter| / {over}"
+    return replace(kpi, definition=f"{' '.join((f'{kpi.id}/1', *words))}: {formula}")
 
 
 def finished(facts: Facts) -> pl.DataFrame:
@@ -69,21 +84,21 @@ def _actuals(facts: Facts) -> pl.DataFrame:
 
 
 def curve(facts: Facts) -> pl.DataFrame:
-    """Forecast and outcome of each judged quarter that is over, on each of ``standing.CURVE``.
+    """Forecast and outcome of each judged quarter that is over, on each day of ``standing.curve``.
 
     Columns: quarter, quarter_first, number (the day of the quarter), forecast, actual (minor units), error (of what
-    was won; null where nothing was forecast or won), signed ((A - F) / F: above 0 the quarter brought more than
-    forecast; null without a forecast), preliminary.
+    was won, or of the forecast; null where that is nothing and so is the other), signed ((A - F) / F: above 0 the
+    quarter brought more than forecast; null without a forecast), preliminary.
     """
     return facts.once(_curve)
 
 
 def _curve(facts: Facts) -> pl.DataFrame:
     rows = forecast.positions(odds.weighed(facts), standing.wins(facts))
-    said = rows.group_by(_KEY).agg(exact=pl.col("expected_p2").sum())
+    said = rows.group_by(_KEY).agg(exact=forecast.expected(facts.company).sum())
     brought = actuals(facts).group_by("quarter_first").agg(actual=pl.col("value").sum())
     over = finished(facts).select("quarter", "quarter_first", "preliminary")
-    numbers = pl.DataFrame({"number": standing.CURVE}, schema={"number": pl.Int64})
+    numbers = pl.DataFrame({"number": standing.curve(facts)}, schema={"number": pl.Int64})
     grid = over.join(numbers, how="cross").with_columns(
         day=pl.col("quarter_first") + pl.duration(days=pl.col("number") - 1)
     )
@@ -98,14 +113,16 @@ def _curve(facts: Facts) -> pl.DataFrame:
         )
     )
     return found.select(
-        "quarter", "quarter_first", "number", "forecast", "actual", error=_error(), signed=_signed(),
+        "quarter", "quarter_first", "number", "forecast", "actual", error=_error(facts), signed=_signed(),
         preliminary="preliminary",
     ).sort("quarter_first", "number")  # fmt: skip
 
 
-def _error() -> pl.Expr:
-    """|F - A| / A; all of it where something was forecast and nothing won."""
+def _error(facts: Facts) -> pl.Expr:
+    """|F - A| / A; all of it where something was forecast and nothing won. Over F: undefined where that is nothing."""
     said, brought = pl.col("forecast").cast(pl.Float64), pl.col("actual").cast(pl.Float64)
+    if facts.company.forecast.error_over == "forecast":
+        return pl.when((said > 0) & (brought >= 0)).then((said - brought).abs() / said)
     return (
         pl.when(brought > 0)
         .then((said - brought).abs() / brought)
@@ -120,12 +137,12 @@ def _signed() -> pl.Expr:
 
 
 def trailing(facts: Facts) -> pl.DataFrame:
-    """The error of the day-21 forecast over the quarter of each month and the three before.
+    """The error of the snapshot day's forecast over the quarter of each month and the three before.
 
     Columns: month, quarters (those that have an error), mean (of their errors), bias (mean of their signed errors:
     above 0 the quarters bring more than forecast). Null where no quarter has one.
     """
-    judged = curve(facts).filter(pl.col("number") == SNAPSHOT_DAY)
+    judged = curve(facts).filter(pl.col("number") == facts.calendar.snapshot_day)
     months = facts.periods.select("month", last="quarter_first")
     return (
         months.join(judged, how="cross")
@@ -147,7 +164,7 @@ def trailing(facts: Facts) -> pl.DataFrame:
 
 
 def judgements(facts: Facts) -> pl.DataFrame:
-    """The deals behind F of day 21 and behind A, for each month of a finished quarter.
+    """The deals behind F of the snapshot day and behind A, for each month of a finished quarter.
 
     Columns: month, part (forecast | actual), the deal's own, expected (decimal, part of F), value (part of A),
     outcome_day.
@@ -161,7 +178,7 @@ def _judgements(facts: Facts) -> pl.DataFrame:
     )
     said = forecast.positions(odds.weighed(facts), standing.wins(facts)).with_columns(
         part=pl.lit("forecast"),
-        expected="expected_p2",
+        expected=forecast.expected(facts.company),
         value=pl.lit(None, dtype=pl.Int64),
         outcome_day=pl.lit(None, dtype=pl.Date),
     )
@@ -181,7 +198,7 @@ def _judgements(facts: Facts) -> pl.DataFrame:
 
 
 def measure(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    """|F - A| / A of the month's quarter, F as of day 21; n: deals won in it."""
+    """|F - A| / A of the month's quarter, F as of the snapshot day; n: deals won in it."""
     if cut == "product":
         return measures.nothing()
     rows = judgements(facts).lazy()
@@ -201,20 +218,21 @@ def measure(facts: Facts, cut: str | None) -> pl.LazyFrame:
     )
     notes = _whole_company(facts).lazy() if cut is None else _nothing_more(facts).lazy()
     known = pl.col("preliminary").is_not_null()
-    error = pl.when(known).then(_error())
+    error, divisor = pl.when(known).then(_error(facts)), facts.company.forecast.error_over
     nothing = pl.when(pl.col("actual") < 0).then(
         pl.format("what was won in {} adds up to less than nothing", "quarter")
     )
+    neither = " and nothing won" if divisor == "actual" else ""
     reason = (
         pl.when(~known)
         .then(pl.format("{} is not over yet", "quarter"))
-        .otherwise(nothing.otherwise(pl.format("nothing was forecast for {} and nothing won", "quarter")))
+        .otherwise(nothing.otherwise(pl.format(f"nothing was forecast for {{}}{neither}", "quarter")))
     )
     return measures.measure(
         dated.join(notes, on="month", how="left").with_columns(
             value=error,
             numerator=pl.when(known).then((pl.col("forecast") - pl.col("actual")).abs()),
-            denominator=pl.when(known).then("actual"),
+            denominator=pl.when(known).then(divisor),
             n=pl.when(known).then("n"),
             reason=pl.when(error.is_null()).then(reason).otherwise(_beside(facts)),
         )

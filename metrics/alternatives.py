@@ -53,9 +53,17 @@ DEAL_VALUE: Final = (
     ),
     *_BASIS,
 )
+# On which day a deal was won or lost (R9).
+OUTCOME_DAY: Final = (
+    Alternative("sales.outcome_day", "close_date", "a deal is won or lost on its close date"),
+    Alternative(
+        "sales.outcome_day", "stage_entry", "on the day it entered the won or lost stage, else the close date"
+    ),
+)
 # What is live on a day (R3 to R7, rulings 7 to 16).
 LEDGER: Final = (
     *DEAL_VALUE,
+    *OUTCOME_DAY,
     Alternative(
         "arr.source", "opening_arr", "contracts come from the list of inputs.opening_arr, none from deals"
     ),
@@ -84,6 +92,7 @@ LEDGER: Final = (
     ),
     Alternative("arr.customer", "ultimate_parent", "a customer is all accounts under one ultimate parent"),
     Alternative("arr.customer", "account", "a customer is one account"),
+    Alternative("arr.rates", "constant", "both ends of a stock are valued at the rate of its last day"),
 )
 HEADLINE: Final = (
     Alternative("arr.headline", "arr", "live ARR leads the report"),
@@ -102,6 +111,7 @@ NRR: Final = (
         "flow_with_reactivation",
         "(opening + expansion + reactivation - contraction - churn) / opening",
     ),
+    Alternative("retention.nrr", "renewal_base", "what became of the ARR up for renewal / that ARR"),
     *_WINDOW,
     *LEDGER,
 )
@@ -121,13 +131,30 @@ LOGO_CHURN: Final = (
 )
 # Which deals are sold the way that is measured (R7).
 DEALS: Final = (
+    *OUTCOME_DAY,
     Alternative("sales.include_expansion", value=False, means="new business alone"),
     Alternative("sales.include_expansion", value=True, means="expansion deals count like new business"),
+)
+WIN_RATE: Final = (
+    Alternative("sales.win_rate", "broad", "lost without a decision is lost"),
+    Alternative("sales.win_rate", "narrow", "competitive deals only: lost without a decision is left out"),
+    Alternative("sales.no_decision", None, "the loss reasons of a deal that nobody decided"),
 )
 QUALIFIED: Final = (
     Alternative(
         "qualified_stage", None, "the stage from which a deal is qualified, else the second open one"
     ),
+)
+DEAL_SIZE: Final = (
+    Alternative("sales.deal_size", "mean", "the mean of the deals won, the median beside it"),
+    Alternative("sales.deal_size", "median", "the median of the deals won, the mean beside it"),
+)
+CYCLE_WEIGHT: Final = (
+    Alternative("sales.cycle_weight", "arr", "a deal weighs as much as its ARR"),
+    Alternative("sales.cycle_weight", "amount", "a deal weighs as much as its amount"),
+)
+STAGE_DEALS: Final = (
+    Alternative("sales.stage_deals", None, "deals that a stage needs to be a bottleneck or to have a norm"),
 )
 CYCLE: Final = (
     Alternative("sales.cycle_start", "qualified", "a cycle runs from the qualified stage"),
@@ -144,16 +171,57 @@ OPPORTUNITIES: Final = (
         "sales.velocity_opportunities", "open", "opportunities that were open at the quarter's start"
     ),
 )
+SNAPSHOT: Final = (
+    Alternative(
+        "forecast.snapshot_day", None, "the day of the quarter that coverage, history and errors are read on"
+    ),
+)
+COVERAGE_ODDS: Final = (
+    Alternative("forecast.coverage_odds", "p1", "the pipeline is weighted by the CRM's probability"),
+    Alternative("forecast.coverage_odds", "p2", "the pipeline is weighted by own history"),
+)
+FORECAST: Final = (
+    *OUTCOME_DAY,
+    Alternative("forecast.method", "p2", "open deals are expected to bring what own history says"),
+    Alternative("forecast.method", "p1", "open deals are expected to bring what the CRM's probability says"),
+    Alternative("forecast.method", "commit", "of open deals those in the category commit are expected"),
+    Alternative("forecast.method", "best_case", "of open deals those in commit and best case are expected"),
+)
+ERROR: Final = (
+    Alternative("forecast.error_over", "actual", "the error is a share of what was won"),
+    Alternative("forecast.error_over", "forecast", "the error is a share of what was forecast"),
+)
 PILOT_STAGES: Final = (
     Alternative("sales.poc_stages", None, "the stages in which a pilot runs, else those that are named so"),
 )
 PILOT_LIMIT: Final = (
     Alternative("sales.poc_limit_days", None, "days beyond which a pilot is too long, else the playbook's"),
 )
+CAC: Final = (
+    Alternative("acquisition.cac_lag", "quarter", "the spend of one quarter earlier"),
+    Alternative("acquisition.cac_lag", "cycle", "the spend of one median sales cycle earlier"),
+    Alternative("acquisition.cac_load", "full", "people and programme spend"),
+    Alternative("acquisition.cac_load", "program", "programme spend alone"),
+)
+LEAD_DAYS: Final = (
+    Alternative("acquisition.lead_days", None, "days that a lead may take to become an opportunity"),
+)
+SQL_DAYS: Final = (Alternative("acquisition.sql_days", None, "days that an MQL may take to become an SQL"),)
+COST_PER: Final = (
+    Alternative("acquisition.cost_per", "lead", "programme spend over the leads created in the month"),
+    Alternative(
+        "acquisition.cost_per", "mql", "programme spend over the leads that became MQLs in the month"
+    ),
+)
+SOURCED_BY: Final = (
+    Alternative("acquisition.sourced_by", "original_source", "a deal is whose its first lead source is"),
+)
 MARKETING: Final = (
+    *SOURCED_BY,
     Alternative("channels.marketing", None, "the lead sources and motions that are marketing's"),
 )
 PARTNER: Final = (
+    *SOURCED_BY,
     Alternative("channels.partner", None, "the lead sources and motions that are the partners'"),
 )
 HEALTH: Final = (
@@ -165,6 +233,13 @@ HEALTH: Final = (
     Alternative("health.red_below", None, "score below which a customer is red"),
     Alternative("health.green_from", None, "score from which a customer is green"),
     Alternative("health.drop", None, "fall within 30 days that is an alarm"),
+)
+CLEANLINESS: Final = (
+    Alternative("quality.completeness", None, "weight of completeness, in percent"),
+    Alternative("quality.duplicates", None, "weight of duplicates, in percent"),
+    Alternative("quality.stages", None, "weight of stage faults, in percent"),
+    Alternative("quality.contacts", None, "weight of outdated contacts, in percent"),
+    Alternative("quality.outdated_months", None, "months without activity after which a contact is outdated"),
 )
 REQUIRED_FIELDS: Final = (
     Alternative("required_deal_fields", None, "the fields of an open deal that must be filled"),

@@ -28,7 +28,8 @@ from pipeline.company import ArrSettings, Company
 
 CONTRACTS: Final = (
     "contract", "made_of", "deal_id", "customer", "deal_type", "start", "end", "expires", "signed", "arr", "currency",
-    "start_assumed", "term_assumed", "auto_renewed", "unresolved", "churned", "churn_deal", "leaves_signed",
+    "start_assumed", "term_assumed", "auto_renewed", "unresolved", "churned", "churn_deal", "leaves_signed", "due",
+    "term",
 )  # fmt: skip
 
 
@@ -94,7 +95,8 @@ def contracts(
     live), expires (the end before grace), signed (outcome day), arr (signed minor units of ``currency``, on its first
     day), currency, start_assumed, term_assumed, auto_renewed, unresolved (expired with its renewal still open),
     churned (ended by a churn deal, or terminated), churn_deal (that deal), leaves_signed (outcome day of what ends it:
-    from then on CARR is without it).
+    from then on CARR is without it), due (when it was up for renewal, the first time where it renews by itself), term
+    (months).
     """
     won = candidates(deals, rates.currencies, settings).filter(pl.col("problem").is_null())
     renewals = deals.filter((pl.col("deal_type") == "renewal") & pl.col("customer").is_not_null())

@@ -49,17 +49,39 @@ class Movement:
 
 @dataclass(frozen=True)
 class Bridge:
-    """Opening ARR, every movement, closing ARR; ``opening + sum(movements) == closing`` to the cent."""
+    """Opening ARR, every movement, closing ARR; ``opening + sum(movements) == closing`` to the cent.
+
+    ``escalator``: what of other expansion was contracted before (R13).
+    """
 
     label: str
     opening: int
     movements: tuple[Movement, ...]
     closing: int
+    escalator: int = 0
 
     def __post_init__(self) -> None:
         gap = self.opening + sum(step.amount for step in self.movements) - self.closing
         if gap:
             raise ValueError(f"the ARR bridge of {self.label} does not tie: it is off by {gap} minor units")
+
+
+@dataclass(frozen=True)
+class NrrPoints:
+    """What made NRR of one size of customers, or of all (``segment`` null).
+
+    ``parts``: name and tenths of a percentage point, signed; they add up to NRR less 100. ``customers``: of the
+    opening.
+    """
+
+    segment: str | None
+    customers: int
+    parts: tuple[tuple[str, int], ...]
+
+    @property
+    def total(self) -> int:
+        """NRR less 100, in tenths of a point."""
+        return sum(tenths for _, tenths in self.parts)
 
 
 @dataclass(frozen=True)
@@ -280,6 +302,7 @@ class BoardReport:
     arr_trend: tuple[Point, ...] = ()
     nrr_trend: tuple[Point, ...] = ()
     grr_trend: tuple[Point, ...] = ()
+    nrr_points: tuple[NrrPoints, ...] = ()
     win_rates: tuple[KpiValue, ...] = ()
     pipeline: tuple[StageRow, ...] = ()
     quality: Quality | None = None
@@ -294,6 +317,7 @@ class BoardReport:
     restatements: tuple[Restatement, ...] = ()
     frozen: Frozen | None = None
     findings: tuple[Finding, ...] = ()
+    low_sample: int = 10  # below so many a rate is on few deals
     role: str | None = None  # why the headline KPIs are others than the playbook's usual ones
 
     @property

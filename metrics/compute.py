@@ -2,7 +2,7 @@
 
 Status, the first that applies: ``not_computable`` (no value; the reason says why), ``unreliable`` (a field the KPI
 stands on is filled on fewer deals than the company's threshold, definition book, R14), ``low_sample`` (counts below the
-KPI's limit), then what ``judge`` says, else ``no_target``.
+company's limit), then what ``judge`` says, else ``no_target``.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Ite
     for month, segment, value, numerator, denominator, n, told in rows.iter_rows():
         # "There are no deals" would be said of deals that nobody has read.
         reason = UNREAD if unread and value is None else told
-        status, reasons = _status(kpi, value, n, reason, doubts.get(month, ()))
+        status, reasons = _status(kpi, value, n, reason, doubts.get(month, ()), facts.company.low_sample)
         number, target, sentence = _number(value, kpi.unit), None, None
         if judge is not None:
             verdict = judge(_asked(facts, kpi, cut, month, segment, number))
@@ -253,14 +253,14 @@ def _required(facts: Facts, kpi: Kpi) -> tuple[tuple[str, str], ...]:
 
 
 def _status(
-    kpi: Kpi, value: float | None, n: int | None, reason: str | None, doubts: tuple[str, ...]
+    kpi: Kpi, value: float | None, n: int | None, reason: str | None, doubts: tuple[str, ...], fewest: int
 ) -> tuple[Status, tuple[str, ...]]:
     if value is None:
         return "not_computable", (reason or "undefined",)
     notes = (reason,) if reason else ()
     few: tuple[str, ...] = ()
-    if kpi.low_sample is not None and n is not None and n < kpi.low_sample:
-        few = (f"low sample: {n}, fewer than {kpi.low_sample}",)
+    if kpi.counted and n is not None and n < fewest:
+        few = (f"low sample: {n}, fewer than {fewest}",)
     status: Status = "unreliable" if doubts else "low_sample" if few else "no_target"
     return status, (*doubts, *few, *notes)
 

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import polars as pl
@@ -14,12 +15,27 @@ import polars as pl
 from metrics import forecast, measures, odds, sales, standing
 from metrics.currency import in_words
 from metrics.facts import Facts
+from metrics.kpi import Kpi
+from metrics.period import SNAPSHOT_DAY
 from metrics.words import in_times, when_any
+from pipeline.company import Company
 
 CUTS: Final = ("size", "industry", "motion", "owner", "pipeline")
 BREAK_EVEN: Final = 1.0  # weighted coverage at which the quarter is expected to bring its quota
 _AHEAD: Final = 2
+_WORDS: Final = {"p1": "CRM probability", "p2": "own-history share"}
+_OTHER: Final = {"p1": "p2", "p2": "p1"}
 _KEY: Final = ("quarter_first", "at")
+
+
+def configured(kpi: Kpi, company: Company) -> Kpi:
+    """A coverage as the company's settings make it: another day, or other odds, is another definition."""
+    day, chosen = company.forecast.snapshot_day, company.forecast.coverage_odds
+    other = f" {chosen}" if chosen != "p1" and _WORDS["p1"] in kpi.definition else ""
+    version = f"{kpi.id}/1{other}{f' day {day}' if day != SNAPSHOT_DAY else ''}"
+    formula = kpi.definition.removeprefix(f"{kpi.id}/1")
+    told = formula.replace(f"day {SNAPSHOT_DAY}", f"day {day}").replace(_WORDS["p1"], _WORDS[chosen])
+    return replace(kpi, definition=f"{version}{told}")
 
 
 def snapshot(facts: Facts) -> pl.DataFrame:
@@ -41,16 +57,21 @@ def coverage(facts: Facts, cut: str | None) -> pl.LazyFrame:
 
 
 def weighted(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    """Snapshot value times p1 over quota; n: deals in the snapshot."""
+    """Snapshot value times p1 (or p2, `forecast.coverage_odds`) over quota; n: deals in the snapshot."""
     if cut == "product":
         return measures.nothing()
+    chosen = facts.company.forecast.coverage_odds
     sums = _sums(
         facts,
         cut,
-        exact=pl.col("expected_p1").sum(),
-        exact_p2=pl.col("expected_p2").sum(),
+        exact=pl.col(f"expected_{chosen}").sum(),
+        exact_beside=pl.col(f"expected_{_OTHER[chosen]}").sum(),
         by_p1=(pl.col("basis") == "p1").sum().cast(pl.Int64),
-    ).with_columns(top=measures.whole(pl.col("exact")), top_p2=measures.whole(pl.col("exact_p2")))
+    ).with_columns(
+        top=measures.whole(pl.col("exact")),
+        top_beside=measures.whole(pl.col("exact_beside")),
+        odds_beside=pl.lit(_OTHER[chosen]),
+    )
     return _quotient(facts, sums, cut, _beside_weighted(facts, cut))
 
 
@@ -93,13 +114,20 @@ def _quotient(facts: Facts, sums: pl.LazyFrame, cut: str | None, beside: pl.Lazy
 
 
 def _variant(told: pl.LazyFrame) -> pl.Expr:
-    """The weighted coverage by own history, where it is asked for."""
-    if "top_p2" not in told.collect_schema():
+    """The weighted coverage by the other odds, where it is weighted at all."""
+    if "top_beside" not in told.collect_schema():
         return pl.lit(None, dtype=pl.String)
-    stand_in = when_any(pl.col("by_p1"), pl.format(" ({} of {} deals by p1 for want of it)", "by_p1", "n"))
+    history = pl.col("odds_beside") == "p2"
+    stand_in = when_any(
+        pl.col("by_p1"),
+        pl.when(history)
+        .then(pl.format(" ({} of {} deals by p1 for want of it)", "by_p1", "n"))
+        .otherwise(pl.format(" ({} of {} deals by p1 for want of own history)", "by_p1", "n")),
+    )
     return pl.format(
-        "by own history (p2) {}{}; {} breaks even",
-        in_times(_over("top_p2", "quota")),
+        "{} {}{}; {} breaks even",
+        pl.when(history).then(pl.lit("by own history (p2)")).otherwise(pl.lit("by CRM probability (p1)")),
+        in_times(_over("top_beside", "quota")),
         stand_in.fill_null(""),
         in_times(pl.lit(BREAK_EVEN)),
     )
@@ -300,11 +328,13 @@ def deals_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFra
 
 
 def weighed_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
-    """Evidence: the same deals at what p1 expects of them; they add up to the numerator."""
+    """Evidence: the same deals at what the chosen odds expect of them; they add up to the numerator."""
     rows = measures.of_deals(facts, snapshot(facts).filter(pl.col("month") == month), cut)
+    chosen = facts.company.forecast.coverage_odds
+    expected = f"expected_{chosen}"
     weighed = rows.with_columns(
-        contribution=measures.whole(pl.col("expected_p1")),
-        note=forecast.weight_note("expected_p1", None, facts),
+        contribution=measures.whole(pl.col(expected)),
+        note=forecast.weight_note(expected, "basis" if chosen == "p2" else None, facts),
     )
     return _opened(facts, month, weighed, cut, named=True)
 

@@ -29,6 +29,19 @@ def configured(kpi: Kpi, company: Company) -> Kpi:
     return replace(kpi, reads=(*READS, *kpi.reads)) if company.sales.cycle_start == "first_meeting" else kpi
 
 
+# The field that weighs the weighted cycle, and how it is called.
+_WEIGHTS: Final = {"arr": ("arr_value", "ARR", "an ARR"), "amount": ("amount", "amount", "an amount")}
+
+
+def weighed(kpi: Kpi, company: Company) -> Kpi:
+    """The weighted cycle as the company's settings make it: another weight is another definition."""
+    if company.sales.cycle_weight == "arr":
+        return kpi
+    formula = kpi.definition.removeprefix(f"{kpi.id}/1: ").replace("ARR", "amount")
+    fields = tuple((table, "amount" if field == "arr" else field) for table, field in kpi.requires)
+    return replace(kpi, definition=f"{kpi.id}/1 amount: {formula}", requires=fields)
+
+
 def starts(facts: Facts) -> pl.DataFrame:
     """When the sale of every qualified deal began (a fact to be kept by ``Facts.once``).
 
@@ -167,15 +180,16 @@ def norms(facts: Facts) -> pl.DataFrame:
 def trailing_wins(facts: Facts) -> pl.DataFrame:
     """Deals won in each month's trailing four quarters, to D (a fact to be kept by ``Facts.once``).
 
-    Columns: those of ``Facts.deals``, month, value (ARR at the rate of the outcome day), met, self_serve, days (from
-    the first meeting, else the qualified day; self-serve from the creation) and left_out.
+    Columns: those of ``Facts.deals``, month, value (ARR, or the amount, at the rate of the outcome day), met,
+    self_serve, days (from the first meeting, else the qualified day; self-serve from the creation) and left_out.
     """
     won = facts.deals.filter(
         pl.col("deal_type").is_in(facts.company.sales.types)
         & (pl.col("outcome") == "won")
         & pl.col("qualified_day").is_not_null()
     )
-    valued = facts.rates.convert(won, "arr_value", "outcome_day", "value").lazy()
+    weight = _WEIGHTS[facts.company.sales.cycle_weight][0]
+    valued = facts.rates.convert(won, weight, "outcome_day", "value").lazy()
     rows = valued.join(facts.once(starts).lazy(), on="external_id")
     start = pl.when("self_serve").then(pl.coalesce("created_day", "qualified_day")).otherwise("first_met")
     return (
@@ -186,12 +200,12 @@ def trailing_wins(facts: Facts) -> pl.DataFrame:
 
 
 def _weighs() -> pl.Expr:
-    """Whether a deal has a cycle and an ARR to weigh it with (rulings 20 and 22)."""
+    """Whether a deal has a cycle and a value to weigh it with (rulings 20 and 22)."""
     return pl.col("left_out").is_null() & (pl.col("value") != 0).fill_null(value=False)
 
 
 def weighted(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    """Days from the first meeting to the win, weighted by ARR; self-serve apart, in the note."""
+    """Days from the first meeting to the win, weighted by ARR (or amount); self-serve apart, in the note."""
     if cut == "product":
         return measures.nothing()
     rows = facts.once(trailing_wins).lazy()
@@ -215,8 +229,9 @@ def weighted(facts: Facts, cut: str | None) -> pl.LazyFrame:
         alone_arr=pl.col("value").filter(alone).sum(),
         alone=alone.sum(),
     )
+    what, some = _WEIGHTS[facts.company.sales.cycle_weight][1:]
     measure = measures.ratios(
-        totals, "top", "arr", "n", "no new-business deal with an ARR and a cycle was won in four quarters"
+        totals, "top", "arr", "n", f"no new-business deal with {some} and a cycle was won in four quarters"
     )
     share = pl.col("substituted") / pl.col("n")
     apart = pl.col("alone_top").cast(pl.Float64) / pl.col("alone_arr")
@@ -230,7 +245,7 @@ def weighted(facts: Facts, cut: str | None) -> pl.LazyFrame:
             pl.format("self-serve apart: {} from sign-up (n={})", in_days(apart), "alone"),
         ),
         _left_out(),
-        when_any(pl.col("worthless"), pl.format("{} without ARR", "worthless")),
+        when_any(pl.col("worthless"), pl.format(f"{{}} without {what}", "worthless")),
     )
     return measures.explained(measure, totals.select("month", "segment", note=note))
 

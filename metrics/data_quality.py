@@ -6,6 +6,7 @@ Deals are read at D of each month as known now; duplicates and contacts are alwa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import polars as pl
@@ -13,13 +14,24 @@ import polars as pl
 from connectors.schema import TABLES
 from metrics import measures
 from metrics.facts import Facts
-from metrics.kpi import EVIDENCE, MEASURE
+from metrics.kpi import EVIDENCE, MEASURE, Kpi
 from metrics.words import UNKNOWN
+from pipeline.company import Company, QualitySettings
 from pipeline.quality import cells_over, opened_at
 from pipeline.required import in_words
 from pipeline.scores import named
 
 _COMPARED: Final = ("name", "domain", "parent_id")  # what tells that two accounts are one
+
+
+def configured(kpi: Kpi, company: Company) -> Kpi:
+    """Cleanliness as the company's settings make it: other weights, or another time, are another definition."""
+    own = company.quality
+    if own == QualitySettings():
+        return kpi
+    weights = f"{own.completeness} completeness, {own.duplicates} duplicates, {own.stages} stages"
+    told = f"{weights}, {own.contacts} contacts ({own.outdated_months} months)"
+    return replace(kpi, definition=f"{kpi.id}/1 own weights: {told}")
 
 
 def filled_cells(facts: Facts, cut: str | None) -> pl.LazyFrame:

@@ -50,7 +50,8 @@ def describe(
 
     - deal_type: new | expansion | renewal | contraction | churn, null where the CRM's type is not mapped
     - outcome: open | won | lost; outcome_day: the close date (a pilot's conversion date), else the day the deal
-      last entered its terminal stage; entered_at: that entry, null where the history does not hold it
+      last entered its terminal stage (`sales.outcome_day: stage_entry`: that day first); entered_at: that entry, null
+      where the history does not hold it
     - created_day: local; qualified_day: null where the deal never got to the qualified stage
     - account, customer: after merges, null where there is no live one
     - motion, size, industry: null where unknown
@@ -76,7 +77,7 @@ def describe(
         & (pl.col("stage_outcome") == "won")
         & (outcome(pl.lit(calendar.known_day)) == "open"),
     ).drop("label", "sort_order", "active", "qualified")
-    dated = _with_dates(decided, entries, calendar)
+    dated = _with_dates(decided, entries, calendar, company.sales.outcome_day)
     priced = _with_segments(dated, accounts, company).join(
         _sold_once(lines, company.arr),
         left_on="external_id",
@@ -131,8 +132,11 @@ def stage_outcome() -> pl.Expr:
     )
 
 
-def _with_dates(deals: pl.DataFrame, entries: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
-    """Adds outcome_day, entered_at, qualified_day and unlogged. ``deals``: in the order of those of ``entries``."""
+def _with_dates(
+    deals: pl.DataFrame, entries: pl.DataFrame, calendar: Calendar, outcome_day: str
+) -> pl.DataFrame:
+    """Adds outcome_day, entered_at, qualified_day and unlogged. ``deals``: in the order of those of ``entries``;
+    ``outcome_day``: which date of an outcome comes first (R9)."""
     before = pl.when(pl.col("deal") == pl.col("deal").shift(1)).then(pl.col("outcome").shift(1))
     ended = (pl.col("outcome") != "open") & (pl.col("outcome") != before.fill_null("open"))
     at = pl.col("entered_at")
@@ -144,7 +148,8 @@ def _with_dates(deals: pl.DataFrame, entries: pl.DataFrame, calendar: Calendar) 
     rows = deals.with_row_index("deal").join(told, on="deal", how="left", maintain_order="left").drop("deal")
     entered = pl.when(pl.col("outcome") != "open").then("entered_at")
     converted = pl.when(pl.col("pilot") & (pl.col("outcome") == "won")).then("pilot_converted")
-    decided = pl.coalesce(converted, "close_date", calendar.local_day(entered))
+    dated = ("close_date", calendar.local_day(entered))
+    decided = pl.coalesce(converted, *(dated if outcome_day == "close_date" else reversed(dated)))
     unlogged = ~pl.col("_logged").fill_null(False)
     on_creation = (pl.col("outcome") == "won") | ((pl.col("outcome") == "lost") & unlogged)
     return rows.with_columns(

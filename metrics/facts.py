@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Literal, Protocol, TypeVar, cast
 
 import polars as pl
 
 from connectors.errors import ConfigurationError
-from metrics import agreements, arr, bridge, coded, inputs, lines, opening, sales, timeline
+from metrics import agreements, arr, bridge, coded, inputs, lines, opening, sales, timeline, unavailable
 from metrics import customers as hierarchy
 from metrics import deals as deal_facts
 from metrics.coded import Coded
@@ -84,7 +84,12 @@ class Facts:
         self.info = info
         self.unkept = unkept
         known_at = as_of if info is None else info.known(as_of)
-        self.calendar = Calendar(company.zone, known_at.astimezone(UTC), company.fiscal_year_start_month)
+        self.calendar = Calendar(
+            company.zone,
+            known_at.astimezone(UTC),
+            company.fiscal_year_start_month,
+            company.forecast.snapshot_day,
+        )
         _check_read(company, months, as_of, self.calendar)
         self.periods = self.calendar.periods(months)
         self.months: tuple[str, ...] = tuple(self.periods["month"])
@@ -93,6 +98,7 @@ class Facts:
         self._frames = asof.known_then(frames, self.calendar.known_at)
         self._kept: dict[Callable[..., Any], Any] = {}
         arr.check_settings(company)
+        unavailable.check_settings(company)
 
     @classmethod
     def load(cls, store: FactStore, company: Company, months: Sequence[str], as_of: datetime) -> Facts:
@@ -165,7 +171,10 @@ class Facts:
             industry=stated(pl.col("industry")),
             size=hierarchy.size_band(pl.col("segment"), pl.col("employees"), self.company.size_bands),
         )
-        customers = hierarchy.customers(accounts, self.known_at, self.company.arr.customer)
+        grain: Literal["ultimate_parent", "account"] = (
+            "account" if self.company.arr.customer == "account" else "ultimate_parent"
+        )
+        customers = hierarchy.customers(accounts, self.known_at, grain)
         return customers.join(traits, on="live_id", how="left")
 
     @cached_property
@@ -422,7 +431,13 @@ class Facts:
         """Month -> cleanliness at its D; duplicates and contacts are those of ``known_at`` (rulings 36, 37)."""
         complete = {self.moments[month]: score for month, score in self.completeness.items()}
         done = cleanliness_over(
-            self.open_deals, self.raw_frames, self.info, complete, self.known_at, self.standing_faults
+            self.open_deals,
+            self.raw_frames,
+            self.company,
+            self.info,
+            complete,
+            self.known_at,
+            self.standing_faults,
         )
         return {month: done[moment] for month, moment in self.moments.items()}
 

@@ -7,6 +7,7 @@ was first read) and ``roll_up`` (the sellers' own categories, and what the CRO c
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Final
 
@@ -16,8 +17,10 @@ from metrics import measures, odds, sales, standing
 from metrics.currency import in_words
 from metrics.facts import Facts
 from metrics.inputs import InputFault
-from metrics.period import Quarter
+from metrics.kpi import Kpi
+from metrics.period import SNAPSHOT_DAY, Quarter
 from metrics.words import when_any
+from pipeline.company import Company
 
 CUTS: Final = ("size", "industry", "motion", "owner", "pipeline")
 WEEK: Final = 7
@@ -27,8 +30,15 @@ CALLED: Final = {
     "commit": "commit",
     "best_case": "best_case",
     "pipeline": "pipeline",
-    "total": "landing_p2",
+    "total": "landing",
 }
+# What the forecast is made of, as its definition says it.
+_METHODS: Final = {
+    "p1": "CRM probability x open in-quarter pipeline",
+    "commit": "open in-quarter pipeline in commit",
+    "best_case": "open in-quarter pipeline in commit and best case",
+}
+_ROLLED: Final = {"commit": ("commit",), "best_case": ("commit", "best_case")}
 _KEY: Final = ("quarter_first", "at")
 _DEAL: Final = (
     *("external_id", "name", "deal_type", "stage", "close_date", "value", "size", "industry", "motion"),
@@ -37,18 +47,40 @@ _DEAL: Final = (
 _NONE: Final = pl.lit(None, dtype=pl.String)
 
 
+def configured(kpi: Kpi, company: Company) -> Kpi:
+    """The forecast as the company's settings make it: another method is another definition."""
+    method, day = company.forecast.method, company.forecast.snapshot_day
+    if method == "p2":
+        told = f"/1 day {day}" if day != SNAPSHOT_DAY else "/1"
+        return replace(kpi, definition=kpi.definition.replace("/1", told, 1))
+    return replace(
+        kpi, definition=f"{kpi.id}/1 {method}: won to date + {_METHODS[method]}, as known on the day"
+    )
+
+
+def expected(company: Company) -> pl.Expr:
+    """What the company's forecast expects of a row of ``positions`` (decimal; null in a currency without a rate)."""
+    method = company.forecast.method
+    if method not in _ROLLED:
+        return pl.col(f"expected_{method}")
+    own = pl.col("value").cast(pl.Decimal(38, 0)).cast(odds.ODDS)
+    counts = (pl.col("part") == "won") | pl.col("category").is_in(_ROLLED[method])
+    return pl.when(counts.fill_null(value=False)).then(own).when(own.is_not_null()).then(pl.lit(0, odds.ODDS))
+
+
 def landing(facts: Facts) -> pl.DataFrame:
     """The deals of each month's forecast: those won in the quarter by D, and those open at D that should close in it.
 
     Columns: month, quarter_first, at, part (won | open), the deal's own, value, expected_p1 and expected_p2
-    (decimals; of a win its value), category, basis.
+    (decimals; of a win its value), category, basis, expected (by the company's own method).
     """
     return facts.once(_landing)
 
 
 def _landing(facts: Facts) -> pl.DataFrame:
     rows = positions(odds.weighed(facts), standing.wins(facts))
-    return standing.of_months(facts).join(rows, on=_KEY).sort("month", "external_id")
+    months = standing.of_months(facts).join(rows, on=_KEY).sort("month", "external_id")
+    return months.with_columns(expected=expected(facts.company))
 
 
 def positions(pipeline: pl.DataFrame, wins: pl.DataFrame) -> pl.DataFrame:
@@ -85,17 +117,21 @@ def sums() -> dict[str, pl.Expr]:
 
 
 def totals(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    """month, segment, the columns of ``sums``, and landing_p1, landing_p2: the forecast in whole minor units."""
+    """month, segment, the columns of ``sums``, and landing (the forecast in whole minor units), landing_p1 and
+    landing_p2."""
     rows = landing(facts).lazy()
     if cut is not None:
         rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
-    return measures.summed(facts.periods, rows, cut, **sums()).with_columns(
-        landing_p1=measures.whole(pl.col("exact_p1")), landing_p2=measures.whole(pl.col("exact_p2"))
+    every = {**sums(), "exact": pl.col("expected").sum()}
+    return measures.summed(facts.periods, rows, cut, **every).with_columns(
+        landing=measures.whole(pl.col("exact")),
+        landing_p1=measures.whole(pl.col("exact_p1")),
+        landing_p2=measures.whole(pl.col("exact_p2")),
     )
 
 
 def measure(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    """Won to D and the open pipeline weighed with own history; n: deals in it."""
+    """Won to D and what is expected of the open pipeline, by default weighed with own history; n: deals in it."""
     if cut == "product":
         return measures.nothing()
     first = facts.deals.filter(pl.col("deal_type").is_in(sales.PIPELINE_TYPES))["created_day"]
@@ -107,7 +143,7 @@ def measure(facts: Facts, cut: str | None) -> pl.LazyFrame:
     )
     calls = _calls_told(facts) if cut is None else facts.periods.select("month", calls=_NONE)
     reason = pl.format("the CRM holds no new-business or expansion deal created by {}", "day")
-    money = pl.col("landing_p2").cast(pl.Float64)
+    money = pl.col("landing").cast(pl.Float64)
     return measures.measure(
         dated.join(calls.lazy(), on="month", how="left").with_columns(
             value=pl.when(begun).then(money),
@@ -121,7 +157,8 @@ def measure(facts: Facts, cut: str | None) -> pl.LazyFrame:
 
 def _beside(facts: Facts) -> pl.Expr:
     """What is printed beside the forecast."""
-    say = facts.currency
+    say, method = facts.currency, facts.company.forecast.method
+    history = pl.format("by own history (p2) {}", in_words(pl.col("landing_p2"), say))
     stand_in = pl.format("{} of {} open deals weighed by p1 for want of own history", "by_p1", "open_deals")
     swap = pl.format("{} deals in a currency without a rate left out", "unconverted")
     return measures.notes(
@@ -133,6 +170,7 @@ def _beside(facts: Facts) -> pl.Expr:
             in_words(pl.col("commit"), say),
             in_words(pl.col("best_case"), say),
         ),
+        history if method != "p2" else _NONE,
         pl.col("calls"),
         when_any(pl.col("by_p1"), stand_in),
         when_any(pl.col("unconverted"), swap),
@@ -148,13 +186,10 @@ def deals_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFra
     """Evidence: the wins at their value and the open deals at what is expected of them; they add up to the forecast."""
     rows = measures.of_deals(facts, landing(facts).filter(pl.col("month") == month), cut)
     won = pl.col("part") == "won"
-    note = (
-        pl.when(won)
-        .then(pl.format("won {}", "close_date"))
-        .otherwise(weight_note("expected_p2", "basis", facts))
-    )
+    by = {"p2": "basis", "p1": None}.get(facts.company.forecast.method, "category")
+    note = pl.when(won).then(pl.format("won {}", "close_date")).otherwise(weight_note("expected", by, facts))
     return measures.opened(
-        rows.with_columns(object=pl.lit("deals"), contribution=measures.whole(pl.col("expected_p2")), note=note),
+        rows.with_columns(object=pl.lit("deals"), contribution=measures.whole(pl.col("expected")), note=note),
         cut,
     )  # fmt: skip
 
@@ -163,7 +198,7 @@ def weight_note(expected: str, basis: str | None, facts: Facts) -> pl.Expr:
     """``Proposal, closing 2026-03-31: 25.0% of 100.00 USD (segment)``."""
     share = (pl.col(expected).cast(pl.Float64) / pl.col("value").cast(pl.Float64) * 100).round(1)
     percent = pl.when(pl.col("value") != 0).then(pl.format("{}% of ", share)).otherwise(pl.lit(""))
-    told = pl.format(" (by {})", pl.col(basis)) if basis else pl.lit("")
+    told = pl.format(" (by {})", pl.col(basis).fill_null("no category")) if basis else pl.lit("")
     return pl.format(
         "{}, closing {}: {}{}{}",
         pl.col("stage").fill_null("no stage"),

@@ -24,7 +24,6 @@ from metrics.currency import in_words
 from metrics.facts import Facts
 from metrics.words import UNKNOWN
 
-FEW_CUSTOMERS: Final = recurring.FEW_CUSTOMERS
 CUTS: Final = recurring.CUSTOMER_CUTS
 PARTS: Final = ("usage", "tickets", "nps")
 BANDS: Final = ("red", "amber", "green", UNKNOWN)

@@ -69,7 +69,7 @@ class Kpi:
     ``requires``: (table, column) pairs that must be filled for the number to be trusted.
     ``reads``: tables without a past (``pipeline.unkept``) that its values are made of, beside the names of owners.
     ``definition``: id and version of the formula, printed beside each number.
-    ``low_sample``: below this n the value is marked; None when counting makes no sense.
+    ``counted``: whether n is a sample; below the company's ``low_sample`` the value is then marked (R14).
     ``cuts``: the ways this number can be cut; by any other ``compute`` returns no rows.
     ``parts``: the units of numerator and denominator.
     ``alternatives``: the ways to make it that are a company's choice, with the setting of each.
@@ -90,7 +90,7 @@ class Kpi:
     compute: Callable[[Facts, str | None], pl.LazyFrame] = field(repr=False)
     evidence: Opens = field(repr=False)
     reads: tuple[str, ...] = ()
-    low_sample: int | None = None
+    counted: bool = False
     parts: tuple[Unit | None, Unit | None] = ("count", "count")
     cuts: tuple[str, ...] = CUTS
     inputs: tuple[str, ...] = ()

@@ -7,12 +7,14 @@ Source: definition book, section 5, rulings 2, 3, 24, 32. The exact reading:
 2. A cohort is a month: by the local day of creation, or by the MQL date; an MQL date that is missing where there is an
    SQL date is the SQL date. Both up to D.
 3. Days are counted between local dates, both ends included: a lead of 1 March that was converted on 30 May (day 90) is
-   in, on 31 May it is not. A date before the cohort's own is a fault of the records: not reached, and counted.
+   in, on 31 May it is not; how many days there are is the company's choice (`acquisition.lead_days`, `sql_days`). A
+   date before the cohort's own is a fault of the records: not reached, and counted.
 4. A cohort is mature on the day after the last of its windows: before that its value is computed and marked.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import polars as pl
@@ -20,12 +22,11 @@ import polars as pl
 from metrics import measures
 from metrics.deals import source_map
 from metrics.facts import Facts
+from metrics.kpi import Kpi
 from metrics.words import stated
+from pipeline.company import AcquisitionSettings, Company
 
-FEW_LEADS: Final = 10
 CUTS: Final = ("motion", "owner")
-OPPORTUNITY_WITHIN_DAYS: Final = 90
-SQL_WITHIN_DAYS: Final = 60
 
 
 def known(facts: Facts) -> pl.DataFrame:
@@ -53,21 +54,21 @@ def known(facts: Facts) -> pl.DataFrame:
 def created(facts: Facts) -> pl.DataFrame:
     """Leads created in each month up to D: those of ``known``, month, entered, reached_on, span, reached.
 
-    ``reached``: converted within 90 days; ``span``: days from creation to conversion, null without one.
+    ``reached``: converted within the 90 days; ``span``: days from creation to conversion, null without one.
     """
     rows = facts.once(known).with_columns(entered="created_day", reached_on="converted_day")
-    return _cohorts(facts, rows, OPPORTUNITY_WITHIN_DAYS)
+    return _cohorts(facts, rows, facts.company.acquisition.lead_days)
 
 
 def qualified(facts: Facts) -> pl.DataFrame:
     """MQLs of each month up to D: those of ``known``, month, entered, reached_on, span, reached, imputed.
 
-    ``reached``: an SQL within 60 days; ``imputed``: it had no MQL date, and the SQL date stands for it.
+    ``reached``: an SQL within the 60 days; ``imputed``: it had no MQL date, and the SQL date stands for it.
     """
     rows = facts.once(known).with_columns(
         entered=pl.coalesce("mql_day", "sql_day"), reached_on="sql_day", imputed=pl.col("mql_day").is_null()
     )
-    return _cohorts(facts, rows, SQL_WITHIN_DAYS)
+    return _cohorts(facts, rows, facts.company.acquisition.sql_days)
 
 
 def lead_to_opportunity(facts: Facts, cut: str | None) -> pl.LazyFrame:
@@ -78,7 +79,7 @@ def lead_to_opportunity(facts: Facts, cut: str | None) -> pl.LazyFrame:
         none = "the CRM shows us no leads"
     early = rows.lazy().filter(pl.col("span") < 0).group_by("month").agg(n=pl.len())
     notes = (
-        _immature(facts, OPPORTUNITY_WITHIN_DAYS),
+        _immature(facts, facts.company.acquisition.lead_days),
         early.select("month", note=pl.format("{} converted before they were created: not counted", "n")),
     )
     return _rates(facts, rows, cut, none, notes)
@@ -97,7 +98,7 @@ def mql_to_sql(facts: Facts, cut: str | None) -> pl.LazyFrame:
     imputed = by_month.agg(n=pl.col("imputed").sum(), of=pl.len()).filter(pl.col("n") > 0)
     early = by_month.agg(n=(pl.col("span") < 0).sum()).filter(pl.col("n") > 0)
     notes = (
-        _immature(facts, SQL_WITHIN_DAYS),
+        _immature(facts, facts.company.acquisition.sql_days),
         imputed.select(
             "month",
             note=pl.format("{} of {} skipped the MQL stage: MQLs on the day they became SQLs", "n", "of"),
@@ -105,6 +106,20 @@ def mql_to_sql(facts: Facts, cut: str | None) -> pl.LazyFrame:
         early.select("month", note=pl.format("{} were SQLs before they were MQLs: not counted", "n")),
     )
     return _rates(facts, rows, cut, none, notes)
+
+
+def configured(kpi: Kpi, company: Company) -> Kpi:
+    """A conversion as the company's settings make it: another window is another definition."""
+    usual, own = AcquisitionSettings(), company.acquisition
+    was, now = (
+        (usual.lead_days, own.lead_days)
+        if kpi.id == "lead_to_opportunity"
+        else (usual.sql_days, own.sql_days)
+    )
+    if was == now:
+        return kpi
+    formula = kpi.definition.removeprefix(f"{kpi.id}/1: ").replace(str(was), str(now))
+    return replace(kpi, definition=f"{kpi.id}/1 {now} days: {formula}")
 
 
 def leads_behind(

@@ -23,7 +23,6 @@ import polars as pl
 
 from metrics import standing, timeline
 from metrics.facts import Facts
-from metrics.period import SNAPSHOT_DAY
 from pipeline import asof
 
 ODDS: Final = pl.Decimal(38, 15)
@@ -169,9 +168,9 @@ def history(facts: Facts, days: pl.DataFrame) -> pl.DataFrame:
 
 
 def _population(facts: Facts) -> pl.DataFrame:
-    """The day-21 snapshots of all quarters that history is read from: of (their quarter), deal, place, size, value."""
+    """The snapshots of all quarters that history is read from: of (their quarter), deal, place, size, value."""
     rows = standing.pipeline(facts)
-    day = pl.col("day") == pl.col("quarter_first").dt.offset_by(f"{SNAPSHOT_DAY - 1}d")
+    day = pl.col("day") == pl.col("quarter_first").dt.offset_by(f"{facts.calendar.snapshot_day - 1}d")
     return rows.filter(day, pl.col("value").is_not_null()).select(
         "external_id", *_CELL, "size", "value", of="quarter_first"
     )

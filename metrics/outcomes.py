@@ -2,17 +2,82 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import polars as pl
 
 from metrics import cycles, measures, sales
+from metrics.currency import in_words
 from metrics.facts import Facts
+from metrics.kpi import Kpi
 from metrics.words import in_days, in_percent, stated, when_any
+from pipeline.company import Company
 
-FEW_DEALS: Final = 10
 CUTS: Final = ("size", "industry", "motion", "owner", "pipeline")
 STALE: Final = 2  # times the median cycle: an open deal that is older is as good as lost
+
+
+def configured(kpi: Kpi, company: Company) -> Kpi:
+    """A win rate as the company's settings make it: the narrow one is another definition.
+
+    What is said of stale deals beside the rate by count stands on cycles.
+    """
+    kpi = cycles.configured(kpi, company) if kpi.id == "win_rate" else kpi
+    if company.sales.win_rate == "broad":
+        return kpi
+    formula = kpi.definition.removeprefix(f"{kpi.id}/1: ")
+    return replace(kpi, definition=f"{kpi.id}/1 narrow: {formula}, without deals lost without a decision")
+
+
+def configured_size(kpi: Kpi, company: Company) -> Kpi:
+    """The deal size as the company's settings make it: the median is another definition, and no quotient."""
+    if company.sales.deal_size == "mean":
+        return kpi
+    formula = kpi.definition.removeprefix(f"{kpi.id}/1: ").replace("mean", "median")
+    return replace(kpi, definition=f"{kpi.id}/1 median: {formula}", parts=(None, None))
+
+
+def rated(facts: Facts) -> pl.DataFrame:
+    """The closed deals that a win rate counts (kept by ``Facts.once``): ``Facts.closed`` with the column derailed.
+
+    derailed: lost, and for a reason that is no decision (`sales.no_decision`). Where the company rates narrowly these
+    are left out.
+    """
+    rows = _with_derailed(facts)
+    return rows.filter(~pl.col("derailed")) if facts.company.sales.win_rate == "narrow" else rows
+
+
+def _with_derailed(facts: Facts) -> pl.DataFrame:
+    return facts.closed.with_columns(derailed=_derailed(facts))
+
+
+def _derailed(facts: Facts) -> pl.Expr:
+    """Whether a deal was lost for a reason that is no decision."""
+    words = [reason.strip().lower() for reason in facts.company.sales.no_decision]
+    undecided = stated(pl.col("loss_reason")).str.to_lowercase().is_in(words).fill_null(value=False)
+    return ~pl.col("won") & undecided
+
+
+def _narrowed(facts: Facts, rates: pl.LazyFrame) -> pl.LazyFrame:
+    """A win rate with what the narrow way leaves out, and undefined where no loss has a reason to tell it by."""
+    if facts.company.sales.win_rate == "broad":
+        return rates
+    reason = stated(pl.col("loss_reason"))
+    lost = (
+        _with_derailed(facts)
+        .lazy()
+        .filter(~pl.col("won"))
+        .group_by("month")
+        .agg(n=pl.len(), derailed=pl.col("derailed").sum(), blank=reason.is_null().sum())
+    )
+    note = measures.notes(
+        when_any(pl.col("derailed"), pl.format("{} lost without a decision left out", "derailed")),
+        when_any(pl.col("blank"), pl.format("{} of {} lost deals name no reason and count", "blank", "n")),
+    )
+    untold = pl.lit("needs loss reasons: no lost deal names one (fields: deals: loss_reason)")
+    told = measures.explained(rates, lost.select("month", note=note), by=("month",))
+    return measures.unknown(told, lost.filter(pl.col("blank") == pl.col("n")).select("month", why=untold))
 
 
 def win_rate(facts: Facts, cut: str | None) -> pl.LazyFrame:
@@ -20,7 +85,11 @@ def win_rate(facts: Facts, cut: str | None) -> pl.LazyFrame:
     if cut == "product":
         return measures.nothing()
     totals = _totals(
-        facts, facts.closed.lazy(), cut, won=pl.col("won").sum().cast(pl.Int64), n=pl.len().cast(pl.Int64)
+        facts,
+        facts.once(rated).lazy(),
+        cut,
+        won=pl.col("won").sum().cast(pl.Int64),
+        n=pl.len().cast(pl.Int64),
     )
     rates = measures.ratios(totals, "won", "n", "n", "no qualified new-business deal closed in the quarter")
     stale = pl.format(
@@ -30,7 +99,8 @@ def win_rate(facts: Facts, cut: str | None) -> pl.LazyFrame:
         in_percent(pl.col("adjusted")),
     )
     beside = adjusted(facts, cut).select("month", "segment", note=when_any(pl.col("stale"), stale))
-    return measures.explained(measures.noted(rates, _unlogged(facts)), beside)
+    told = measures.explained(measures.noted(rates, _unlogged(facts)), beside)
+    return _narrowed(facts, measures.explained(told, _of_four_quarters(facts, cut)))
 
 
 def adjusted(facts: Facts, cut: str | None) -> pl.LazyFrame:
@@ -43,7 +113,7 @@ def adjusted(facts: Facts, cut: str | None) -> pl.LazyFrame:
     """
     rows = pl.concat(
         [
-            facts.closed.lazy().with_columns(_stale=pl.lit(value=False)),
+            facts.once(rated).lazy().with_columns(_stale=pl.lit(value=False)),
             facts.once(stale).lazy().with_columns(_stale=pl.lit(value=True)),
         ],
         how="diagonal",
@@ -101,6 +171,33 @@ def _created(facts: Facts, deals: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def trailing(facts: Facts) -> pl.DataFrame:
+    """The deals that a win rate counts, closed in each month's trailing four quarters up to D (kept by ``Facts.once``).
+
+    Columns: those of ``Facts.deals``, month, won, value, derailed.
+    """
+    decided = facts.deals.filter(
+        pl.col("deal_type").is_in(facts.company.sales.types)
+        & pl.col("outcome").is_in(["won", "lost"])
+        & pl.col("qualified_day").is_not_null()
+    )
+    valued = facts.rates.convert(decided, "arr_value", "outcome_day", "value").lazy()
+    rows = sales.trailing(valued, pl.col("outcome_day"), facts.periods, facts.calendar)
+    told = rows.with_columns(won=pl.col("outcome") == "won").with_columns(derailed=_derailed(facts))
+    narrow = facts.company.sales.win_rate == "narrow"
+    return told.filter(~pl.col("derailed") if narrow else pl.lit(value=True)).collect()
+
+
+def _of_four_quarters(facts: Facts, cut: str | None) -> pl.LazyFrame:
+    """month, segment, note: the win rate of the trailing four quarters."""
+    totals = _totals(
+        facts, facts.once(trailing).lazy(), cut, won=pl.col("won").sum(), n=pl.len().cast(pl.Int64)
+    )
+    rate = in_percent(pl.col("won") / pl.col("n"))
+    note = when_any(pl.col("n"), pl.format("four quarters {} of {}", rate, "n"))
+    return totals.select("month", "segment", note=note)
+
+
 def win_rate_cohort(facts: Facts, cut: str | None) -> pl.LazyFrame:
     """Won over all qualified that were created in the quarter; the open ones in the note."""
     if cut == "product":
@@ -129,7 +226,7 @@ def win_rate_value(facts: Facts, cut: str | None) -> pl.LazyFrame:
     value = pl.col("value").fill_null(0)
     totals = _totals(
         facts,
-        facts.closed.lazy(),
+        facts.once(rated).lazy(),
         cut,
         won=value.filter("won").sum(),
         decided=value.sum(),
@@ -138,17 +235,40 @@ def win_rate_value(facts: Facts, cut: str | None) -> pl.LazyFrame:
     rates = measures.ratios(
         totals, "won", "decided", "n", "no qualified new-business deal with a value closed in the quarter"
     )
-    return measures.noted(rates, _unlogged(facts))
+    return _narrowed(facts, measures.noted(rates, _unlogged(facts)))
 
 
 def deal_size(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    """Mean ARR of the deals won, in minor units and not rounded; wins without a value stay out."""
+    """Mean or median ARR (`sales.deal_size`) of the deals won, in minor units and not rounded, the other one beside it;
+    wins without a value stay out.
+    """
     if cut == "product":
         return measures.nothing()
-    totals = _totals(facts, _sized(facts).lazy(), cut, value=pl.col("value").sum(), n=pl.len().cast(pl.Int64))
-    return measures.ratios(
+    rows = _sized(facts).lazy()
+    if cut is not None:
+        rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
+    value = pl.col("value")
+    totals = measures.gathered(
+        facts.periods, rows, cut, value=value.sum(), n=pl.len().cast(pl.Int64), median=value.median()
+    ).with_columns(pl.col("value", "n").fill_null(0))
+    means = measures.ratios(
         totals, "value", "n", "n", "no new-business deal with a value was won in the quarter"
     )
+    mean = pl.when(pl.col("n") > 0).then(value / pl.col("n"))
+    beside = {"mean": ("median", pl.col("median")), "median": ("mean", mean)}
+    word, other = beside[facts.company.sales.deal_size]
+    told = pl.format(f"{word} {{}}", in_words(other.round(0, mode="half_to_even"), facts.currency))
+    sizes = means if word == "median" else _medians(means, totals)
+    return measures.explained(sizes, totals.select("month", "segment", note=told))
+
+
+def _medians(means: pl.LazyFrame, totals: pl.LazyFrame) -> pl.LazyFrame:
+    """The measure with the median for its value, which is no quotient."""
+    none = pl.lit(None, dtype=pl.Float64)
+    keys = ["month", "segment"]
+    middle = totals.select(*keys, "median")
+    joined = means.join(middle, on=keys, how="left", nulls_equal=True, maintain_order="left")
+    return joined.with_columns(value="median", numerator=none, denominator=none).drop("median")
 
 
 def stands_on(facts: Facts) -> pl.DataFrame:
@@ -176,8 +296,12 @@ def wins(facts: Facts) -> pl.DataFrame:
 def deals_behind(
     facts: Facts, month: str, contribution: pl.Expr, note: pl.Expr, cut: str | None = None
 ) -> pl.DataFrame:
-    """Evidence: the deals closed in the month's quarter to date, won and lost."""
-    return _opened(facts, facts.closed.filter(pl.col("month") == month), contribution, note, cut)
+    """Evidence: the deals closed in the month's quarter to date, also those that a narrow rate leaves out."""
+    rows = _with_derailed(facts).filter(pl.col("month") == month)
+    if facts.company.sales.win_rate == "narrow":
+        out = pl.format("{}, left out: {}", note, "loss_reason")
+        note = pl.when("derailed").then(out).otherwise(note)
+    return _opened(facts, rows, contribution, note, cut)
 
 
 def cohort_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:

@@ -20,7 +20,7 @@ import polars as pl
 from connectors.errors import ConfigurationError
 
 _MONTH: Final = re.compile(r"^(\d{4})-(0[1-9]|1[0-2])$")
-SNAPSHOT_DAY: Final = 21  # of the quarter (definition book, section 4)
+SNAPSHOT_DAY: Final = 21  # of the quarter, where a company names no other (definition book, section 4)
 _SATURDAY: Final = 5
 
 
@@ -31,11 +31,6 @@ class Quarter:
     label: str
     first: date
     last: date
-
-    @property
-    def snapshot_day(self) -> date:
-        """The 21st day."""
-        return self.nth(SNAPSHOT_DAY)
 
     def nth(self, number: int) -> date:
         """The quarter's day of that number; 1 is its first."""
@@ -77,11 +72,15 @@ def months_between(first: str, last: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Calendar:
-    """Days, quarters and instants of one company as seen at ``known_at`` (aware, UTC)."""
+    """Days, quarters and instants of one company as seen at ``known_at`` (aware, UTC).
+
+    ``snapshot_day``: the day of a quarter on which its pipeline is read.
+    """
 
     zone: ZoneInfo
     known_at: datetime
     fiscal_year_start_month: int = 1
+    snapshot_day: int = SNAPSHOT_DAY
 
     @property
     def known_day(self) -> date:
@@ -155,6 +154,7 @@ class Calendar:
         for month in sorted(set(months)):
             self.check(month)
             quarter = self.quarter(month_first(month))
+            snapshot = quarter.nth(self.snapshot_day)
             rows.append(
                 {
                     "month": month,
@@ -165,9 +165,9 @@ class Calendar:
                     "quarter_first": quarter.first,
                     "quarter_last": quarter.last,
                     "trailing_first": month_first(shift(month_of(quarter.first), -9)),
-                    "snapshot_day": quarter.snapshot_day,
-                    "snapshot_at": self.end_of(quarter.snapshot_day) - timedelta(microseconds=1),
-                    "snapshot_known": self.end_of(quarter.snapshot_day) <= self.known_at,
+                    "snapshot_day": snapshot,
+                    "snapshot_at": self.end_of(snapshot) - timedelta(microseconds=1),
+                    "snapshot_known": self.end_of(snapshot) <= self.known_at,
                 }
             )
         return pl.DataFrame(rows, schema=PERIODS)

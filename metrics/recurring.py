@@ -18,7 +18,7 @@ from metrics.facts import Facts
 from metrics.kpi import CUTS, Kpi
 from metrics.period import month_last, shift
 from metrics.settlement import OPEN_END
-from metrics.words import UNKNOWN, stated
+from metrics.words import UNKNOWN, in_percent, stated
 
 REQUIRES: Final = (
     ("deals", "account_id"),
@@ -28,7 +28,6 @@ REQUIRES: Final = (
     ("deals", "start_date"),
 )
 READS: Final = ("line_items", "exchange_rates")
-FEW_CUSTOMERS: Final = 10
 CUSTOMER_CUTS: Final = tuple(cut for cut in CUTS if cut != "product")
 Window = Literal["year", "quarter", "month"]
 MONTHS: Final[dict[Window, int]] = {"year": 12, "quarter": 3, "month": 1}
@@ -150,6 +149,43 @@ def growth(facts: Facts, point: str, cut: str | None) -> pl.LazyFrame:
     return measurable(facts, measures.ratios(totals, *names))
 
 
+def with_quarter(facts: Facts, measure: pl.LazyFrame) -> pl.LazyFrame:
+    """Growth over a year with that over the three months to D, at the rate of D, as a note."""
+    ends = facts.once(_quarter_ends).lazy()
+    sums = ends.group_by(pl.col("month").cast(pl.String)).agg(
+        then=pl.col("then").sum(), now=pl.col("retained").sum()
+    )
+    rate = in_percent((pl.col("now") - pl.col("then")) / pl.col("then"))
+    there = sums.filter(pl.col("then") > 0)
+    told = there.select("month", note=pl.format("over three months {}", rate))
+    defined = measure.filter(pl.col("value").is_not_null()).select("month")
+    return measures.explained(measure, told.join(defined, on="month", how="semi"), by=("month",))
+
+
+def ends_of(facts: Facts, window: Window) -> pl.DataFrame:
+    """The rows of ARR at both ends of the window: as ``bridge.positions`` has them, with the points then and now."""
+    placed, point = facts.positions, "prev" if window == "month" else "year"
+    if window == "quarter":
+        opening = [month_last(shift(month, -MONTHS[window])) for month in facts.months]
+        periods = facts.periods.with_columns(year_day=pl.Series(opening, dtype=pl.Date))
+        placed = bridge.positions(facts.arr_rows, periods, facts.rates, ("now", "year"))
+    words = placed.with_columns(pl.col("month", "point").cast(pl.String))
+    return words.filter(pl.col("point").is_in(["now", point])).with_columns(
+        point=pl.when(pl.col("point") == "now").then("point").otherwise(pl.lit("then"))
+    )
+
+
+def _quarter_ends(facts: Facts) -> pl.DataFrame:
+    """month (a category), customer (a number), then (ARR three months before D), retained (at D); at the rate of D."""
+    opening = [month_last(shift(month, -MONTHS["quarter"])) for month in facts.months]
+    periods = facts.periods.with_columns(year_day=pl.Series(opening, dtype=pl.Date))
+    placed = bridge.positions(facts.coded.rows, months(periods, facts.months), facts.rates, ("now", "year"))
+    return placed.group_by("month", "customer").agg(
+        then=pl.col("value").filter(point="year").sum(),
+        retained=pl.col("value").filter(point="now").sum(),
+    )
+
+
 def cohort(facts: Facts, window: Window = "year") -> pl.DataFrame:
     """Customers with ARR at the opening of the window, per month; everything at the rate of D.
 
@@ -157,15 +193,7 @@ def cohort(facts: Facts, window: Window = "year") -> pl.DataFrame:
     of the two), lost (1 where none is left).
     """
     if window == "quarter":
-        opening = [month_last(shift(month, -MONTHS[window])) for month in facts.months]
-        periods = facts.periods.with_columns(year_day=pl.Series(opening, dtype=pl.Date))
-        placed = bridge.positions(
-            facts.coded.rows, months(periods, facts.months), facts.rates, ("now", "year")
-        )
-        ends = placed.group_by("month", "customer").agg(
-            then=pl.col("value").filter(point="year").sum(),
-            retained=pl.col("value").filter(point="now").sum(),
-        )
+        ends = facts.once(_quarter_ends)
     else:
         point = "prev" if window == "month" else "year"
         ends = facts.once(by_customer).select("month", "customer", then=point, retained="now")

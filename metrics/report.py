@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from metrics import caveats, compute, documentation, restatement, scope, snapshot, trust
+from metrics import caveats, compute, documentation, nrr_points, restatement, scope, snapshot, trust
 from metrics.board import (
     BoardReport,
     Bridge,
@@ -20,6 +20,7 @@ from metrics.board import (
     Evidence,
     LeftOut,
     Movement,
+    NrrPoints,
     Point,
     ScoreRow,
     StageRow,
@@ -105,6 +106,7 @@ def report_of(
         crm=_CRM.get(info.source, info.source.title()) if info else "The CRM",
         records=_records(facts),
         timezone=facts.company.timezone,
+        low_sample=facts.company.low_sample,
         synced_at=synced_at,
         quality=trust.quality(facts, month) if info and _records(facts) else None,
         caveats=caveats.of(facts, info, []),
@@ -152,6 +154,7 @@ def _filled(report: BoardReport, facts: Facts, book: Playbook, info: SourceInfo 
         arr_trend=_begun(_series("arr", facts.months, values)),
         nrr_trend=_begun(_series("nrr", facts.months, values)),
         grr_trend=_begun(_series("grr", facts.months, values)),
+        nrr_points=_nrr_points(facts, report.month) if values["nrr", report.month].value is not None else (),
         win_rates=_win_rates(facts, report.month, judge),
         pipeline=_pipeline(compute.pipeline_by_stage(facts)),
         left_out=_left_out(left_out, links),
@@ -202,6 +205,26 @@ def _bridge(label: str, rows: pl.DataFrame) -> Bridge:
             Movement(name, title, sign * sums[column]) for name, column, title, sign in _MOVEMENTS
         ),
         closing=rows["closing"][-1],
+        escalator=int(rows["escalator"].sum()),
+    )
+
+
+def _nrr_points(facts: Facts, month: str) -> tuple[NrrPoints, ...]:
+    """What made NRR: of all customers, then by size; none for a way of it that has no points."""
+    settings = facts.company.retention
+    if settings.nrr not in nrr_points.WAYS:
+        return ()
+    frames = [
+        nrr_points.points(facts, settings.nrr, settings.window, cut)
+        .filter(pl.col("month") == month)
+        .select("segment", "n", *nrr_points.tenths())
+        .collect()
+        for cut in (None, "size")
+    ]
+    return tuple(
+        NrrPoints(row["segment"], row["n"], tuple((part, row[part]) for part in nrr_points.PARTS))
+        for frame in frames
+        for row in frame.iter_rows(named=True)
     )
 
 

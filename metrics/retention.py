@@ -7,6 +7,7 @@ Ways to compute it (definition book, section 2, rulings 5, 15 to 17), all of the
 - ``flow``: (opening ARR + expansion - contraction - churn) / opening ARR; GRR without expansion. The movements are
   those of the bridge in every month of the window, of all customers, each valued at the rate of D.
   ``flow_with_reactivation`` adds what came back.
+- ``renewal_base`` (NRR): what became of the ARR that was up for renewal, over it: see ``metrics.renewal_base``.
 - ``point`` (logo churn), the default: customers of the opening without ARR now over all of them; ``event``: how often
   one of them left in the window, month-end to month-end, over all of them; who left twice counts twice.
 
@@ -16,17 +17,17 @@ says under ``beside`` which of the others stand next to the number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Literal
 
 import polars as pl
 
-from metrics import bridge, measures
+from metrics import measures, nrr_points
+from metrics.currency import in_words
 from metrics.facts import Facts
+from metrics.flows import FLOWS
 from metrics.kpi import Kpi
-from metrics.period import month_last, shift
 from metrics.recurring import (
     MONTHS,
     Window,
@@ -36,6 +37,7 @@ from metrics.recurring import (
     measurable,
     of_customers,
 )
+from metrics.renewal_base import renewal_base
 from pipeline.company import Company, RetentionSettings
 
 _AGO: Final = {
@@ -51,14 +53,15 @@ _WORDS: Final = {
     "point": "customers point to point",
     "flow": "flow of movements",
     "flow_with_reactivation": "flow of movements with reactivation",
+    "renewal_base": "ARR up for renewal",
     "event": "events",
     "year": "12 months",
     "quarter": "3 months",
     "month": "1 month",
 }
-_PARTS: Final = {"cohort": "retained", "min": "kept", "point": "lost"}
+_PARTS: Final = {"cohort": "retained", "renewal_base": "retained", "min": "kept", "point": "lost"}
 _WAYS: Final = {
-    "nrr": ("cohort", "flow", "flow_with_reactivation"),
+    "nrr": ("cohort", "flow", "flow_with_reactivation", "renewal_base"),
     "grr": ("min", "flow"),
     "logo_churn": ("point", "event"),
 }
@@ -114,6 +117,7 @@ _FORMULAS: Final = {
     "point": "point to point",
     "flow": "opening and the bridge's movements",
     "flow_with_reactivation": "opening and the bridge's movements, reactivation included",
+    "renewal_base": "what became of the ARR up for renewal / that ARR",
     "event": "customers of the opening that left, each time",
 }
 
@@ -126,7 +130,7 @@ def measure(facts: Facts, kpi: str, cut: str | None) -> pl.LazyFrame:
     chosen, ways = Way.chosen(kpi, settings), beside(kpi, settings)
     own = _measured(facts, chosen, cut)
     if cut is not None or not ways:
-        return own
+        return _pointed(facts, chosen, own, cut)
     lines = [
         _measured(facts, way, None).select("month", pl.lit(way.unlike(chosen)).alias("words"), "value")
         for way in ways
@@ -142,7 +146,16 @@ def measure(facts: Facts, kpi: str, cut: str | None) -> pl.LazyFrame:
             )
         )
     )
-    return measures.noted(own, told)
+    return _pointed(facts, chosen, measures.noted(own, told), cut)
+
+
+def _pointed(facts: Facts, way: Way, own: pl.LazyFrame, cut: str | None) -> pl.LazyFrame:
+    """NRR with the points that make it behind its notes, where it is defined."""
+    if way.kpi != "nrr" or way.how not in nrr_points.WAYS:
+        return own
+    told = nrr_points.told(nrr_points.points(facts, way.how, way.window, cut))
+    defined = own.filter(pl.col("value").is_not_null()).select("month", "segment")
+    return measures.explained(own, told.join(defined, on=["month", "segment"], how="semi", nulls_equal=True))
 
 
 def variants(facts: Facts) -> pl.DataFrame:
@@ -196,16 +209,18 @@ def _measured(facts: Facts, way: Way, cut: str | None) -> pl.LazyFrame:
         n=opening.sum().cast(pl.Int64),
     )
     reason = f"no customer had ARR {_AGO[way.window]}"
+    if way.how == "renewal_base":
+        reason = f"no ARR was up for renewal in {_WORDS[way.window]}"
     denominator = "n" if way.kpi == "logo_churn" else "then"
     return measurable(facts, measures.ratios(totals, "part", denominator, "n", reason))
 
 
 def _customers(facts: Facts, way: Way) -> pl.DataFrame:
     """Per month and customer: then (ARR at the opening), retained (now), part (what it adds to the numerator)."""
-    there = facts.once(_COHORTS[way.window])
+    there = facts.once((_RENEWALS if way.how == "renewal_base" else _COHORTS)[way.window])
     if way.how in _PARTS:
         return there.with_columns(part=_PARTS[way.how])
-    flows = facts.once(_FLOWS[way.window])
+    flows = facts.once(FLOWS[way.window])
     joined = (
         there.with_columns(pl.col("month").cast(pl.String))
         .join(flows, on=["month", "customer"], how="full", coalesce=True)
@@ -219,54 +234,34 @@ def _customers(facts: Facts, way: Way) -> pl.DataFrame:
     return joined.with_columns(part=opening + gains + back - pl.col("contraction") - pl.col("churn"))
 
 
-def flows(facts: Facts, window: Window) -> pl.DataFrame:
-    """The movements of every month of the window, summed per month asked for and customer, at the rate of its D.
-
-    Columns: month, customer (a number), the movements of the bridge, left (in how many months the customer churned).
-    """
-    moved = bridge.moved(facts.coded.rows, _months_of(facts, window), facts.rates, facts.first_live)
-    per_month = moved.group_by("month", "within", "customer").agg(
-        *(pl.col(name).sum() for name in bridge.MOVEMENTS)
-    )
-    return per_month.group_by("month", "customer").agg(
-        *(pl.col(name).sum() for name in bridge.MOVEMENTS), left=(pl.col("churn") > 0).sum().cast(pl.Int64)
-    )
-
-
-def _months_of(facts: Facts, window: Window) -> pl.DataFrame:
-    """month (asked for), within (a month of its window), prev_day, day (both ends of it), rate_day (D)."""
-
-    def steps() -> Iterator[dict[str, object]]:
-        for month, day in facts.periods.select("month", "day").iter_rows():
-            for back in range(MONTHS[window]):
-                within = shift(month, -back)
-                yield {
-                    "month": month,
-                    "within": within,
-                    "prev_day": month_last(shift(within, -1)),
-                    "day": min(month_last(within), day),
-                    "rate_day": day,
-                }
-
-    schema = {
-        "month": pl.String,
-        "within": pl.String,
-        "prev_day": pl.Date,
-        "day": pl.Date,
-        "rate_day": pl.Date,
-    }
-    return pl.DataFrame(list(steps()), schema=schema)
-
-
 _COHORTS: Final = {window: partial(cohort, window=window) for window in MONTHS}
-_FLOWS: Final = {window: partial(flows, window=window) for window in MONTHS}
+_RENEWALS: Final = {window: partial(renewal_base, window=window) for window in MONTHS}
 
 
 def behind(facts: Facts, kpi: str, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence: the customers at the opening, and since, with what each adds to the numerator."""
     way = Way.chosen(kpi, facts.company.retention)
     coded = _customers(facts, way).filter(pl.col("month") == month)
-    customers = coded.with_columns(customer=facts.coded.customers.gather(coded["customer"]))
     touched = (pl.col("then") > 0) | (pl.col("part") != 0)
-    note = pl.format(f"{{}} {_AGO[way.window]}, {{}} now", *both_in_words(facts, "then", "retained"))
+    ago = f"up for renewal since {_AGO[way.window]}" if way.how == "renewal_base" else _AGO[way.window]
+    note = pl.format(f"{{}} {ago}, {{}} now", *both_in_words(facts, "then", "retained"))
+    if way.kpi == "nrr" and way.how in nrr_points.WAYS:
+        coded, note = _with_points(facts, way, month, coded, note)
+    customers = coded.with_columns(customer=facts.coded.customers.gather(coded["customer"]))
     return accounts_behind(facts, customers.filter(touched).with_columns(contribution="part", note=note), cut)
+
+
+def _with_points(
+    facts: Facts, way: Way, month: str, customers: pl.DataFrame, note: pl.Expr
+) -> tuple[pl.DataFrame, pl.Expr]:
+    """The customers of a month with what each adds to the points of NRR in its note."""
+    parts = {part: f"_{part}" for part in nrr_points.PARTS}
+    amounts = nrr_points.customers(facts, way.how, way.window).filter(pl.col("month") == month)
+    joined = customers.join(
+        amounts.drop("month", "then").rename(parts), on="customer", how="left", maintain_order="left"
+    )
+    moved = [
+        pl.when(pl.col(column) != 0).then(pl.format(f"{part} {{}}", in_words(pl.col(column), facts.currency)))
+        for part, column in parts.items()
+    ]
+    return joined, pl.concat_str(note, *moved, separator="; ", ignore_nulls=True)

@@ -57,8 +57,9 @@ def settle(natural: pl.DataFrame, around: Circumstances) -> pl.DataFrame:
     """The contracts with their final ends.
 
     ``natural``: contract, made_of, customer, deal_type, currency, start, own_end, term, signed, arr, totals (its
-    amount is all that the customer has), terminated (its own end came early). Added: end, expires (the end before
-    grace), unresolved, churned, churn_deal, leaves_signed (outcome day of what ends it), auto_renewed.
+    amount is all that the customer has), terminated (its own end came early). Added: end, due (its end by itself, a
+    delta's that of what it runs along with: when it was up for renewal), expires (the end before grace), unresolved,
+    churned, churn_deal, leaves_signed (outcome day of what ends it), auto_renewed.
     """
     ledger = _replaced(
         natural.with_columns(
@@ -72,6 +73,8 @@ def settle(natural: pl.DataFrame, around: Circumstances) -> pl.DataFrame:
             goes_on=pl.lit(value=False),
         )
     )
+    due = _with_ends(ledger).select("contract", due="end")
+    ledger = ledger.join(due, on="contract", how="left")
     if around.settings.auto_renew:
         ledger = prolonged(ledger, around.known_day, around.settings.grace_days, around.lost)
     ledger = _in_turn(_with_ends(ledger), around)
@@ -247,6 +250,7 @@ def _continued(
         start="day",
         own_end="_until",
         natural_end="_until",
+        due="_until",
         signed="_signed",
         deal_type=pl.lit("renewal"),
         base=pl.lit(value=True),

@@ -9,11 +9,13 @@ Source: definition book, section 5, rulings 2, 5, 6, 34. The exact reading:
 3. A month with rows is complete: a channel without one had no spend in it. A month without rows is missing, and so is
    one without a kind (people, program) that other months have; then nothing is computed, and the month is named.
    A channel without any row in all the months of a number is unknown, which is not 0: write 0 for what cost nothing.
+4. A row counts for a size where its segment names one; what names none is ``unallocated``, and spread over nobody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Final
 
@@ -23,6 +25,7 @@ from metrics import leads, measures
 from metrics.currency import in_words
 from metrics.deals import source_map
 from metrics.facts import Facts
+from metrics.kpi import Kpi
 from metrics.words import UNKNOWN, stated
 from pipeline.company import Company
 
@@ -40,13 +43,24 @@ def channel(text: pl.Expr, company: Company) -> pl.Expr:
 
 def rows(facts: Facts) -> pl.DataFrame:
     """The spend file: kind, value (in the report's currency, null without a rate), currency (its own), line, spent (the
-    first of the month), channel."""
+    first of the month), channel, size (as the customers' is written; null where the row names none)."""
     given = facts.input("spend").with_columns(
         on=pl.min_horizontal(pl.col("month").dt.month_end(), pl.lit(facts.calendar.known_day))
     )
     valued = facts.rates.convert(given, "amount", "on", "value")
+    known = [
+        *facts.customers["size"].drop_nulls().unique(),
+        *(band.name for band in facts.company.size_bands),
+    ]
+    names = {name.strip().lower(): name for name in known}
     return valued.select(
-        "kind", "value", "currency", "line", spent="month", channel=channel(pl.col("channel"), facts.company)
+        "kind",
+        "value",
+        "currency",
+        "line",
+        spent="month",
+        channel=channel(pl.col("channel"), facts.company),
+        size=pl.col("segment").str.to_lowercase().replace_strict(names, default=pl.col("segment")),
     )
 
 
@@ -98,11 +112,28 @@ def month_name(day: date) -> str:
     return str(pl.Series([day]).dt.strftime("%B %Y").item())
 
 
+# What programme spend is divided by: the leads of a month, how they are called, and what is said where there are none.
+_DIVIDED_BY: Final[dict[str, tuple[Callable[[Facts], pl.DataFrame], str, str]]] = {
+    "lead": (leads.created, "leads", "no lead was created in the month"),
+    "mql": (leads.qualified, "MQLs", "no lead became an MQL in the month"),
+}
+
+
+def configured(kpi: Kpi, company: Company) -> Kpi:
+    """Cost per lead as the company's settings make it: per MQL is another definition."""
+    if company.acquisition.cost_per == "lead":
+        return kpi
+    return replace(
+        kpi, definition=f"{kpi.id}/1 mql: programme spend of the month / leads that became MQLs in it"
+    )
+
+
 def cost_per_lead(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    """Programme spend of the month over the leads created in it, in minor units and not rounded; n: leads."""
+    """Programme spend of the month over the leads created (or MQLs) in it, in minor units and not rounded; n: these."""
     if cut not in (None, "motion"):
         return measures.nothing()
     windows = facts.periods.select("month", spent=pl.format("{}-01", "month").str.to_date())
+    step, what, none = _DIVIDED_BY[facts.company.acquisition.cost_per]
     paid = facts.once(rows).filter(pl.col("kind") == PROGRAM).join(windows, on="spent")
     parts = pl.concat(
         [
@@ -113,7 +144,7 @@ def cost_per_lead(facts: Facts, cut: str | None) -> pl.LazyFrame:
                 motion=pl.col("channel").fill_null(UNALLOCATED),
                 paid=True,
             ),
-            facts.once(leads.created).select(
+            facts.once(step).select(
                 "month",
                 spend=pl.lit(0, pl.Int64),
                 lead=pl.lit(1),
@@ -130,10 +161,10 @@ def cost_per_lead(facts: Facts, cut: str | None) -> pl.LazyFrame:
         n=pl.col("lead").sum().cast(pl.Int64),
         paid=pl.col("paid").sum(),
     )
-    measure = over(totals.with_columns(brought="n"), cut, "leads", pl.lit("no lead was created in the month"))
+    measure = over(totals.with_columns(brought="n"), cut, what, pl.lit(none))
     over_since = pl.col("day") < pl.col("spent").dt.month_end()
     running = facts.periods.join(windows, on="month").filter(over_since)
-    note = running.select("month", note=pl.lit("the month is not over: all its spend, its leads so far"))
+    note = running.select("month", note=pl.lit(f"the month is not over: all its spend, its {what} so far"))
     return measures.noted(measures.unknown(measure, needs(facts, windows, (PROGRAM,)).lazy()), note.lazy())
 
 
@@ -144,15 +175,16 @@ def over(totals: pl.LazyFrame, cut: str | None, what: str, none: pl.Expr) -> pl.
     ``none``: the reason where it brought nothing.
     """
     segment, unpaid = pl.col("segment"), (pl.col("paid") == 0) & (cut is not None)
+    split = "size" if cut == "size" else "channel"
     reason = (
         pl.when(segment == UNALLOCATED)
-        .then(pl.lit("this spend belongs to no channel"))
+        .then(pl.lit(f"this spend belongs to no {split}"))
         .when(unpaid & (pl.col("brought") <= 0))
         .then(none)
         .when(segment == UNKNOWN)
-        .then(pl.lit(f"the motion of these {what} is unknown, so no spend can be theirs"))
+        .then(pl.lit(f"the {cut} of these {what} is unknown, so no spend can be theirs"))
         .when(unpaid)
-        .then(pl.format("needs spend of the channel {}: write 0 for what cost nothing", segment))
+        .then(pl.format(f"needs spend of the {split} {{}}: write 0 for what cost nothing", segment))
         .when(pl.col("brought") <= 0)
         .then(none)
     )
@@ -176,14 +208,18 @@ def spend_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFra
 
 
 def opened(facts: Facts, paid: pl.DataFrame, cut: str | None = None) -> pl.DataFrame:
-    """Rows of ``rows`` as evidence; by motion each belongs to its channel."""
-    name = pl.format("{}, {}", pl.col("channel").fill_null(UNALLOCATED), "kind")
+    """Rows of ``rows`` as evidence; by motion each belongs to its channel, by size to the one it names."""
+    name = pl.concat_str(
+        pl.col("channel").fill_null(UNALLOCATED), "kind", "size", separator=", ", ignore_nulls=True
+    )
     identity = pl.concat_str(
         pl.col("spent").dt.strftime("%Y-%m"),
         pl.col("channel").fill_null(UNALLOCATED),
         "kind",
         "currency",
+        "size",
         separator=" ",
+        ignore_nulls=True,
     )
     note = pl.format(
         "{} of {}, line {} of the spend file",
@@ -195,6 +231,7 @@ def opened(facts: Facts, paid: pl.DataFrame, cut: str | None = None) -> pl.DataF
         paid.with_columns(
             object=pl.lit("spend"), external_id=identity, name=name,
             contribution=pl.col("value"), note=note, motion=pl.col("channel").fill_null(UNALLOCATED),
+            size=pl.col("size").fill_null(UNALLOCATED),
         ),
         cut,
     )  # fmt: skip

@@ -29,7 +29,7 @@ def table(facts: Facts, cut: str | None = None) -> pl.DataFrame:
     like any other, so its days are in the way of the deal and can be seen apart.
     """
     sums = stages.by_stage(facts, cut)
-    norm = pl.coalesce("target", pl.when(pl.col("n") >= stages.FEWEST).then("median"))
+    norm = pl.coalesce("target", pl.when(pl.col("n") >= facts.company.sales.stage_deals).then("median"))
     known = sums.with_columns(norm_days=norm).collect()
     rows = (
         known.join(_older(facts, cut, known), on=_PLACE, how="left", nulls_equal=True)

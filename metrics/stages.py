@@ -12,12 +12,11 @@ import polars as pl
 
 from metrics import measures, sales
 from metrics.facts import Facts
+from metrics.inputs.targets import STAGE_DAYS
 from metrics.runs import counted, written_out
 from metrics.words import CUTS, in_days, when_any
 
-FEWEST: Final = 5  # deals that a stage needs to be called a bottleneck, or to have a norm of its own
 OLD: Final = 1.5  # times the norm
-TARGET: Final = "stage_days:"  # metric of the targets file, followed by the stage
 _STAGE: Final = ("stage_pipeline", "stage", "stage_label", "sort_order")
 TRAITS: Final = ("name", "size", "industry", "motion", "owner_id", "pipeline")
 _AHEAD: Final = 1 << 40  # rank of a won stage: after every open one
@@ -200,9 +199,9 @@ def targets(facts: Facts) -> pl.DataFrame:
     metric = pl.col("metric")
     return (
         facts.input("targets")
-        .filter(metric.str.starts_with(TARGET))
+        .filter(metric.str.starts_with(STAGE_DAYS))
         .with_columns(
-            key=metric.str.strip_prefix(TARGET).str.strip_chars().str.to_lowercase(),
+            key=metric.str.strip_prefix(STAGE_DAYS).str.strip_chars().str.to_lowercase(),
             target=pl.col("number").cast(pl.Float64),
         )
         .sort("line")
@@ -238,13 +237,14 @@ def bottlenecks(facts: Facts, cut: str | None) -> pl.LazyFrame:
     """The bottleneck of every month and segment: the columns of ``by_stage``, medians (all stages in words).
 
     The stage with the largest median, or, where the targets file gives days for stages of the segment, with the largest
-    median ÷ target among those; only stages with at least five deals. Stage columns are null where there is none.
+    median ÷ target among those; only stages with at least five deals (`sales.stage_deals`). Stage columns are null
+    where there is none.
     """
     place = ["month", "segment"]
     found = by_stage(facts, cut).sort("sort_order", "stage", "stage_pipeline", nulls_last=True)
     told = pl.format("{} {}", "stage_label", in_days(pl.col("median")))
     medians = found.group_by(place, maintain_order=True).agg(medians=told.str.join(", "))
-    enough = found.filter(pl.col("n") >= FEWEST)
+    enough = found.filter(pl.col("n") >= facts.company.sales.stage_deals)
     aimed = pl.col("target").is_not_null().any().over(place)
     score = pl.when(aimed).then(pl.col("median") / pl.col("target")).otherwise("median")
     worst = (
@@ -273,7 +273,7 @@ def stage_days(facts: Facts, cut: str | None) -> pl.LazyFrame:
         pl.when(pl.col("medians").is_null())
         .then(pl.lit("no new-business deal was in a stage in use in four quarters"))
         .when(pl.col("median").is_null())
-        .then(pl.lit(f"no stage had {FEWEST} deals in four quarters"))
+        .then(pl.lit(f"no stage had {facts.company.sales.stage_deals} deals in four quarters"))
     )
     note = measures.notes(
         none,

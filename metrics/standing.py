@@ -17,11 +17,11 @@ import polars as pl
 from metrics import deals as deal_facts
 from metrics import timeline
 from metrics.facts import Facts
-from metrics.period import SNAPSHOT_DAY, Quarter, month_first
+from metrics.period import Quarter, month_first
 from metrics.sales import PIPELINE_TYPES
 from pipeline import asof
 
-CURVE: Final = (1, SNAPSHOT_DAY, 45, 75)  # days of the quarter on which a forecast is judged
+_CURVE: Final = (1, 45, 75)  # days of the quarter on which a forecast is judged besides that of the snapshot
 TRAILING: Final = 4  # quarters over which forecasts are judged together
 PAST: Final = 8  # quarters of own history behind a forecast, at most
 _PLACED: Final = ("pipeline", "stage", "close_date")
@@ -38,10 +38,15 @@ def quarters(facts: Facts) -> list[Quarter]:
 def moments(facts: Facts) -> pl.DataFrame:
     """Every day that a KPI of the months reads the pipeline at: see ``Calendar.moments``.
 
-    D of each month; the days of ``CURVE`` in their quarters and the three before each; and day 21 of the eight quarters
-    before all these.
+    D of each month; the days of ``curve`` in their quarters and the three before each; and the snapshot day of the
+    eight quarters before all these.
     """
     return facts.once(_moments)
+
+
+def curve(facts: Facts) -> tuple[int, ...]:
+    """The days of the quarter on which a forecast is judged: 1, 21 (that of the snapshot), 45 and 75."""
+    return tuple(sorted({*_CURVE, facts.calendar.snapshot_day}))
 
 
 def judged(facts: Facts) -> list[Quarter]:
@@ -58,8 +63,8 @@ def _moments(facts: Facts) -> pl.DataFrame:
     recent = judged(facts)
     before = {calendar.quarter_back(quarter, back) for quarter in recent for back in range(1, PAST + 1)}
     days: list[tuple[Quarter, date]] = [(quarter, calendar.day(month)) for month, quarter in own.items()]
-    days += [(quarter, quarter.nth(number)) for quarter in recent for number in CURVE]
-    days += [(quarter, quarter.snapshot_day) for quarter in before]
+    days += [(quarter, quarter.nth(number)) for quarter in recent for number in curve(facts)]
+    days += [(quarter, quarter.nth(calendar.snapshot_day)) for quarter in before]
     return calendar.moments(days)
 
 
@@ -73,7 +78,7 @@ def of_months(facts: Facts) -> pl.DataFrame:
 
 
 def snapshots_of_months(facts: Facts) -> pl.DataFrame:
-    """Day 21 of each month's quarter, where it is over: month, quarter_first, at."""
+    """The snapshot day (21) of each month's quarter, where it is over: month, quarter_first, at."""
     return facts.periods.filter("snapshot_known").select("month", "quarter_first", at="snapshot_at")
 
 
@@ -129,7 +134,8 @@ def overdue_at(facts: Facts, days: pl.DataFrame) -> pl.DataFrame:
 def won_at(facts: Facts, days: pl.DataFrame) -> pl.DataFrame:
     """Deals that are known at the end of each day to have been won from the quarter's first day up to it.
 
-    The day of a win is its close date, a pilot's its conversion, else the day it entered a won stage. Columns as in
+    The day of a win is its close date, a pilot's its conversion, else the day it entered a won stage (which comes first
+    with `sales.outcome_day: stage_entry`). Columns as in
     ``open_at`` but ``ahead``, and outcome_day; value is the amount at the rate of that day.
     """
     closed = pl.col("outcome_day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
@@ -232,5 +238,7 @@ def _with_outcome_day(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
     last = pl.when(enters).then(pl.int_range(pl.len())).forward_fill()
     entered = rows.with_columns(_entered=pl.when(who.gather(last) == who).then(pl.col("at").gather(last)))
     converted = pl.when(pl.col("pilot")).then("pilot_converted")
-    decided = pl.coalesce(converted, "close_date", facts.calendar.local_day(pl.col("_entered")))
+    dated = ("close_date", facts.calendar.local_day(pl.col("_entered")))
+    by_close = facts.company.sales.outcome_day == "close_date"
+    decided = pl.coalesce(converted, *(dated if by_close else reversed(dated)))
     return entered.with_columns(outcome_day=pl.when(pl.col("outcome") == "won").then(decided))

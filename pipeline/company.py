@@ -103,7 +103,7 @@ class ArrSettings(Settings):
     ``source``: the deal's ARR field, else its amount by ``basis``; its recurring line items by ``basis``; the CRM's
     contracts (contract) or the subscriptions of its CPQ package (cpq) by ``basis``; or the list ``inputs.opening_arr``.
     ``deals_from``: up to that day the list counts, from it on the deals. ``in_force``: the statuses of contracts that
-    count (compared without case). See docs/revenue.md.
+    count (compared without case). ``rates``: both ends of a stock at the rate of D. See docs/revenue.md.
     """
 
     source: Literal["field", "line_items", "contract", "cpq", "opening_arr"] = "field"
@@ -115,7 +115,8 @@ class ArrSettings(Settings):
     grace_days: Annotated[int, Field(ge=0, le=90)] = 30
     auto_renew: bool = False
     headline: Literal["arr", "carr"] = "arr"
-    customer: Literal["ultimate_parent", "account"] = "ultimate_parent"
+    customer: Literal["ultimate_parent", "account", "contract"] = "ultimate_parent"
+    rates: Literal["constant", "spot"] = "constant"
 
     @model_validator(mode="after")
     def _one_source(self) -> ArrSettings:
@@ -161,12 +162,21 @@ class RetentionSettings(Settings):
     """
 
     window: Literal["year", "quarter", "month"] = "year"
-    nrr: Literal["cohort", "flow", "flow_with_reactivation"] = "cohort"
+    nrr: Literal["cohort", "flow", "flow_with_reactivation", "renewal_base"] = "cohort"
     grr: Literal["min", "flow"] = "min"
     logo_churn: Literal["point", "event"] = "point"
     beside: tuple[
         Literal[
-            "year", "quarter", "month", "cohort", "min", "point", "flow", "flow_with_reactivation", "event"
+            "year",
+            "quarter",
+            "month",
+            "cohort",
+            "min",
+            "point",
+            "flow",
+            "flow_with_reactivation",
+            "renewal_base",
+            "event",
         ],
         ...,
     ] = ()
@@ -220,19 +230,92 @@ class SalesSettings(Settings):
     ``velocity_opportunities``: those that got to the qualified stage in the quarter, or those open at its start.
     ``poc_stages``: the stages in which a pilot runs; none: those from the qualified stage on that are named pilot, POC,
     trial, or proof of concept or value. ``poc_limit_days``: how long a pilot may take; null: 30 with the playbook
-    hr_tech, else 45.
+    hr_tech, else 45. ``win_rate``: lost is every lost deal, or, narrow, only those that somebody decided against; whose
+    loss reason is one of ``no_decision`` (compared without case) is then left out. ``deal_size``: the mean or the
+    median. ``cycle_weight``: what weighs the weighted cycle. ``outcome_day``: the day of a win or loss is the close
+    date, or that of the entry into the won or lost stage where the history holds it. ``stage_deals``: how many deals a
+    stage needs to be called a bottleneck, or to have a norm of its own.
     """
 
     include_expansion: bool = False
+    win_rate: Literal["broad", "narrow"] = "broad"
+    no_decision: tuple[str, ...] = (
+        "No decision",
+        "No decision made",
+        "No decision / Non-responsive",
+        "Non-responsive",
+        "No response",
+        "Unresponsive",
+        "Went dark",
+        "Status quo",
+    )
     cycle_start: Literal["qualified", "created", "first_meeting"] = "qualified"
     velocity_opportunities: Literal["entering", "open"] = "entering"
     poc_stages: tuple[str, ...] = ()
     poc_limit_days: Annotated[int, Field(ge=1)] | None = None
+    deal_size: Literal["mean", "median"] = "mean"
+    cycle_weight: Literal["arr", "amount"] = "arr"
+    outcome_day: Literal["close_date", "stage_entry"] = "close_date"
+    stage_deals: Annotated[int, Field(ge=1)] = 5
 
     @property
     def types(self) -> tuple[DealType, ...]:
         """The deal types that are sold this way."""
         return ("new", "expansion") if self.include_expansion else ("new",)
+
+
+class ForecastSettings(Settings):
+    """How pipeline and forecasts are read, where the definition book leaves a choice (section 4, rulings 26 to 31).
+
+    ``snapshot_day``: the day of the quarter on which coverage is read and a forecast judged. ``coverage_odds``: what
+    weighs the pipeline of the weighted coverage, the CRM's probability (p1) or own history (p2); the other stands
+    beside it. ``method``: what the forecast expects of open deals, their amount by p2 or p1, or the whole amount of
+    those in the sellers' category commit, or in commit and best case. ``error_over``: what a forecast's error is
+    divided by, what was won or what was forecast.
+    """
+
+    snapshot_day: Annotated[int, Field(ge=1, le=89)] = 21  # no quarter is shorter
+    coverage_odds: Literal["p1", "p2"] = "p1"
+    method: Literal["p2", "p1", "commit", "best_case"] = "p2"
+    error_over: Literal["actual", "forecast"] = "actual"
+
+
+class AcquisitionSettings(Settings):
+    """How leads and the cost of customers are counted, where the definition book leaves a choice (section 5).
+
+    ``cac_lag``: whose spend CAC payback holds against new ARR: that of a quarter earlier, or of one median sales cycle
+    earlier. ``cac_load``: all spend, or programme spend alone. ``lead_days`` and ``sql_days``: how long a lead may take
+    to become an opportunity, and an MQL an SQL. ``cost_per``: what programme spend is divided by. ``sourced_by``: what
+    tells whose a deal is; touches are not read from the CRM.
+    """
+
+    cac_lag: Literal["quarter", "cycle"] = "quarter"
+    cac_load: Literal["full", "program"] = "full"
+    lead_days: Annotated[int, Field(ge=1, le=730)] = 90
+    sql_days: Annotated[int, Field(ge=1, le=730)] = 60
+    cost_per: Literal["lead", "mql"] = "lead"
+    sourced_by: Literal["original_source", "first_touch", "marketing_touch"] = "original_source"
+
+
+class QualitySettings(Settings):
+    """How the cleanliness of the records is scored (section 6, ruling 36).
+
+    ``completeness``, ``duplicates``, ``stages`` and ``contacts`` are the weights of the four parts, in percent.
+    ``outdated_months``: after so many without activity a contact is outdated.
+    """
+
+    completeness: Annotated[int, Field(ge=0, le=100)] = 35
+    duplicates: Annotated[int, Field(ge=0, le=100)] = 25
+    stages: Annotated[int, Field(ge=0, le=100)] = 20
+    contacts: Annotated[int, Field(ge=0, le=100)] = 20
+    outdated_months: Annotated[int, Field(ge=1, le=120)] = 12
+
+    @model_validator(mode="after")
+    def _a_whole(self) -> QualitySettings:
+        total = self.completeness + self.duplicates + self.stages + self.contacts
+        if total != 100:
+            raise ValueError(f"the weights of the four parts add up to {total}; make them 100")
+        return self
 
 
 class Inputs(Settings):
@@ -317,6 +400,9 @@ class Company(Settings):
     retention: RetentionSettings = RetentionSettings()
     health: HealthSettings = HealthSettings()
     sales: SalesSettings = SalesSettings()
+    forecast: ForecastSettings = ForecastSettings()
+    acquisition: AcquisitionSettings = AcquisitionSettings()
+    quality: QualitySettings = QualitySettings()
     inputs: Inputs = Inputs()
     privacy: PrivacySettings = PrivacySettings()
     qualified_stage: str | None = None  # None: the second open stage of the new-business pipeline
@@ -334,6 +420,7 @@ class Company(Settings):
         SizeBand(name="Enterprise", employees_from=1000),
     )
     completeness_threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
+    low_sample: Annotated[int, Field(ge=0)] = 10  # below so many deals, customers or leads a number says so
 
     @field_validator("size_bands")
     @classmethod

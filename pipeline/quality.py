@@ -134,7 +134,7 @@ def build_report(
         company=company.name,
         as_of=as_of,
         completeness=whole,
-        cleanliness=cleanliness_over(opened, frames, info, complete, as_of, standing)[as_of],
+        cleanliness=cleanliness_over(opened, frames, company, info, complete, as_of, standing)[as_of],
         rules=tuple(
             {"id": rule.id, "severity": rule.severity, "findings": counts.get(rule.id, 0)}
             for rule in rules().values()

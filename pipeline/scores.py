@@ -112,14 +112,15 @@ def cleanliness(
 ) -> Cleanliness:
     """35 % completeness + 25 % (1 - duplicates) + 20 % (1 - stage faults) + 20 % (1 - outdated contacts), 0 to 100.
 
-    A part without a base (no open deals, no contacts, a field that cannot be seen) makes the score null: what is
-    not there cannot be called clean. ``frames``: accounts, contacts, deals, deal_changes, stages, owners.
+    The weights are the company's choice (`quality:`); a part of weight 0 is not missed. Any other part without a base
+    (no open deals, no contacts, a field that cannot be seen) makes the score null: what is not there cannot be called
+    clean. ``frames``: accounts, contacts, deals, deal_changes, stages, owners.
     """
     known = known_at or as_of
     opened = opened_at(frames, company, [as_of], known)
     whole = completeness_over(opened, frames, company, info, [as_of])
     standing = standing_faults(frames, company, info, known)
-    return cleanliness_over(opened, frames, info, whole, known, standing)[as_of]
+    return cleanliness_over(opened, frames, company, info, whole, known, standing)[as_of]
 
 
 def opened_at(
@@ -191,6 +192,7 @@ def cells_over(opened: pl.DataFrame, frames: Frames, company: Company, fields: S
 def cleanliness_over(
     opened: pl.DataFrame,
     frames: Frames,
+    company: Company,
     info: SourceInfo | None,
     complete: Mapping[datetime, Completeness],
     known_at: datetime,
@@ -215,15 +217,31 @@ def cleanliness_over(
         at: (stages, deals)
         for at, stages, deals in opened.group_by("at").agg(faulty.sum(), deals=pl.len()).iter_rows()
     }
-    scored = {}
+    scored, weights = {}, company.quality
     for moment, whole in complete.items():
         empty = whole.required - whole.filled
         stages, deals = counts.get(moment, (0, 0))
         scored[moment] = _score(
-            _part("completeness", "Empty required fields", 35, empty, whole.required, whole.reason),
-            _part("duplicates", "Duplicate accounts and contacts", 25, duplicates, records, no_pairs),
-            _part("stages", "Open deals with a stage fault or overdue", 20, stages, deals, no_stage),
-            _part("contacts", "Outdated contacts", 20, outdated, contacts, no_activity),
+            _part(
+                "completeness",
+                "Empty required fields",
+                weights.completeness,
+                empty,
+                whole.required,
+                whole.reason,
+            ),
+            _part(
+                "duplicates",
+                "Duplicate accounts and contacts",
+                weights.duplicates,
+                duplicates,
+                records,
+                no_pairs,
+            ),
+            _part(
+                "stages", "Open deals with a stage fault or overdue", weights.stages, stages, deals, no_stage
+            ),
+            _part("contacts", "Outdated contacts", weights.contacts, outdated, contacts, no_activity),
         )
     return scored
 
@@ -294,7 +312,7 @@ def _unseen(rule: str, what: str, info: SourceInfo | None, *, why: bool = True) 
 
 
 def _score(*parts: Part) -> Cleanliness:
-    missing = [f"{part.label.lower()}: {part.reason}" for part in parts if part.share is None]
+    missing = [f"{part.label.lower()}: {part.reason}" for part in parts if part.share is None and part.weight]
     if missing:
         return Cleanliness(None, parts, "; ".join(missing))
     return Cleanliness(sum(part.weight * (1 - (part.share or 0.0)) for part in parts), parts)

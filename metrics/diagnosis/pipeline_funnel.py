@@ -27,7 +27,6 @@ from metrics.sales import PIPELINE_TYPES
 _SPAN = timedelta(days=91)
 _SPANS = 4
 _SLOW = 1.5
-_FEWEST = 5
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,9 @@ def _top(case: Case) -> _Part:
 
 def _middle(case: Case) -> _Part:
     year = case.day - timedelta(days=364)
-    usual = stalls.medians(stalls.stage_times(case.facts, year, case.day)).filter(pl.col("n") >= _FEWEST)
+    usual = stalls.medians(stalls.stage_times(case.facts, year, case.day)).filter(
+        pl.col("n") >= case.facts.company.sales.stage_deals
+    )
     limits = usual.select("stage", limit=pl.col("days") * _SLOW)
 
     def standing(day: date) -> pl.DataFrame:

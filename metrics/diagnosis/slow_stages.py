@@ -19,21 +19,19 @@ from metrics.finding import CausePart
 from metrics.period import month_first, month_of, shift
 from metrics.render import numbers
 
-_FEWEST = 5
-
 
 def find(case: Case) -> Cause | None:
     first = case.period["trailing_first"]
     before = month_first(shift(month_of(first), -12))
     times = stalls.stage_times(case.facts, first, case.day).filter(case.in_segment())
-    now = stalls.medians(times).filter(pl.col("n") >= _FEWEST)
+    now = stalls.medians(times).filter(pl.col("n") >= case.facts.company.sales.stage_deals)
     if now.is_empty():
         return None
     then = stalls.medians(
         stalls.stage_times(case.facts, before, _day_before(first)).filter(case.in_segment())
     )
     both = now.join(
-        then.filter(pl.col("n") >= _FEWEST).select("stage", then="days"),
+        then.filter(pl.col("n") >= case.facts.company.sales.stage_deals).select("stage", then="days"),
         on="stage",
         how="left",
         maintain_order="left",
@@ -81,7 +79,7 @@ def _segment(case: Case, first: date) -> list[str]:
         stalls.cycles(case.facts, first, case.day)
         .group_by(pl.col("size").fill_null("unknown"))
         .agg(pl.col("days").median(), n=pl.len())
-        .filter(pl.col("n") >= _FEWEST)
+        .filter(pl.col("n") >= case.facts.company.sales.stage_deals)
         .sort("days", "size", descending=[True, False])
     )
     if found.height < 2:

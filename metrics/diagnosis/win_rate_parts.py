@@ -13,7 +13,6 @@ import polars as pl
 from metrics.case import Case, Cause, Diagnosis, count
 from metrics.finding import CausePart
 from metrics.kpi import KpiValue
-from metrics.outcomes import FEW_DEALS
 from metrics.render import numbers
 from metrics.words import UNKNOWN, stated
 
@@ -62,7 +61,9 @@ def _spread(case: Case, cut: str, gap: float) -> tuple[str, KpiValue, KpiValue] 
     rated = [
         value
         for value in case.by("win_rate", cut)
-        if value.value is not None and (value.n or 0) >= FEW_DEALS and value.segment[cut] != UNKNOWN
+        if value.value is not None
+        and (value.n or 0) >= case.facts.company.low_sample
+        and value.segment[cut] != UNKNOWN
     ]
     if len(rated) < 2:
         return None

@@ -11,11 +11,11 @@ from typing import Final
 
 import polars as pl
 
-from connectors.schema import MINOR_UNITS
+from connectors.schema import CURRENCIES, MINOR_UNITS, WITHDRAWN
 from metrics.inputs.layout import Cell, Column, Reading
 
 _EXACT: Final = pl.Decimal(38, 15)
-_LARGEST: Final = Decimal(10) ** 13  # in thousandths it still fits 64 bits
+_LARGEST: Final = Decimal(10) ** 13  # in ten-thousandths it still fits 64 bits
 _NUMBER: Final = r"^[+-]?(\d+(\.\d*)?|\.\d+)$"
 _DAY: Final = r"^\d{4}-\d{2}-\d{2}$"
 _MONTH: Final = r"^\d{4}-\d{2}$"
@@ -43,6 +43,8 @@ def minor(amount: pl.Expr, currency: pl.Expr) -> pl.Expr:
         .then(amount)
         .when(digits == 3)
         .then(amount * pl.lit(Decimal(1000)))
+        .when(digits == 4)
+        .then(amount * pl.lit(Decimal(10000)))
         .otherwise(amount * pl.lit(Decimal(100)))
     )
     return scaled.round(0, mode="half_to_even").cast(pl.Int64)
@@ -91,7 +93,7 @@ def one_of(meanings: Mapping[str, str], fault: str, example: str) -> Cell:
 
 def _currency(text: pl.Expr, reading: Reading) -> pl.Expr:
     """Where none is named, the report's: so a key that holds it is the same either way."""
-    code = pl.when(text.str.contains(r"^[A-Z]{3}$")).then(text)
+    code = pl.when(text.is_in(list(CURRENCIES))).then(text)
     return pl.when(text.is_null()).then(pl.lit(reading.currency)).otherwise(code)
 
 
@@ -134,7 +136,15 @@ SHARE: Final = Cell(
         _COMMAS,
     ),
 )  # fmt: skip
-CURRENCY: Final = Cell(_currency, "is not an ISO code", "EUR")
+CURRENCY: Final = Cell(
+    _currency,
+    "is not an ISO code",
+    "EUR",
+    (
+        *((f"^{old}$", f"is no longer in use: {new} took its place") for old, new in WITHDRAWN.items()),
+        (r"^[A-Z]{3}$", "is the ISO code of no currency in use"),
+    ),
+)
 
 CUSTOMER: Final = Column("customer_key", text_like("acme.com"))
 CURRENCY_OF: Final = Column("currency", CURRENCY, needed=False, optional=True)

@@ -5,7 +5,7 @@
 - segment: empty for the whole company, else `cut=name`, for example `size=Enterprise`
 - metric: what the value is a target of; `quota` is the quota, in major units of the currency; the name of a KPI is the
   client's own target, which counts where the playbook draws no line; `stage_days:` and a stage, by its name or its
-  label, is how many days a deal should spend in it
+  label, is how many days a deal should spend in it; any other word is a fault
 - value: a decimal number; of a KPI as `boardline kpis --json` writes it (0.25 for 25%, money in major units)
 - currency: ISO code; the report's currency where it is empty
 
@@ -14,12 +14,14 @@ Key: period as it is written, segment and metric.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Final
 
 import polars as pl
 
 from metrics.inputs import cells
-from metrics.inputs.layout import Cell, Column, Input, Reading
+from metrics.inputs.layout import Cell, Check, Column, Input, Reading
+from metrics.kpi_ids import KPI_IDS
 from metrics.words import CUTS
 
 # cut and segment null: the whole company. ``number`` is the value as written; ``amount`` the same in minor units.
@@ -37,6 +39,9 @@ TARGETS: Final = pl.Schema(
         "line": pl.Int64,
     }
 )
+QUOTA: Final = "quota"
+STAGE_DAYS: Final = "stage_days:"  # followed by the stage
+_METRICS: Final = (QUOTA, *KPI_IDS)
 _PART: Final = rf"^({'|'.join(CUTS)})\s*=\s*(\S.*)$"
 
 
@@ -46,6 +51,37 @@ def _period(text: pl.Expr, reading: Reading) -> pl.Expr:
 
 def _segment(text: pl.Expr, _: Reading) -> pl.Expr:
     return pl.format("{}={}", text.str.extract(_PART, 1), text.str.extract(_PART, 2))
+
+
+def _metric(text: pl.Expr, _: Reading) -> pl.Expr:
+    """A known name however it is spelt (``Win rate`` is win_rate); any other word stays, for ``_unknown`` to refuse."""
+    word = text.str.to_lowercase().str.replace_all(r"[\s_-]+", "_")
+    stage = pl.format(f"{STAGE_DAYS}{{}}", cells.words(text.str.extract(r"^[^:]*:\s*(.*)$", 1)))
+    return (
+        pl.when(word.is_in(_METRICS))
+        .then(word)
+        .when(word.str.starts_with(STAGE_DAYS))
+        .then(stage)
+        .otherwise(cells.words(text))
+    )
+
+
+def _known() -> pl.Expr:
+    metric = pl.col("metric")
+    of_stage = metric.str.starts_with(STAGE_DAYS) & (metric != STAGE_DAYS)
+    return metric.is_in(_METRICS) | of_stage
+
+
+def _unknown(metric: str) -> str:
+    """What is said of a metric that nothing reads: the nearest one that something does."""
+    if metric.startswith(STAGE_DAYS):
+        return f"metric '{metric}' names no stage; write for example {STAGE_DAYS}Proposal"
+    word = "_".join(metric.lower().replace("-", " ").split())
+    close = get_close_matches(word, _METRICS, n=1)
+    hint = (
+        f"did you mean {close[0]}?" if close else f"known are {QUOTA}, the KPIs, and {STAGE_DAYS} and a stage"
+    )
+    return f"metric '{metric[:40]}' is none that has a target; {hint}"
 
 
 def shape(values: pl.DataFrame, reading: Reading) -> pl.DataFrame:
@@ -69,7 +105,7 @@ INPUT: Final = Input(
             Cell(_segment, f"is not of the form cut=name (cuts: {', '.join(CUTS)})", "size=Enterprise"),
             needed=False,
         ),
-        Column("metric", cells.text_like("quota")),
+        Column("metric", Cell(_metric, "is no text", QUOTA)),
         Column("value", cells.AMOUNT),
         *cells.ORIGIN,
         cells.CURRENCY_OF,
@@ -77,5 +113,6 @@ INPUT: Final = Input(
     key=("period", "segment", "metric"),
     schema=TARGETS,
     shape=shape,
+    checks=(Check(~_known(), pl.col("metric").map_elements(_unknown, return_dtype=pl.String)),),
     example=("2026-Q2", "", "quota", "400000.00", "board plan", "2026-01-05", "USD"),
 )

@@ -37,7 +37,7 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     inputs=("opening_arr",),
-    low_sample=recurring.FEW_CUSTOMERS,
+    counted=True,
     stands_on=recurring.stands_on,
     alternatives=alternatives.LEDGER,
 )

@@ -2,7 +2,7 @@
 
 Formula: (ARR at D - ARR at the end of the same month a year before) / ARR at the end of the same month a year
 before, both at the rate of D, so that exchange rates are never growth. Null where the opening ARR is 0. n:
-customers at the opening.
+customers at the opening. The growth over three months stands beside it.
 Exclusions: those of ARR. Unit: ratio (0.05 is 5 %). Source: definition book, section 2, rulings 2 and 5.
 Elsewhere:
 - ICONIQ: the rise of ending ARR over that of the same period a year before, as here.
@@ -18,7 +18,8 @@ from metrics.kpi import Kpi
 
 
 def compute(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    return recurring.growth(facts, "year", cut)
+    measure = recurring.growth(facts, "year", cut)
+    return measure if cut else recurring.with_quarter(facts, measure)
 
 
 def evidence(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
@@ -38,7 +39,7 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     inputs=("opening_arr",),
-    low_sample=recurring.FEW_CUSTOMERS,
+    counted=True,
     stands_on=recurring.stands_on,
     alternatives=alternatives.LEDGER,
 )

@@ -2,7 +2,8 @@
 
 Formula: sum of ARR / number of deals, won in the fiscal quarter of the month from its first day to D, each at the
 rate of its close date, the mean rounded half-even
-only where it is printed. n: deals won with a value.
+only where it is printed. n: deals won with a value. The median stands beside it.
+Option (`sales.deal_size: median`): the median, with the mean beside it.
 Exclusions: wins without ARR or with an ARR of 0 (listed as zero-value wins), other types, unconverted pilots.
 Unit: money. Source: definition book, section 3, rulings 5, 20, 21.
 Elsewhere:
@@ -40,8 +41,9 @@ KPI = Kpi(
     reads=("line_items", "exchange_rates"),
     compute=compute,
     evidence=evidence,
-    low_sample=outcomes.FEW_DEALS,
+    counted=True,
     cuts=outcomes.CUTS,
     stands_on=outcomes.wins,
-    alternatives=(*alternatives.DEALS, *alternatives.DEAL_VALUE),
+    configured=outcomes.configured_size,
+    alternatives=(*alternatives.DEAL_SIZE, *alternatives.DEALS, *alternatives.DEAL_VALUE),
 )

@@ -8,6 +8,10 @@ Needs the spend and the margin file: a missing month or quarter is named and not
 payback of ungrossed ARR stands in the reason. No new-logo ARR: no payback. n: customers won.
 By motion: the spend of the channel that stands for it over the customers whose first contract came that way; spend
 without a channel is the row ``unallocated``, in the total and spread over nobody.
+By size: the spend whose segment names the size over the customers of that size; null where the spend file has no such
+rows, or a month of the window has none ("needs spend by size"). What names no size is told, and spread over nobody.
+Options: spend one median sales cycle earlier (`acquisition.cac_lag: cycle`), or programme spend alone
+(`acquisition.cac_load: program`).
 Exclusions: expansion, reactivation. Unit: months. Source: definition book, section 5, rulings 2, 5, 6, 15, 16, 34.
 Elsewhere:
 - Kellblog: CAC ratio, last period's sales and marketing / this period's new ARR, without margin and not in months.
@@ -46,8 +50,9 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     inputs=("spend", "margin", "opening_arr"),
-    low_sample=payback.FEW_CUSTOMERS,
+    counted=True,
     cuts=payback.CUTS,
     stands_on=recurring.stands_on,
-    alternatives=alternatives.LEDGER,
+    configured=payback.configured,
+    alternatives=(*alternatives.CAC, *alternatives.CYCLE, *alternatives.LEDGER),
 )

@@ -5,6 +5,7 @@ without programme spend in it is not computable. Each row of spend at the rate o
 even.
 By motion: spend of the channel that stands for it; spend without a channel is the row ``unallocated``, in the total and
 spread over nobody. A channel without spend has no cost, which is not 0. Null where no lead came in. n: leads.
+Option (`acquisition.cost_per: mql`): over the leads that became MQLs in the month.
 Exclusions: leads deleted or merged by now; people's pay.
 Unit: money. Source: definition book, section 5, rulings 2, 5, 6.
 Elsewhere:
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import spend
+from metrics import alternatives, spend
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -42,4 +43,6 @@ KPI = Kpi(
     evidence=evidence,
     inputs=("spend",),
     cuts=("motion",),
+    configured=spend.configured,
+    alternatives=alternatives.COST_PER,
 )

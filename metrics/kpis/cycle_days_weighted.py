@@ -4,6 +4,7 @@ Formula: sum of (days from first meeting to won x ARR) / sum of ARR, over the ne
 quarter of the month and the three before it, up to D; ARR at the rate of the close date. First meeting: the deal's own
 field, else the earliest meeting held for the deal or its contacts by the day it was won, else the qualified stage (the
 share of these is in the note). n: deals weighed.
+Option (`sales.cycle_weight: amount`): weighed with the deals' amounts.
 Exclusions: self-serve deals (they run from their creation and stand apart in the note); deals without ARR or with an
 ARR of 0; deals closed at most a day after their creation, and those closed before they start (counted).
 Unit: days. Source: definition book, section 3, rulings 2, 4, 5, 20, 21, 22.
@@ -39,8 +40,14 @@ KPI = Kpi(
     reads=(*cycles.READS, "line_items", "exchange_rates"),
     compute=compute,
     evidence=evidence,
-    low_sample=outcomes.FEW_DEALS,
+    counted=True,
     cuts=outcomes.CUTS,
     stands_on=cycles.trailing_stands_on,
-    alternatives=(*alternatives.DEALS, *alternatives.QUALIFIED, *alternatives.DEAL_VALUE),
+    configured=cycles.weighed,
+    alternatives=(
+        *alternatives.CYCLE_WEIGHT,
+        *alternatives.DEALS,
+        *alternatives.QUALIFIED,
+        *alternatives.DEAL_VALUE,
+    ),
 )

@@ -3,6 +3,7 @@
 Formula: 35 x completeness + 25 x (1 - duplicate share of accounts and contacts) + 20 x (1 - share of open deals with a
 blank, unknown, retired or overdue stage or close date) + 20 x (1 - share of contacts that bounced or show no activity
 for twelve months). Deals at D as known now; duplicates and contacts always as known now. Null where a part has no base.
+Options (`quality:`): other weights, and another number of months.
 Exclusions: probable duplicates that only fuzzy matching finds. Unit: points. Source: definition book,
 section 6, rulings 36, 37.
 Elsewhere:
@@ -40,5 +41,6 @@ KPI = Kpi(
     evidence=evidence,
     parts=(None, None),
     cuts=(),
-    alternatives=alternatives.REQUIRED_FIELDS,
+    configured=data_quality.configured,
+    alternatives=(*alternatives.CLEANLINESS, *alternatives.REQUIRED_FIELDS),
 )

@@ -7,6 +7,8 @@ before that day it is preliminary and says so. 100 % where something was forecas
 quarter is open, and where there was neither forecast nor win. n: deals won in the quarter.
 Beside it: the signed error (A - F) / F, above 0 where the quarter brought more; the error of days 1, 21, 45 and 75; and
 the mean error and bias (mean signed error) of the last four quarters.
+Options: divided by F (`forecast.error_over: forecast`), then null where nothing was forecast; F of another day
+(`forecast.snapshot_day`) or another method (`forecast.method`).
 Exclusions: those of ``forecast_in_quarter``. Deals created after day 21 are in A and not in F.
 Unit: ratio. Source: definition book, section 4, rulings 26, 29 to 31.
 Elsewhere:
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import accuracy
+from metrics import accuracy, alternatives
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -45,4 +47,6 @@ KPI = Kpi(
     evidence=evidence,
     cuts=accuracy.CUTS,
     stands_on=accuracy.stands_on,
+    configured=accuracy.configured,
+    alternatives=(*alternatives.ERROR, *alternatives.FORECAST, *alternatives.SNAPSHOT),
 )

@@ -8,6 +8,8 @@ known on D, so the forecast of a past month is the one it would have shown. Wins
 open deals at the rate of D, a blank amount counts 0; the total is rounded once. Segments are rounded so that they add
 up to it. Beside it: the forecast by p1, and the sellers' categories rolled up (commit; commit and best case), wins
 included. n: deals won and open.
+Options (`forecast.method`): open deals by p1, or the whole amount of those in the sellers' category commit, or in
+commit and best case. `forecast.snapshot_day`: the day that p2 reads the past quarters on.
 Exclusions: renewals, downgrades, churn; overdue close dates; deals still to be created; deals deleted since; a
 currency without rate (counted).
 Unit: money. Source: definition book, section 4, rulings 5, 6, 20, 21, 26, 28 to 30.
@@ -22,7 +24,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import forecast
+from metrics import alternatives, forecast
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -49,4 +51,6 @@ KPI = Kpi(
     evidence=evidence,
     cuts=forecast.CUTS,
     stands_on=forecast.stands_on,
+    configured=forecast.configured,
+    alternatives=(*alternatives.FORECAST, *alternatives.SNAPSHOT),
 )

@@ -44,7 +44,7 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     inputs=("usage", "tickets", "nps", "opening_arr"),
-    low_sample=health.FEW_CUSTOMERS,
+    counted=True,
     cuts=health.CUTS,
     alternatives=(*alternatives.HEALTH, *alternatives.LEDGER),
 )

@@ -4,6 +4,7 @@ Formula: leads converted within 90 days of their creation, both ends included / 
 Several leads that led to one deal are converted each; whether the deal survives does not matter. HubSpot: contacts
 that entered the lead stage, converted when they entered the opportunity stage. Computed and marked immature until 90
 days have passed since the month's end. n: leads created. By motion it is the lead's source through the source map.
+Option (`acquisition.lead_days`): another number of days.
 Exclusions: leads deleted or merged by now; dates that were not known yet. A conversion dated before the creation does
 not count, and is counted in a note.
 Unit: ratio. Source: definition book, section 5, rulings 2, 3, 32.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import leads
+from metrics import alternatives, leads
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -40,6 +41,8 @@ KPI = Kpi(
     reads=("leads",),
     compute=compute,
     evidence=evidence,
-    low_sample=leads.FEW_LEADS,
+    counted=True,
     cuts=leads.CUTS,
+    configured=leads.configured,
+    alternatives=alternatives.LEAD_DAYS,
 )

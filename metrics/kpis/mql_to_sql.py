@@ -4,6 +4,7 @@ Formula: leads with an SQL date within 60 days of their MQL date, both ends incl
 month, up to D. Where a lead skipped the MQL stage its SQL date stands for the MQL date, and such leads are counted in a
 note. The first entry into each stage counts. Computed and marked immature until 60 days have passed since the month's
 end. n: MQLs. By motion it is the lead's source through the source map.
+Option (`acquisition.sql_days`): another number of days.
 Exclusions: leads deleted or merged by now; dates that were not known yet. An SQL date before the MQL date does not
 count as reached, and is counted in a note.
 Unit: ratio. Source: definition book, section 5, rulings 2, 3, 32.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import leads
+from metrics import alternatives, leads
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -40,6 +41,8 @@ KPI = Kpi(
     reads=("leads",),
     compute=compute,
     evidence=evidence,
-    low_sample=leads.FEW_LEADS,
+    counted=True,
     cuts=leads.CUTS,
+    configured=leads.configured,
+    alternatives=alternatives.SQL_DAYS,
 )

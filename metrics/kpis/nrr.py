@@ -4,8 +4,12 @@ Formula: sum of the ARR at D of the customers that had ARR a year before / sum o
 of D.
 Cohort: customers with ARR > 0 at the end of the same month a year before. New logos and customers that had left
 before are out; one that left and came back counts at today's ARR. Null where the cohort's ARR is 0.
+Beside it: the points that seats, modules, other expansion, reactivation, contraction and churn add; they sum to NRR
+less 100.
 Options (retention: nrr, window, beside): (opening + expansion - contraction - churn) / opening, with or without
-reactivation; three months or one. See metrics.retention. The definition printed beside the number says which.
+reactivation; what became of the ARR that was up for renewal, over it (`renewal_base`: contracts whose term ended in the
+window, the escalators of the others stripped); three months or one. See metrics.retention and metrics.renewal_base. The
+definition printed beside the number says which.
 Unit: ratio (1.05 is 105 %). Source: definition book, section 2, rulings 5 and 17.
 Elsewhere:
 - Baremetrics: 100 % - (churned MRR - expansion MRR) / MRR 30 days ago, a flow over 30 days and no cohort of a year.
@@ -50,7 +54,7 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     inputs=("opening_arr",),
-    low_sample=recurring.FEW_CUSTOMERS,
+    counted=True,
     cuts=recurring.CUSTOMER_CUTS,
     stands_on=recurring.stands_on,
     configured=retention.configured,

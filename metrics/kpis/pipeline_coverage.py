@@ -7,6 +7,7 @@ rate of its first day; where the CRM holds none, the targets file's. Null before
 n: deals in the snapshot.
 Beside it: to-go coverage on D = open then, closing from D on / (quota - won to D), or that the target is met; the
 coverage of the next two quarters as they stand on D; how many overdue deals are left out (the evidence names them).
+Option (`forecast.snapshot_day`): another day of the quarter than the 21st.
 Exclusions: renewals, downgrades, churn; overdue close dates; deals deleted since; a currency without rate
 (listed).
 Unit: multiple. Source: definition book, section 4, rulings 3, 5, 26, 27, 30.
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import coverage
+from metrics import alternatives, coverage
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -49,4 +50,6 @@ KPI = Kpi(
     inputs=("targets",),
     cuts=coverage.CUTS,
     stands_on=coverage.stands_on,
+    configured=coverage.configured,
+    alternatives=alternatives.SNAPSHOT,
 )

@@ -9,6 +9,7 @@ n: deals in the snapshot.
 Beside it: the same by own history (p2, see ``forecast_in_quarter``); 1.0, at which the quarter is expected to bring its
 quota; to-go coverage on D = expected of what is open then / (quota - won), or that the target is met; and the expected
 landing on D = won + expected. A playbook's 3 to 4 is read literally, though 1.0 breaks even.
+Options: weighted by p2, with p1 beside it (`forecast.coverage_odds`); another day (`forecast.snapshot_day`).
 Exclusions: those of ``pipeline_coverage``.
 Unit: multiple. Source: definition book, section 4, rulings 5, 6, 26 to 30.
 Elsewhere:
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import coverage
+from metrics import alternatives, coverage
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -50,4 +51,6 @@ KPI = Kpi(
     inputs=("targets",),
     cuts=coverage.CUTS,
     stands_on=coverage.stands_on,
+    configured=coverage.configured,
+    alternatives=(*alternatives.COVERAGE_ODDS, *alternatives.SNAPSHOT),
 )

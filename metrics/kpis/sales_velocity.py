@@ -4,9 +4,10 @@ Formula: per cell of size and motion, qualified opportunities x average deal siz
 the total is the sum of the cells that have all four, never made from blended inputs. Opportunities: new-business deals
 that got to the qualified stage in the fiscal quarter of the month, from its first day to D (or those open at its start,
 `sales.velocity_opportunities`); size, win rate and cycle as `avg_deal_size`, `win_rate` and `cycle_days_median`
-define them, within the cell. Per opportunity, without their number, it stands in the note, and so do the cells that
-lack an input. Null where no cell has all. By size and motion the segments add up; by owner, industry or pipeline the
-cells lie inside the segment, so they need not. n: deals closed in the cells.
+define them, within the cell; the win rate is always the broad one, for opportunities that nobody will decide are among
+those it is multiplied with; the size always the mean. Per opportunity, without their number, it stands in the note, and
+so do the cells that lack an input. Null where no cell has all. By size and motion the segments add up; by owner,
+industry or pipeline the cells lie inside the segment, so they need not. n: deals closed in the cells.
 Exclusions: those of its four inputs.
 Unit: money a day. Source: definition book, section 3, rulings 2, 5, 18 to 23.
 Elsewhere:
@@ -42,7 +43,7 @@ KPI = Kpi(
     reads=("line_items", "exchange_rates"),
     compute=compute,
     evidence=evidence,
-    low_sample=outcomes.FEW_DEALS,
+    counted=True,
     cuts=outcomes.CUTS,
     stands_on=outcomes.wins,
     configured=cycles.configured,

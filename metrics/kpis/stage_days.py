@@ -5,6 +5,7 @@ left the stage for the last time in the fiscal quarter of the month and the thre
 in it at D, with their age so far. The value is the largest of these medians; where the targets file gives days for
 stages (metric `stage_days:` and the stage), it is the median of the stage with the largest median / target. The note
 names the stage, its 75th percentile, how many went on from it, and the medians of all stages. n: deals in that stage.
+Option (`sales.stage_deals`): another number of deals than five.
 Exclusions: stages no longer in use, and those with fewer than five deals, cannot be the bottleneck; deals without stage
 history (counted).
 Unit: days. Source: definition book, section 3 (pipeline velocity and bottlenecks), rulings 2, 4, 25.
@@ -42,8 +43,8 @@ KPI = Kpi(
     compute=compute,
     evidence=evidence,
     inputs=("targets",),
-    low_sample=outcomes.FEW_DEALS,
+    counted=True,
     cuts=outcomes.CUTS,
     stands_on=stages.stands_on,
-    alternatives=alternatives.DEALS,
+    alternatives=(*alternatives.STAGE_DEALS, *alternatives.DEALS),
 )

@@ -4,6 +4,9 @@ Formula: won / (won + lost), closed in the fiscal quarter of the month, from its
 pilot by its conversion date), with the outcomes known now. Only new-business deals that reached the qualified
 stage; a deal won without it counts. Lost without a decision is lost. n: deals closed. Deals that nobody marks lost
 flatter it: the note counts the open ones older than twice the median cycle and tells the rate if they were lost.
+The rate of the trailing four quarters stands beside it.
+Option (`sales.win_rate: narrow`): competitive deals only; whose loss reason is one of `sales.no_decision` is left out
+and counted, a lost deal without a reason stays. Null where no lost deal of the quarter names a reason.
 Exclusions: deals that never qualified, deleted and merged records, other and unmapped types.
 Unit: ratio. Source: definition book, section 3, rulings 2, 3, 18, 19, 21.
 Elsewhere:
@@ -17,7 +20,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import alternatives, cycles, outcomes
+from metrics import alternatives, outcomes
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 
@@ -40,9 +43,9 @@ KPI = Kpi(
     requires=(("deals", "close_date"), ("deals", "type")),
     compute=compute,
     evidence=evidence,
-    low_sample=outcomes.FEW_DEALS,
+    counted=True,
     cuts=outcomes.CUTS,
     stands_on=outcomes.stands_on,
-    configured=cycles.configured,
-    alternatives=(*alternatives.DEALS, *alternatives.QUALIFIED),
+    configured=outcomes.configured,
+    alternatives=(*alternatives.WIN_RATE, *alternatives.DEALS, *alternatives.QUALIFIED),
 )

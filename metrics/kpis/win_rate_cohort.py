@@ -2,7 +2,7 @@
 
 Formula: won / all, over the new-business deals created in the fiscal quarter of the month, from its first day to D,
 that have reached the qualified stage; outcomes as known now. Honest, and late: a young cohort has open deals, whose
-share is in the note. n: deals of the cohort.
+share is in the note. It is never narrow: what was lost without a decision is in it. n: deals of the cohort.
 Exclusions: deals that never qualified, deleted and merged records, other and unmapped types.
 Unit: ratio. Source: definition book, section 3, rulings 2, 3, 18, 19.
 Elsewhere:
@@ -38,7 +38,7 @@ KPI = Kpi(
     requires=(("deals", "type"),),
     compute=compute,
     evidence=evidence,
-    low_sample=outcomes.FEW_DEALS,
+    counted=True,
     cuts=outcomes.CUTS,
     stands_on=outcomes.cohort_stands_on,
     alternatives=(*alternatives.DEALS, *alternatives.QUALIFIED),

@@ -2,6 +2,7 @@
 
 Formula: ARR of won deals / ARR of won and lost deals, over the deals of ``win_rate``, each at the rate of its
 close date; a deal without ARR counts 0. Null where nothing of value closed. n: deals closed.
+Option (`sales.win_rate: narrow`): as for ``win_rate``.
 Exclusions: those of ``win_rate``; deals in a currency without rate (listed).
 Unit: ratio. Source: definition book, section 3, rulings 5 and 20.
 Elsewhere:
@@ -46,8 +47,14 @@ KPI = Kpi(
     reads=("line_items", "exchange_rates"),
     compute=compute,
     evidence=evidence,
-    low_sample=outcomes.FEW_DEALS,
+    counted=True,
     cuts=outcomes.CUTS,
     stands_on=outcomes.stands_on,
-    alternatives=(*alternatives.DEALS, *alternatives.QUALIFIED, *alternatives.DEAL_VALUE),
+    configured=outcomes.configured,
+    alternatives=(
+        *alternatives.WIN_RATE,
+        *alternatives.DEALS,
+        *alternatives.QUALIFIED,
+        *alternatives.DEAL_VALUE,
+    ),
 )

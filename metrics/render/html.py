@@ -87,6 +87,7 @@ def _only(table: view.Table, rows: list[StageRow]) -> view.Table:
 def _tables(report: BoardReport) -> dict[str, Any]:
     total = annex.left_out_total(report)
     return {
+        "points": view.points(report),
         "coverage": view.coverage(report),
         "stages": [
             {

@@ -19,6 +19,7 @@ PIPELINE = "Pipeline and coverage"
 EXCHANGE = (
     "Changes beside ARR include exchange rates; ARR growth, the bridge's other lines, NRR and GRR do not."
 )
+ESCALATOR = "of it contracted before (escalator)"  # a part of the line above it, no step of its own
 _SERIES = 13
 _UNDEFINED = "not computable"
 
@@ -136,7 +137,10 @@ def bridges(report: BoardReport) -> tuple[tuple[Bridge, Table], ...]:
 
 def _bridge(bridge: Bridge, currency: str) -> Table:
     rows = [("Opening ARR", numbers.money(bridge.opening, currency))]
-    rows += [(step.label, wording.movement(step, currency, exact=True)) for step in bridge.movements]
+    for step in bridge.movements:
+        rows.append((step.label, wording.movement(step, currency, exact=True)))
+        if step.id == "arr_expansion_other" and bridge.escalator:
+            rows.append((ESCALATOR, numbers.money(bridge.escalator, currency)))
     rows.append(("Closing ARR", numbers.money(bridge.closing, currency)))
     return Table(
         title=wording.bridge_title(bridge, currency),
@@ -177,6 +181,26 @@ def retention(report: BoardReport) -> Table | None:
                 _point(grr.get(month), "ratio", report.currency),
             )
             for month in sorted({point.month for point in both})
+        ),
+    )
+
+
+def points(report: BoardReport) -> Table | None:
+    """What made NRR, in points; each line adds up to NRR less 100."""
+    if not report.nrr_points:
+        return None
+    names = [name.capitalize() for name, _ in report.nrr_points[0].parts]
+    return Table(
+        title=wording.points_title(report),
+        caption=f"Points that make NRR of {numbers.month_name(report.month)}, by size; they add up to NRR less 100",
+        columns=("Customers", *names, "Sum"),
+        rows=tuple(
+            (
+                f"{plain(row.segment, 40) if row.segment else 'All'} (n={row.customers:,})",
+                *(wording.points(tenths) for _, tenths in row.parts),
+                wording.points(row.total),
+            )
+            for row in report.nrr_points
         ),
     )
 
@@ -262,7 +286,7 @@ def sections(report: BoardReport) -> tuple[tuple[str, tuple[Table, ...]], ...]:
     """The chapters between scorecard and data confidence, in their fixed order; those without content are left out."""
     chapters = (
         ("ARR bridge", tuple(table for _, table in bridges(report))),
-        ("Growth and retention", (trend(report), retention(report))),
+        ("Growth and retention", (trend(report), retention(report), points(report))),
         (PIPELINE, (stages(report),)),
         ("Win rate by segment", (wins(report),)),
     )

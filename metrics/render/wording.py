@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 
 from metrics.board import BoardReport, Bridge, Movement, Point, ScoreRow, StageRow
 from metrics.kpi import KpiValue, Status
-from metrics.outcomes import FEW_DEALS
 from metrics.render import numbers
 from metrics.render.safe import plain
 
@@ -169,16 +168,38 @@ def retention_title(report: BoardReport) -> str:
     return f"The base of a year ago {verb}: NRR {numbers.percent(nrr, edges=(1.0,))}{kept}"
 
 
+def points_title(report: BoardReport) -> str:
+    """Which part took most from NRR, and which brought most."""
+    parts = report.nrr_points[0].parts
+    least, most = min(parts, key=lambda part: part[1]), max(parts, key=lambda part: part[1])
+    told = [
+        f"{name} {verb} {points(abs(tenths)).lstrip('+')} points"
+        for (name, tenths), verb, there in (
+            (least, "took", least[1] < 0),
+            (most, "brought", most[1] > 0),
+        )
+        if there
+    ]
+    sentence = "; ".join(told) or "nothing moved"
+    return f"What made NRR: {sentence}"
+
+
+def points(tenths: int) -> str:
+    """Tenths of a percentage point, signed: ``+6.7``, ``-26.7``, ``0``."""
+    return f"{tenths / 10:+.1f}" if tenths else "0"
+
+
 def _last(points: tuple[Point, ...]) -> float | None:
     return points[-1].value if points else None
 
 
 def win_title(report: BoardReport) -> str:
     """Which segment wins least and most. Those of few deals are left out, and the sentence says so."""
-    judged = [value for value in report.win_rates if value.value is not None and (value.n or 0) >= FEW_DEALS]
+    fewest = report.low_sample
+    judged = [value for value in report.win_rates if value.value is not None and (value.n or 0) >= fewest]
     if not any(value.n for value in report.win_rates):
         return "No new-business deal closed in the quarter to date"
-    few = f"fewer than {FEW_DEALS} closed deals"
+    few = f"fewer than {fewest} closed deals"
     if not judged:
         return f"Every segment has {few}: too few to name one"
     worst = min(judged, key=lambda value: value.value or 0)
@@ -188,7 +209,7 @@ def win_title(report: BoardReport) -> str:
         rest = f"; every other segment has {few}, too few to judge" if others else ""
         return f"{name} wins {rate} (n={worst.n or 0}){rest}"
     best = max(judged, key=lambda value: value.value or 0)
-    among = f"Of the segments with at least {FEW_DEALS} closed deals, " if others else ""
+    among = f"Of the segments with at least {fewest} closed deals, " if others else ""
     if best.value == worst.value:
         return f"{among or 'Of the segments, '}each wins {rate}"
     top = f"{_segment(best)} {numbers.percent(best.value or 0)} (n={best.n or 0})"

@@ -1,7 +1,7 @@
 """Contacts nobody can rely on any more.
 
 The e-mail address is known to bounce, or the last verified activity (where there was none: the creation) lies before
-the same day twelve months ago. Contact data decays by about 2.1 % a month.
+the same day twelve months ago (`quality.outdated_months`). Contact data decays by about 2.1 % a month.
 
 Source: definition book, section 6, rulings 36 and 37.
 """
@@ -19,8 +19,8 @@ from pipeline.states import live, local_day
 
 
 def find(frames: Frames, company: Company, as_of: datetime) -> pl.DataFrame:
-    """One row per contact that bounces or has been silent for more than twelve months."""
-    limit = pl.lit(local_day(company, as_of)).dt.offset_by("-12mo")
+    """One row per contact that bounces or has been silent for more than the twelve months."""
+    limit = pl.lit(local_day(company, as_of)).dt.offset_by(f"-{company.quality.outdated_months}mo")
     created = pl.col("created_at").dt.convert_time_zone(company.timezone).dt.date()
     bounced = pl.col("bounced").fill_null(value=False)
     silent = (pl.coalesce("last_activity_at", created) < limit).fill_null(value=False)

@@ -11,7 +11,7 @@ import typer
 
 from connectors.errors import BoardlineError
 from connectors.source import Capabilities
-from metrics import arr, inputs
+from metrics import arr, inputs, unavailable
 from metrics.compute import registered
 from metrics.facts import FALLBACK_CURRENCY
 from metrics.inputs import InputFault, Known, Reading
@@ -156,6 +156,7 @@ def _revenue(company: CompanyConfig) -> Line:
     settings = company.arr
     try:
         arr.check_settings(company)
+        unavailable.check_settings(company)
     except BoardlineError as error:
         return _failed(company.name, "arr", error)
     source = f"from {_SOURCES[settings.source].format(settings.basis)}"

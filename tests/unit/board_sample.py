@@ -15,6 +15,7 @@ from metrics.board import (
     Evidence,
     LeftOut,
     Movement,
+    NrrPoints,
     OwnerCount,
     Point,
     Quality,
@@ -24,6 +25,7 @@ from metrics.board import (
 )
 from metrics.evidence import Record
 from metrics.kpi import KpiValue
+from metrics.nrr_points import PARTS
 from metrics.period import shift
 from metrics.render import wording
 from pipeline.scores import FieldScore
@@ -224,6 +226,14 @@ def report(**changes: Any) -> BoardReport:
         arr_trend=tuple(Point(month, 200_000_000 + index * 6_009_429) for index, month in enumerate(MONTHS)),
         nrr_trend=tuple(Point(month, 1.05 if month != MONTH else 0.9996) for month in MONTHS[12:]),
         grr_trend=tuple(Point(month, 0.892) for month in MONTHS[12:]),
+        nrr_points=tuple(
+            NrrPoints(segment, customers, tuple(zip(PARTS, tenths, strict=True)))
+            for segment, customers, tenths in (
+                (None, 310, (42, 18, 0, 11, -25, -46)),
+                ("SMB", 250, (3, 0, 0, 0, -60, -143)),
+                ("Enterprise", 60, (70, 31, 5, 20, 0, 0)),
+            )
+        ),
         win_rates=segments,
         pipeline=(
             StageRow("a", "Qualification", 40, 120_000_000, True),

@@ -182,6 +182,14 @@ class Books:
         self.rows["leads"].append(row)
         return key
 
+    def contact(self, key: str, **values: Any) -> str:
+        """A contact, created in 2020; its dates as text."""
+        row: Row = {"external_id": key, "created_at": at("2020-01-01")} | values
+        if row.get("last_activity_at"):
+            row["last_activity_at"] = date.fromisoformat(row["last_activity_at"])
+        self.rows["contacts"].append(row)
+        return key
+
     def quota(self, start: str, amount: int, currency: str = "USD", owner: str | None = None) -> None:
         """A quota in whole units."""
         quotas = self.rows["quotas"]

@@ -19,6 +19,7 @@ from metrics.bridge import LOSSES, MOVEMENTS
 from metrics.compute import bridge, compute
 from metrics.facts import Facts
 from metrics.kpi import CUTS, KpiValue
+from metrics.nrr_points import PARTS, points, tenths
 from metrics.period import months_between, shift
 from metrics.recurring import of_customers
 from metrics.retention import variants
@@ -40,6 +41,24 @@ def generated(vertical: str) -> Facts:
     return Facts(company, months_between("2024-01", "2026-06"), now, frames(world, world.as_of))
 
 
+def points_sum(facts: Facts, cuts: tuple[str | None, ...]) -> None:
+    """The points of NRR sum to NRR - 1 in every month and segment, and in words to the tenth."""
+    settings = facts.company.retention
+    for cut in cuts:
+        found = points(facts, settings.nrr, settings.window, cut).collect()
+        rates = {
+            (value.month, None if cut is None else value.segment[cut]): value.value
+            for value in compute(facts, ["nrr"], (cut,))
+        }
+        for row in found.iter_rows(named=True):
+            nrr = rates[row["month"], row["segment"]]
+            total = 1 + sum(row[part] for part in PARTS)
+            assert nrr is None or nrr == pytest.approx(total, abs=1e-9), (row["month"], row["segment"])
+        written_out = found.select(pl.sum_horizontal(tenths()), exact=pl.sum_horizontal(PARTS) * 1000)
+        for tenth, exact in written_out.iter_rows():
+            assert abs(tenth - exact) <= 0.5 + 1e-6
+
+
 def holds(facts: Facts) -> None:
     """The bridge ties and chains, GRR is at most 1 and at most NRR, and the parts of every cut add up."""
     table = bridge(facts)
@@ -58,6 +77,7 @@ def holds(facts: Facts) -> None:
         if net is not None and gross is not None:
             assert gross <= min(1, net) + 1e-12
             assert 0 <= (values["logo_churn", month].value or 0) <= 1
+    points_sum(facts, (None,))
     sums = [f"arr_{name}" for name in MOVEMENTS]
     whole = {(value.id, value.month): value.numerator or 0 for value in compute(facts, sums)}
     whole |= {
@@ -109,6 +129,7 @@ def ties_in_every_segment(facts: Facts, cut: str) -> None:
 def test_a_generated_company(vertical: str) -> None:
     facts = generated(vertical)
     holds(facts)
+    points_sum(facts, ("size", "motion"))
     table = bridge(facts)
     assert (table["fx"] != 0).any()
 

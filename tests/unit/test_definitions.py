@@ -9,6 +9,7 @@ import orjson
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from connectors.errors import ConfigurationError
 from metrics import definitions
 from metrics.alternatives import Alternative, setting
 from metrics.compute import registered
@@ -16,7 +17,17 @@ from metrics.definitions import Defined, Way
 from metrics.facts import Facts
 from metrics.inputs import InputFault
 from metrics.kpi_ids import KPI_IDS
-from pipeline.company import ArrSettings, Company, HealthSettings, RetentionSettings, SalesSettings
+from metrics.unavailable import REASONS
+from pipeline.company import (
+    AcquisitionSettings,
+    ArrSettings,
+    Company,
+    ForecastSettings,
+    HealthSettings,
+    QualitySettings,
+    RetentionSettings,
+    SalesSettings,
+)
 from tests.unit.books import Books, at
 from tests.unit.test_kpi_cases import books_of, cases
 
@@ -33,6 +44,7 @@ IDS: Final = (
 )  # fmt: skip
 PARTS: Final[dict[str, type[BaseModel]]] = {
     "arr": ArrSettings, "retention": RetentionSettings, "sales": SalesSettings, "health": HealthSettings,
+    "forecast": ForecastSettings, "acquisition": AcquisitionSettings, "quality": QualitySettings,
 }  # fmt: skip
 # Settings of those parts that choose what is printed, and not what a number is.
 PRINTED: Final = {"retention.beside"}
@@ -107,14 +119,19 @@ def test_every_way_that_a_setting_offers_is_told() -> None:
     told = {
         path: {way.value for way in CHOSEN if way.setting == path} for path in {way.setting for way in CHOSEN}
     }
+    refused: dict[str, set[str]] = {}
+    for path, value in REASONS:
+        refused.setdefault(path, set()).add(value)
+        with pytest.raises(ConfigurationError, match=f"{path}: {value} is not available"):
+            Books().facts("2026-01", now=NOW, company=company(**written(path, value)))
     for path, values in told.items():
         kind = annotation(path)
         offered = {True, False} if kind is bool else set(get_args(kind))
         assert kind is bool or get_origin(kind) is Literal, path
-        assert values == offered, path
+        assert values == offered - refused.get(path, set()), path
 
 
-def test_every_setting_of_the_four_parts_is_somebodys_choice() -> None:
+def test_every_setting_of_the_parts_is_somebodys_choice() -> None:
     told = {way.setting for way in ALL}
     there = {f"{part}.{name}" for part, model in PARTS.items() for name in model.model_fields}
     assert there - told == PRINTED
@@ -258,5 +275,10 @@ def test_ways_are_grouped_by_their_setting() -> None:
         "grr",
         "logo_churn",
     }
-    assert [way.value for way in grouped["retention.nrr"]] == ["cohort", "flow", "flow_with_reactivation"]
+    assert [way.value for way in grouped["retention.nrr"]] == [
+        "cohort",
+        "flow",
+        "flow_with_reactivation",
+        "renewal_base",
+    ]
     assert isinstance(found({})["nrr"].ways[0], Way)

@@ -14,6 +14,7 @@ from metrics import inputs
 from metrics.inputs import InputFault, Known, Reading
 from metrics.period import Calendar
 
+HEADER = "month,channel,kind,amount,currency,segment,source,as_of"
 HEAD = "month,channel,kind,amount\n"
 ROW = "2026-04,events,people,100\n"
 
@@ -66,8 +67,8 @@ SAVE = "save it as CSV UTF-8 (comma delimited)"
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"", "is empty; its first line must be month,channel,kind,amount,currency,source,as_of"),
-        (b"\xef\xbb\xbf\r\n \n", "is empty; its first line must be month,channel,kind,amount,currency,source,as_of"),
+        (b"", f"is empty; its first line must be {HEADER}"),
+        (b"\xef\xbb\xbf\r\n \n", f"is empty; its first line must be {HEADER}"),
         (workbook(), f"is an Excel workbook or another zip file, not CSV in UTF-8; {SAVE}"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", f"is an old Excel workbook, not CSV in UTF-8; {SAVE}"),
         (b"%PDF-1.7", f"is a PDF, not CSV in UTF-8; {SAVE}"),
@@ -106,15 +107,15 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         ("month,channel,kind,amount,curency", ["unknown column 'curency'; did you mean 'currency'?"]),
         ("month,channel,kind", ["missing column amount; the first line must name them"]),
         ("month,channel,kind,amount,colour",
-         ["unknown column 'colour'; known are month, channel, kind, amount, currency, source, as_of"]),
+         ["unknown column 'colour'; known are month, channel, kind, amount, currency, segment, source, as_of"]),
         ("month,month,channel,kind,amount", ["column 'month' is there twice; keep one of them"]),
         ("month,,channel,kind,amount", ["column 2 has no name; name it, or take it out"]),
         ("month,Customer Key,amounts",
-         ["unknown column 'customer key'; known are month, channel, kind, amount, currency, source, as_of",
+         ["unknown column 'customer key'; known are month, channel, kind, amount, currency, segment, source, as_of",
           "unknown column 'amounts'; did you mean 'amount'?",
           "missing column channel, kind; the first line must name them"]),
         ("2026-04,events,people,100",
-         [f"unknown column '{cell}'; known are month, channel, kind, amount, currency, source, as_of"
+         [f"unknown column '{cell}'; known are month, channel, kind, amount, currency, segment, source, as_of"
           for cell in ("2026-04", "events", "people", "100")]
          + ["missing column month, channel, kind, amount; the first line must name them"]),
     ],

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import re
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 
-from metrics.compute import bridge, compute
+from metrics.compute import bridge, compute, evidence, registered
 from metrics.facts import Facts
 from metrics.kpi import KpiValue
+from metrics.nrr_points import PARTS, points
 from metrics.retention import variants
 from tests.unit.books import Books, at, days_later
 
@@ -71,7 +75,9 @@ def books_of(case: Case) -> Books:
 
 def _accounts(books: Books, case: Case) -> None:
     parents, merged = case.get("parents", {}), case.get("merged", {})
+    traits = case.get("accounts", {})
     named = {account for _, account, *_ in case.get("won", ()) if account} | {
+        *traits,
         "A",
         "B",
         "C",
@@ -80,7 +86,11 @@ def _accounts(books: Books, case: Case) -> None:
     }
     for account in sorted({*named, *parents.values(), *merged.values()}):
         gone = {"deleted_at": at("2025-06-01"), "merged_into": merged[account]} if account in merged else {}
-        books.account(account, parent_id=parents.get(account), **gone)
+        size = {"segment": case["sizes"][account]} if account in case.get("sizes", {}) else {}
+        known = gone | size | traits.get(account, {})
+        books.account(account, parent_id=parents.get(account), **known)
+    for key, values in case.get("contacts", ()):
+        books.contact(str(key), **values)
 
 
 def _sales(books: Books, case: Case) -> None:
@@ -166,10 +176,27 @@ def written(folder: Path, kind: str, rows: list[list[str]]) -> Path:
     return path
 
 
+def test_the_evidence_of_nrr_tells_what_moved_each_customer(tmp_path: Path) -> None:
+    """Data A: of 100 to 130 by seats and a module; 20 that left and came back at 25."""
+    case = next(
+        each.values[0]
+        for each in cases()
+        if each.values[0]["name"] == "data A, the points of NRR sum to what it is less than 100"
+    )
+    facts = facts_of(case, tmp_path)
+    records = evidence(facts, registered()["nrr"], "2025-12")
+    notes = dict(records.select("external_id", "note").rows())
+    assert notes["A"] == "100.00 USD a year before, 130.00 USD now; seat 20.00 USD; module 10.00 USD"
+    assert notes["G"] == "20.00 USD a year before, 25.00 USD now; reactivation 25.00 USD; churn -20.00 USD"
+    assert notes["D"] == "40.00 USD a year before, 40.00 USD now"
+
+
 @pytest.mark.parametrize("case", cases())
 def test_case(case: Case, tmp_path: Path) -> None:
     facts = facts_of(case, tmp_path)
-    named = {kpi for part in ("expect", "parts", "reasons", "totals") for kpi in case.get(part, {})}
+    named = {
+        kpi for part in ("expect", "parts", "reasons", "statuses", "totals") for kpi in case.get(part, {})
+    }
     _totals(case, facts, {(value.id, value.month): value for value in compute(facts, sorted(named))})
     table = {row["month"]: row for row in bridge(facts).iter_rows(named=True)}
     for month, columns in case.get("bridge", {}).items():
@@ -181,6 +208,8 @@ def test_case(case: Case, tmp_path: Path) -> None:
     )
     for *way, wanted in case.get("variants", ()):
         assert others[tuple(way)] == pytest.approx(wanted, abs=1e-12), way
+    for _, month, amounts, opening in case.get("points", ()):
+        _points(facts, month, amounts, opening)
     for cut, kpis in case.get("segments", {}).items():
         parts = {(value.id, value.segment[cut]): value.value for value in compute(facts, kpis, (cut,))}
         want = {(kpi, name): wanted for kpi, found in kpis.items() for name, wanted in found.items()}
@@ -190,6 +219,18 @@ def test_case(case: Case, tmp_path: Path) -> None:
         for kpi, reasons in kpis.items():
             for segment, wanted in reasons.items():
                 assert wanted in "; ".join(told[kpi, segment]), (kpi, segment, told)
+
+
+def _points(facts: Facts, month: str, amounts: dict[str, int], opening: int) -> None:
+    """The points of NRR in whole units of the opening (whole units), and that they sum to NRR - 1."""
+    how, window = facts.company.retention.nrr, facts.company.retention.window
+    found = points(facts, how, window).filter(pl.col("month") == month).collect().row(0, named=True)
+    assert found["opening"] == opening * 100
+    assert {part: found[part] for part in PARTS} == pytest.approx(
+        {part: amount / opening for part, amount in amounts.items()}, abs=1e-12
+    )
+    nrr = next(value for value in compute(facts, ["nrr"]) if value.month == month)
+    assert nrr.value == pytest.approx(1 + sum(found[part] for part in PARTS), abs=1e-12)
 
 
 def _totals(case: Case, facts: Facts, found: dict[tuple[str, str], KpiValue]) -> None:
@@ -211,5 +252,30 @@ def _totals(case: Case, facts: Facts, found: dict[tuple[str, str], KpiValue]) ->
             told = "; ".join(found[kpi, month].reasons)
             for text in wanted if isinstance(wanted, list) else [wanted]:
                 assert told == "" if text is None else text in told, (kpi, month, told)
+    for kpi, by_month in case.get("statuses", {}).items():
+        for month, status in by_month.items():
+            assert found[kpi, month].status == status, (kpi, month, found[kpi, month].reasons)
     for kpi, wanted in case.get("totals", {}).items():
         assert sum(found[kpi, month].value or 0 for month in facts.months) == wanted, kpi
+
+
+ENOUGH = 3  # hand-worked cases for each KPI
+RULES = tuple(f"R{number}" for number in range(1, 16))  # of section 0
+
+
+def expected_in(case: Case) -> set[str]:
+    """The KPIs of which a case names the value, or that there is none."""
+    cut = {kpi for kpis in case.get("segments", {}).values() for kpi in kpis}
+    return {*case.get("expect", {}), *case.get("totals", {}), *cut}
+
+
+def test_every_kpi_has_cases_worked_by_hand() -> None:
+    counts = Counter(kpi for each in cases() for kpi in expected_in(each.values[0]))
+    assert {kpi: counts[kpi] for kpi in registered() if counts[kpi] < ENOUGH} == {}
+    assert set(counts) <= set(registered()), "a case speaks of a KPI that is not there"
+
+
+def test_every_rule_of_the_book_has_a_case() -> None:
+    names = [str(each.values[0]["name"]) for each in cases()]
+    table = {rule: [name for name in names if re.search(rf"\b{rule}\b", name)] for rule in RULES}
+    assert [rule for rule, found in table.items() if not found] == []

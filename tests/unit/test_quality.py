@@ -304,7 +304,7 @@ def test_many_moments_in_one_pass_give_what_each_gives_alone() -> None:
     opened = opened_at(known, COMPANY, moments, NOW)
     whole = completeness_over(opened, known, COMPANY, None, moments, "owner")
     standing = standing_faults(known, COMPANY, None, NOW)
-    clean = cleanliness_over(opened, known, None, whole, NOW, standing)
+    clean = cleanliness_over(opened, known, COMPANY, None, whole, NOW, standing)
     for moment in moments:
         assert whole[moment] == completeness(known, COMPANY, None, moment, "owner", NOW)
         assert clean[moment] == cleanliness(known, COMPANY, None, moment, NOW)

@@ -136,6 +136,32 @@ def test_bridges_read_back_and_tie(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_the_points_of_nrr_read_back_and_add_up(form: str) -> None:
+    page = " ".join(forms()[form].replace("\\", "").replace(_JOINER, "").split())
+    assert "What made NRR: churn took 4.6 points; seat brought 4.2 points" in page
+    for row in report().nrr_points:
+        for _, tenths in row.parts:
+            assert wording.points(tenths) in page
+    tables = Tables(forms()["html"]).tables
+    lines = next(rows for caption, rows in tables.items() if caption.startswith("Points that make NRR"))
+    assert lines[1] == ["All (n=310)", "+4.2", "+1.8", "0", "+1.1", "-2.5", "-4.6", "0"]
+    for _, *parts, total in lines[1:]:
+        assert sum(float(part) for part in parts) == pytest.approx(float(total), abs=1e-9)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_escalator_is_told_apart_from_what_was_sold(form: str) -> None:
+    """R13: contracted step-ups stand inside expansion, and apart."""
+    bridge = report().bridge_month
+    assert bridge is not None
+    assert "escalator" not in forms()[form].split("Definitions")[0]
+    stepped = report(bridge_month=replace(bridge, escalator=123_45))
+    page = render_forms(stepped)[form].decode().replace("\\", "")
+    assert "of it contracted before (escalator)" in " ".join(page.split())
+    assert "$123.45" in page
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_every_other_number_is_there(form: str) -> None:
     page = forms()[form].replace("\\", "")
     for stage in report().pipeline:
@@ -197,6 +223,7 @@ def test_an_undefined_number_is_never_nought() -> None:
         for row in report().scorecard
     )
     shown = report(scorecard=blank, bridge_month=None, bridge_year=None, arr_trend=(), nrr_trend=(), grr_trend=(),
+                   nrr_points=(),
                    win_rates=(), pipeline=(), quality=None)  # fmt: skip
     assert shown.headline[0] == "ARR is not computable: no data."
     for name, content in render_forms(shown).items():

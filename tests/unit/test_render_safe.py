@@ -59,6 +59,7 @@ def hostile(text: str) -> BoardReport:
         bridge_year=None,
         arr_trend=(),
         nrr_trend=(),
+        nrr_points=(),
         grr_trend=(),
         pipeline=(StageRow("a", text, 4, 1000, True), StageRow("b", text, 2, 500, None)),
         win_rates=(

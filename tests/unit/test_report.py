@@ -20,7 +20,7 @@ from metrics.playbook import load
 from metrics.render import numbers
 from metrics.report import EVIDENCE_SHOWN, MONTHS, build_report, report_of
 from metrics.trust import read
-from pipeline.company import ArrSettings, Company
+from pipeline.company import ArrSettings, Company, RetentionSettings
 from pipeline.records import SourceInfo
 from pipeline.scores import Cleanliness, Completeness, FieldScore, Part
 from pipeline.store import Store
@@ -116,6 +116,27 @@ def test_bridges_tie_and_meet_arr(made: BoardReport) -> None:
     assert (year.opening, year.closing) == (arr["2025-11"], arr[MONTH])
     by_id = {step.id: step.amount for step in year.movements}
     assert by_id["arr_churn"] < 0 < by_id["arr_expansion_other"]
+
+
+def test_the_points_of_nrr_are_the_cores_and_add_up(made: BoardReport) -> None:
+    nrr = made.score("nrr")
+    assert nrr is not None
+    assert nrr.value is not None
+    whole, *sizes = made.nrr_points
+    assert (whole.segment, whole.customers) == (None, nrr.n)
+    assert whole.total == round((nrr.value - 1) * 1000)
+    assert dict(whole.parts)["churn"] < 0 < dict(whole.parts)["other"]
+    assert {row.segment for row in sizes} == {"SMB", "Mid-market", "Enterprise"}
+    assert sum(row.customers for row in sizes) == whole.customers
+
+
+def test_nrr_over_the_renewal_base_has_no_points() -> None:
+    company = Company(name="acme", playbook="supply_chain", retention=RetentionSettings(nrr="renewal_base"))
+    made = report_of(facts_of(firm(), company), MONTH, load("supply_chain"), INFO)
+    nrr = made.score("nrr")
+    assert nrr is not None
+    assert nrr.value is not None
+    assert made.nrr_points == ()
 
 
 def test_a_bridge_that_does_not_tie_is_never_shown() -> None:

@@ -218,3 +218,72 @@ def test_which_month_had_been_over_for_ninety_days(asked_on: str, back: int) -> 
     """30 June + 90 days = 28 September; 31 May + 90 = 29 August; 30 April + 90 = 29 July; 31 March + 90 = 29 June."""
     facts = Books().facts(MONTH, now=at(asked_on))
     assert settled(facts, MONTH, 90) == back
+
+
+@pytest.mark.parametrize(
+    ("spent", "size", "status", "sentence"),
+    [  # new ARR of 1,200 at a margin of 80 % is 80 a month, of each size
+        (1440, "Enterprise", "no_target", None),
+        (
+            1448, "Enterprise", "off_target",
+            "CAC payback of Enterprise (2025-Q3..2026-Q2) is 18.1 months, above 18 months: "
+            "a warning sign for enterprise deals.",
+        ),
+        (1448, "SMB", "no_target", None),
+    ],
+)  # fmt: skip
+def test_the_payback_of_enterprise_customers_warns_above_18_months(
+    tmp_path: Any, spent: int, size: str, status: Status, sentence: str | None
+) -> None:
+    books = base(1)
+    for band in ("Enterprise", "SMB"):
+        for number in range(10):  # fewer would be a low sample
+            books.account(f"{band} {number}", segment=band)
+            books.won(f"new {band} {number}", f"{band} {number}", "2026-05-01", 120, 36)
+    months = [*(f"2025-{number:02d}" for number in range(4, 13)), "2026-01", "2026-02", "2026-03"]
+    rows = [f"{month},,people,0,size={band}" for month in months for band in ("Enterprise", "SMB")]
+    rows += [f"2026-02,x,people,{spent},size={band}" for band in ("enterprise", "smb")]
+    files = {"spend": ["month,channel,kind,amount,segment", *rows], "margin": ["quarter,stream,pct"]}
+    files["margin"] += [
+        f"{quarter},subscription,80%" for quarter in ("2025-Q3", "2025-Q4", "2026-Q1", "2026-Q2")
+    ]
+    inputs = {}
+    for kind, lines in files.items():
+        inputs[kind] = tmp_path / f"{kind}.csv"
+        inputs[kind].write_text("\n".join(lines))
+    facts = books.facts(MONTH, now=NOW, inputs=inputs)
+    values = compute(facts, ["cac_payback_months"], ("size",), Judge(playbook.load("hr_tech")))
+    value = only(values, segment={"size": size})
+    assert value.value == pytest.approx(spent / 80)
+    assert (value.status, value.verdict) == (status, sentence), value.reasons
+
+
+@pytest.mark.parametrize(
+    ("settings", "status", "sentence"),
+    [
+        ({}, "on_target", "is 9.5%, at most 10.0%."),
+        (
+            {"error_over": "forecast"},
+            "off_target",
+            "is 10.5%, above 10.0%: the board sees this number first.",
+        ),
+    ],
+)
+def test_the_same_miss_passes_or_fails_by_what_it_is_divided_by(
+    settings: dict[str, Any], status: Status, sentence: str
+) -> None:
+    """Section 9: forecast 380, won 420; 40 / 420 passes a limit of 10 %, 40 / 380 does not."""
+    books = Books()
+    books.account("a")
+    for name, amount, last in (("won", 340, "Won"), ("half", 80, "Won")):
+        books.deal(
+            name, "2026-04-02", (("2026-04-02", "Discovery"), ("2026-05-05" if name == "half" else "2026-04-10", last)),
+            account_id="a", close_date="2026-05-05" if name == "half" else "2026-04-10", amount=amount * 100,
+        )  # fmt: skip
+    facts = books.facts(MONTH, now=at("2026-07-20"), forecast=settings)
+    value = only(
+        compute(facts, ["forecast_accuracy_error"], judge=Judge(playbook.load("supply_chain"))), month=MONTH
+    )
+    assert value.status == status
+    assert value.verdict is not None
+    assert sentence in value.verdict
