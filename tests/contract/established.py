@@ -42,7 +42,7 @@ NARROW: Final = ("stage", "amount", "close_date", "probability", "forecast_categ
 WIDE: Final = tuple(name for name in VALUES if name != "account_id")
 
 # key, days of creation, (days, stage) ..., account, type, amount, ARR, days of the close, more
-_WON: Final = (
+_WON: Final[tuple[Any, ...]] = (
     (
         "d",
         -720,
@@ -80,7 +80,7 @@ _WON: Final = (
         {"lead_source": "Partner"},
     ),
 )
-_OTHERS: Final = (
+_OTHERS: Final[tuple[Any, ...]] = (
     ("j", -95, ((-75, "B"), (-30, "C")), "a", "New Business", 300_000, 300_000, -30, {}),
     ("k", -85, ((-50, "B"),), "b", "New Business", 800_000, 800_000, 25, {"segment": "SMB"}),
     ("l", -60, ((-30, "B"),), "c", "New Business", 90_000, 90_000, 40, {"pilot": True, "pilot_start": -25}),
