@@ -27,7 +27,7 @@ REQUIRES: Final = (
     ("deals", "term_months"),
     ("deals", "start_date"),
 )
-READS: Final = ("line_items", "exchange_rates")
+READS: Final = ("line_items", "contracts", "subscriptions", "exchange_rates")
 FEW_CUSTOMERS: Final = 10
 CUSTOMER_CUTS: Final = tuple(cut for cut in CUTS if cut != "product")
 Window = Literal["year", "quarter", "month"]
