@@ -199,7 +199,7 @@ cuts, moments = st.sampled_from(CUTS), st.integers(0, 1)
 tracked = st.sampled_from([NARROW, WIDE])
 
 
-@settings(relaxed, max_examples=4)
+@settings(relaxed, max_examples=3)
 @given(lives(HISTORIC, NOTICED_ONLY, [LATE]), tracked, cuts, moments)
 def test_the_numbers_of_a_moment_stay_what_they_were(
     sqlite: Store, inputs: Inputs, life: Life, tracked: Sequence[str], cut: str, moment: int
