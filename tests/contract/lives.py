@@ -59,6 +59,8 @@ def day(number: float) -> datetime:
 class Crm:
     """A CRM that changes, one day after the other, and what it shows on any of them.
 
+    A deal that was ``away`` was not shown to us for a while, of which the CRM's own history tells nothing.
+
     ``stages``: in their order; W is won, the others are closed where they are not in ``open_stages``.
     """
 
@@ -85,7 +87,7 @@ class Crm:
             today, self.now = self.now, self.now - timedelta(days=days)
             self.create(key, values)
             self.now = today
-            self.deals[key] |= {"modified_at": today}
+            self.deals[key] |= {"modified_at": today, "away": True}
 
     def edit(self, key: str, name: str, value: Any) -> None:
         deal = self.deals.get(key)
@@ -114,7 +116,7 @@ class Crm:
 
     def restore(self, key: str) -> None:
         if self.deals.get(key, {}).get("deleted_at"):
-            self.deals[key] |= {"deleted_at": None, "modified_at": self.now, "restored": True}
+            self.deals[key] |= {"deleted_at": None, "modified_at": self.now, "away": True}
 
     def merge(self, loser: str, survivor: str) -> None:
         """Deals move to the survivor, and their last-change stamp stays as it was."""
@@ -175,7 +177,7 @@ class Crm:
             step = size or max(len(wanted), 1)
             return [wanted[n : n + step] for n in range(0, len(wanted), step)] or [[]]
 
-        plain = [{k: v for k, v in deal.items() if k != "restored"} for deal in self.deals.values()]
+        plain = [{k: v for k, v in deal.items() if k != "away"} for deal in self.deals.values()]
         script = {
             OWNERS: self._pages("owners", new(self.rest.get("owners", {}).values())),
             STAGES: [page(stages=frame("stages", self.laid_out()))],

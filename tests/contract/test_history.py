@@ -147,12 +147,12 @@ def the_store_tells_what_was_seen(store: Store, life: list[tuple[Event, bool]]) 
     sync(store, often, crm)
 
     asked = viewed(store, often, [view[0] for view in views])
-    restored = {key for key, deal in crm.deals.items() if deal.get("restored")}
+    away = {key for key, deal in crm.deals.items() if deal.get("away")}
     for at, synced, logged, everything, owners, layout in views:
-        # A single sync at the end knows what the CRM's own history covers; of a stay in the bin it cannot know.
+        # A single sync at the end knows what the CRM's own history covers; not when it was not shown.
         alone = told(store, once, at, LOGGED)
-        assert {k: v for k, v in alone.items() if k not in restored} == {
-            k: v for k, v in logged.items() if k not in restored
+        assert {k: v for k, v in alone.items() if k not in away} == {
+            k: v for k, v in logged.items() if k not in away
         }
         if not synced:
             continue
