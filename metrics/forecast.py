@@ -84,12 +84,15 @@ def sums() -> dict[str, pl.Expr]:
     }
 
 
-def totals(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    """month, segment, the columns of ``sums``, and landing_p1, landing_p2: the forecast in whole minor units."""
+def totals(facts: Facts, cut: str | None, also: pl.LazyFrame | None = None) -> pl.LazyFrame:
+    """month, segment, the columns of ``sums``, and landing_p1, landing_p2: the forecast in whole minor units.
+
+    ``also``: segments that are listed without a deal, too.
+    """
     rows = landing(facts).lazy()
     if cut is not None:
         rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
-    return measures.summed(facts.periods, rows, cut, **sums()).with_columns(
+    return measures.summed(facts.periods, rows, cut, also, **sums()).with_columns(
         landing_p1=measures.whole(pl.col("exact_p1")), landing_p2=measures.whole(pl.col("exact_p2"))
     )
 
