@@ -35,8 +35,11 @@ def motion_of_source(source: str | None) -> str | None:
 
 
 def motion_of(deal: Record) -> str | None:
-    """Ruling 24: the mapped field, else the lead source through the source map."""
-    return stated(deal["motion"]) or motion_of_source(deal["lead_source"])
+    """Ruling 24: the mapped field, however it spells a motion of R15, else the lead source through the source map."""
+    own = stated(deal["motion"])
+    spelled = "".join(filter(str.isalnum, own.lower())) if own else ""
+    known = next((motion for motion in SOURCES if motion.replace("-", "") == spelled), None)
+    return known or own or motion_of_source(deal["lead_source"])
 
 
 def size_of_account(account: Record | None) -> str | None:
