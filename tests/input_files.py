@@ -53,7 +53,7 @@ def spend(months: Sequence[str]) -> list[Paid]:
 def quotas(truth: Truth, of: Segments, quarters: Sequence[date]) -> list[Filed]:
     """For the whole company, for all segments but a few, for one that nothing lies in, and one quota of nothing."""
     segments = {(cut, of.deal(cut, deal)) for cut in DEAL_CUTS for deal in truth.live("deal")}
-    named = [(None, ""), *sorted(segments), ("size", "Government"), ("owner", "Nobody Yet")]
+    named = [(None, ""), *sorted(segments), ("size", "Nobody Yet"), ("owner", "Nobody Yet")]
     return [
         Filed(first, cut, segment, 0 if (n + 3 * m) % 11 == 0 else 40_000_100 + 137 * n + 31 * m, CURRENCIES[m % 3])
         for n, first in enumerate(quarters)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tests.oracle.number import Cell, Figure, Number, by_customer, ratio
 from tests.oracle.revenue import MOVES, Position, Revenue
@@ -59,7 +60,7 @@ def numbers(revenue: Revenue, of: Segments) -> dict[str, Number]:
     return {
         "arr": number(live, lambda cell: _stock(cell, lambda row: row.now)),
         "carr": number(contracted, lambda cell: _stock(cell, lambda row: row.now + row.pending)),
-        **{f"arr_{name}": number(seen, lambda cell, name=name: _movement(cell, name)) for name in MOVES},
+        **{f"arr_{name}": number(seen, partial(_movement, name)) for name in MOVES},
         "arr_growth_mom": number(seen, lambda cell: _growth(cell, lambda row: row.prev)),
         "arr_growth_yoy": number(seen, lambda cell: _growth(cell, lambda row: row.year)),
         "nrr": retention(lambda cell: _share(cell, lambda row: row.now)),
@@ -77,7 +78,7 @@ def _stock(cell: Cell, amount: Callable[[Position], int]) -> Figure:
     return Figure(total, total, None, sum(arr > 0 for arr in held.values()))
 
 
-def _movement(cell: Cell, name: str) -> Figure:
+def _movement(name: str, cell: Cell) -> Figure:
     """n: customers it touched."""
     total = sum(row.moves[name] for row in cell.rows) * (-1 if name in LOSSES else 1)
     return Figure(total, total, None, len({row.customer for row in cell.rows if row.moves[name]}))
