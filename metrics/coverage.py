@@ -84,10 +84,17 @@ def _sums(facts: Facts, cut: str | None, **sums: pl.Expr) -> pl.LazyFrame:
         facts.periods,
         rows,
         cut,
+        _planned(facts, cut),
         n=pl.len().cast(pl.Int64),
         unlogged=pl.col("unlogged").sum().cast(pl.Int64),
         **sums,
     )
+
+
+def _planned(facts: Facts, cut: str | None) -> pl.LazyFrame:
+    """segment: those with a quota in a quarter of the months, whether or not anything is open for it."""
+    mine = facts.quotas.lazy().filter(pl.col("cut").eq_missing(pl.lit(cut, dtype=pl.String)))
+    return mine.join(facts.periods.lazy(), on="quarter_first", how="semi").select("segment")
 
 
 def _quotient(facts: Facts, sums: pl.LazyFrame, cut: str | None, beside: pl.LazyFrame) -> pl.LazyFrame:
@@ -172,7 +179,7 @@ def to_go(facts: Facts, cut: str | None = None) -> pl.DataFrame:
 
 
 def _to_go(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    given = with_quota(facts, forecast.totals(facts, cut), cut).join(
+    given = with_quota(facts, forecast.totals(facts, cut, _planned(facts, cut)), cut).join(
         facts.periods.lazy().select("month", "day"), on="month", maintain_order="left"
     )
     missing = pl.col("quota") - pl.col("won")

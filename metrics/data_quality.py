@@ -43,10 +43,18 @@ def filled_cells(facts: Facts, cut: str | None) -> pl.LazyFrame:
             for month, scored in facts.completeness.items()
         ]
     else:
-        for month, scored in facts.completeness_by(cut).items():
-            rows += [_row(month, group.group, group.filled, group.required, None) for group in scored.groups]
-            if UNKNOWN not in {group.group for group in scored.groups}:
-                rows.append(_row(month, UNKNOWN, 0, 0, "no open deals in it"))
+        found = {
+            month: {group.group: group for group in scored.groups}
+            for month, scored in facts.completeness_by(cut).items()
+        }
+        every = sorted({UNKNOWN, *(name for groups in found.values() for name in groups)})
+        for month, groups in found.items():
+            rows += [
+                _row(month, name, groups[name].filled, groups[name].required, None)
+                if name in groups
+                else _row(month, name, 0, 0, "no open deals in it")
+                for name in every
+            ]
     return _doubted(rows, _guessed(facts))
 
 

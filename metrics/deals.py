@@ -5,6 +5,7 @@ Definitions: definition book, R7 to R10 and rulings 3, 7, 16, 18, 21, 24.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import polars as pl
@@ -19,6 +20,7 @@ from pipeline import asof
 from pipeline.company import ArrSettings, Company
 
 MONEY: Final = ("amount", "currency")  # an amount of another day is one in the currency of that day
+_NO_LETTER: Final = r"[^\p{L}\p{N}]"
 
 
 def in_some_currency(deals: pl.DataFrame, home: str) -> pl.DataFrame:
@@ -54,7 +56,7 @@ def describe(
       where the history does not hold it
     - created_day: local; qualified_day: null where the deal never got to the qualified stage
     - account, customer: after merges, null where there is no live one
-    - motion, size, industry: null where unknown
+    - motion (as the source map spells it), size, industry: null where unknown
     - arr_value: ARR in minor units of ``currency`` (ruling 7), null where the deal has none; term: months;
       arr_signed: the same, negative where the deal takes ARR away; once: what of the amount is sold once
     - starts, ends: the contract by itself, [starts, ends), with start_assumed (it is the close date) and term_assumed
@@ -170,12 +172,21 @@ def _with_segments(deals: pl.DataFrame, accounts: pl.DataFrame, company: Company
         "account_id", account="live_id", customer="customer", _size="size", industry="industry"
     )
     rows = deals.join(of_account, on="account_id", how="left", maintain_order="left")
+    # A picklist's "Self Serve" is the map's "self-serve": two spellings are not two motions.
+    stated_one = stated(pl.col("motion"))
+    names = {_letters(motion): motion for motion in company.source_map}
+    key = stated_one.str.to_lowercase().str.replace_all(_NO_LETTER, "")
+    own = key.replace_strict(names, default=stated_one, return_dtype=pl.String)
     source = stated(pl.col("lead_source"))
     mapped = source.str.to_lowercase().replace_strict(sources, default=None, return_dtype=pl.String)
     return rows.with_columns(
-        motion=pl.coalesce(stated(pl.col("motion")), mapped),
+        motion=pl.coalesce(own, mapped),
         size=pl.coalesce(stated(pl.col("segment")), "_size"),
     ).drop("_size")
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]", "", text.lower())
 
 
 def source_map(company: Company) -> dict[str, str]:

@@ -116,14 +116,17 @@ def sums() -> dict[str, pl.Expr]:
     }
 
 
-def totals(facts: Facts, cut: str | None) -> pl.LazyFrame:
+def totals(facts: Facts, cut: str | None, also: pl.LazyFrame | None = None) -> pl.LazyFrame:
     """month, segment, the columns of ``sums``, and landing (the forecast in whole minor units), landing_p1 and
-    landing_p2."""
+    landing_p2.
+
+    ``also``: segments that are listed without a deal, too.
+    """
     rows = landing(facts).lazy()
     if cut is not None:
         rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
     every = {**sums(), "exact": pl.col("expected").sum()}
-    return measures.summed(facts.periods, rows, cut, **every).with_columns(
+    return measures.summed(facts.periods, rows, cut, also, **every).with_columns(
         landing=measures.whole(pl.col("exact")),
         landing_p1=measures.whole(pl.col("exact_p1")),
         landing_p2=measures.whole(pl.col("exact_p2")),

@@ -1,7 +1,8 @@
 """How a KPI's columns become rows of ``MEASURE``: sums and quotients per month, whole or cut, with reasons.
 
 An absent or zero denominator is null with a reason, never 0 (definition book, R2). A cut lists every segment that
-occurs in any of the months, and always the bucket ``unknown``, so that the parts reconcile to the total (R15).
+occurs in any of the months, be it only in what the rows are measured against (``also``: its column ``segment``), and
+always the bucket ``unknown``, so that the parts reconcile to the total (R15).
 
 Everything here is lazy: a step costs more than its rows, so a KPI is one plan, run by ``metrics.compute``.
 """
@@ -20,17 +21,29 @@ from metrics.words import UNKNOWN
 _UNCUT = pl.lit(None, dtype=pl.String)
 
 
-def grid(months: pl.LazyFrame, rows: pl.LazyFrame, cut: str | None) -> pl.LazyFrame:
+def grid(
+    months: pl.LazyFrame, rows: pl.LazyFrame, cut: str | None, also: pl.LazyFrame | None = None
+) -> pl.LazyFrame:
     """month, segment: every row that a measure must have."""
     if cut is None:
         return months.select("month", segment=_UNCUT)
-    named = rows.select(segment=segment_of(cut, rows)).unique().cast(pl.String)
-    segments = pl.concat([named, pl.LazyFrame({"segment": [UNKNOWN]})]).unique().sort("segment")
+    named = [
+        rows.select(segment=segment_of(cut, rows)).unique().cast(pl.String),
+        pl.LazyFrame({"segment": [UNKNOWN]}),
+    ]
+    if also is not None:
+        named.append(also.select("segment"))
+    segments = pl.concat(named).unique().sort("segment")
     return months.select("month").join(segments, how="cross").sort("month", "segment")
 
 
 def gathered(
-    months: pl.DataFrame, rows: pl.DataFrame | pl.LazyFrame, cut: str | None, **aggregates: pl.Expr
+    months: pl.DataFrame,
+    rows: pl.DataFrame | pl.LazyFrame,
+    cut: str | None,
+    also: pl.LazyFrame | None = None,
+    /,
+    **aggregates: pl.Expr,
 ) -> pl.LazyFrame:
     """month, segment and one column per expression, aggregated; null where a month or segment has no rows.
 
@@ -43,16 +56,21 @@ def gathered(
         .agg(**aggregates)
         .with_columns(pl.col("month", "segment").cast(pl.String))
     )
-    return grid(months.lazy(), rows.lazy(), cut).join(
+    return grid(months.lazy(), rows.lazy(), cut, also).join(
         totals, on=["month", "segment"], how="left", nulls_equal=True, maintain_order="left"
     )
 
 
 def summed(
-    months: pl.DataFrame, rows: pl.DataFrame | pl.LazyFrame, cut: str | None, **sums: pl.Expr
+    months: pl.DataFrame,
+    rows: pl.DataFrame | pl.LazyFrame,
+    cut: str | None,
+    also: pl.LazyFrame | None = None,
+    /,
+    **sums: pl.Expr,
 ) -> pl.LazyFrame:
     """``gathered`` with 0 where a month or segment has no rows."""
-    return gathered(months, rows, cut, **sums).with_columns(pl.col(name).fill_null(0) for name in sums)
+    return gathered(months, rows, cut, also, **sums).with_columns(pl.col(name).fill_null(0) for name in sums)
 
 
 def segment_of(cut: str | None, rows: pl.DataFrame | pl.LazyFrame | None = None) -> pl.Expr:

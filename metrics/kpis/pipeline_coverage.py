@@ -4,7 +4,7 @@ Formula: amount of new and expansion deals that were open at the end of the quar
 from that day to the quarter's end / quota of the quarter. Stage, amount and close date as they stood that day;
 amounts at that day's rate, a blank amount counts 0. Quota: all quotas whose start lies in the quarter, at the
 rate of its first day; where the CRM holds none, the targets file's. Null before the snapshot and without a quota.
-n: deals in the snapshot.
+Cut, a segment with a quota is there though nothing is open for it. n: deals in the snapshot.
 Beside it: to-go coverage on D = open then, closing from D on / (quota - won to D), or that the target is met; the
 coverage of the next two quarters as they stand on D; how many overdue deals are left out (the evidence names them).
 Option (`forecast.snapshot_day`): another day of the quarter than the 21st.

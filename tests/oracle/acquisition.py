@@ -1,17 +1,21 @@
-"""Lead cohorts and sourced money, record by record (section 5, rulings 2, 3, 5, 6, 32, 33)."""
+"""Lead cohorts, sourced money and what it cost, record by record (section 5, rulings 2, 3, 5, 6, 15, 16, 32 to 34)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
+from functools import partial
 
-from connectors.simulator.names import SOURCES
+from tests.oracle.number import Cell, Figure, Number, ratio
 from tests.oracle.record import Record, Truth, day, last_day, quarter_start, shift
-from tests.oracle.revenue import Revenue, rows_of
+from tests.oracle.revenue import Revenue
+from tests.oracle.segments import DEAL_CUTS, UNKNOWN, Segments, motion_of, motion_of_source
 
 CHANNELS = {"marketing": "inbound", "partner": "partner"}
+UNALLOCATED = "unallocated"
+EXPANSION = "expansion"  # the channel of what selling to customers costs
 
 
 @dataclass
@@ -25,148 +29,222 @@ class Paid:
     currency: str
 
 
+@dataclass
+class Lead:
+    """A lead of a cohort."""
+
+    record: Record
+    reached: bool
+
+
+@dataclass
+class Sourced:
+    """A deal of the quarter, and whether the channel sourced it."""
+
+    record: Record
+    value: int
+    ours: bool
+
+
+@dataclass
+class Spent:
+    """What a channel cost, home currency."""
+
+    channel: str | None
+    value: int
+
+
+@dataclass
+class Arrived:
+    """The new-logo ARR of a customer in a month, and a month's gross margin of it."""
+
+    customer: int
+    motion: str
+    brought: Fraction
+
+
 class Acquisition:
     """Where the business of one company came from, as known at the truth's moment."""
 
-    def __init__(self, truth: Truth) -> None:
-        self.truth = truth
+    def __init__(
+        self,
+        truth: Truth,
+        of: Segments,
+        revenue: Revenue,
+        spend: Sequence[Paid] = (),
+        margins: Mapping[date, Fraction] | None = None,
+    ) -> None:
+        """``margins``: first day of a quarter -> subscription margin."""
+        self.truth, self.of, self.revenue = truth, of, revenue
+        self.spend, self.margins = spend, margins or {}
         self.deals = [deal for deal in truth.live("deal") if truth.type_of(deal) in ("new", "expansion")]
+        starts = [contract.start for contracts in revenue.contracts.values() for contract in contracts]
+        self.begun = min(truth.local_day(deal.created) for deal in truth.live("deal"))
+        self.first_known = min(self.begun, *starts)
+        self._new_logos: dict[str, dict[int, int]] = {}
 
-    def lead_to_opportunity(self, month: str) -> tuple[int, int]:
-        """(converted within 90 days, created) of the leads created in the month."""
+    # --- leads ----------------------------------------------------------------------------------------
+
+    def leads(self, month: str) -> list[Lead]:
+        """The leads created in the month; reached: converted within 90 days."""
         created = [
-            (self.truth.local_day(lead.created), self._date(lead, "converted"))
+            (lead, self.truth.local_day(lead.created), self._date(lead, "converted"))
             for lead in self.truth.live("lead")
         ]
         return self._cohort(created, month, 90)
 
-    def mql_to_sql(self, month: str) -> tuple[int, int]:
-        """(SQL within 60 days, MQLs) of the month; without an MQL date the SQL date is it."""
+    def mqls(self, month: str) -> list[Lead]:
+        """The MQLs of the month (without an MQL date the SQL date is it); reached: SQL within 60 days."""
         marketed = []
         for lead in self.truth.live("lead"):
             sql = self._date(lead, "sql_at")
             mql = self._date(lead, "mql_at") or sql
             if mql is not None:
-                marketed.append((mql, sql))
+                marketed.append((lead, mql, sql))
         return self._cohort(marketed, month, 60)
 
-    def _cohort(self, entries: list[tuple[date, date | None]], month: str, within: int) -> tuple[int, int]:
+    def _cohort(
+        self, entries: Iterable[tuple[Record, date, date | None]], month: str, within: int
+    ) -> list[Lead]:
         first, last = date.fromisoformat(f"{month}-01"), self.truth.day_of(month)
-        members = [(entered, reached) for entered, reached in entries if first <= entered <= last]
-        converted = [
-            entered
-            for entered, reached in members
-            if reached is not None and entered <= reached <= entered + timedelta(days=within)
+        return [
+            Lead(lead, reached is not None and entered <= reached <= entered + timedelta(days=within))
+            for lead, entered, reached in entries
+            if first <= entered <= last
         ]
-        return len(converted), len(members)
 
     def _date(self, lead: Record, field: str) -> date | None:
         """A date of a lead, if it had come by the moment of knowledge."""
         found = day(lead[field]) if lead[field] else None
         return found if found is not None and found <= self.truth.today else None
 
-    def pipeline(self, channel: str, month: str) -> tuple[int, int]:
-        """(sourced by the channel, all) of the amounts created in the quarter to date, at the rate of D."""
+    # --- what was sourced -----------------------------------------------------------------------------
+
+    def created(self, channel: str, month: str) -> list[Sourced]:
+        """The deals created in the quarter to date, at the rate of D."""
         first, last = quarter_start(month), self.truth.day_of(month)
         created = [deal for deal in self.deals if first <= self.truth.local_day(deal.created) <= last]
-        return self._money([(deal, last) for deal in created], channel)
+        return [self._sourced(deal, last, channel) for deal in created]
 
-    def revenue(self, channel: str, month: str) -> tuple[int, int]:
-        """(sourced by the channel, all) of the amounts won in the quarter to date, at the rate of their day."""
+    def won(self, channel: str, month: str) -> list[Sourced]:
+        """The deals won in the quarter to date, at the rate of their day."""
         first, last = quarter_start(month), self.truth.day_of(month)
-        won = []
+        found = []
         for deal in self.deals:
             outcome, on = self.truth.outcome(deal)
             if outcome == "won" and on is not None and first <= on <= last:
-                won.append((deal, on))
-        return self._money(won, channel)
+                found.append(self._sourced(deal, on, channel))
+        return found
 
-    def _money(self, dated: list[tuple[Record, date]], channel: str) -> tuple[int, int]:
-        sourced = total = 0
-        for deal, on in dated:
-            value = self.truth.home(deal["amount"] or 0, deal["currency"], on)
-            total += value
-            if self.motion(deal) == CHANNELS[channel]:
-                sourced += value
-        return sourced, total
-
-    @staticmethod
-    def motion(record: Record) -> str | None:
-        """The motion that the source of a deal or a lead stands for, else the one it states."""
-        source = record["lead_source"] or record["source"]
-        if source is None:
-            motion: str | None = record["motion"]
-            return motion
-        return next((motion for motion, words in SOURCES.items() if source in words), None)
+    def _sourced(self, deal: Record, on: date, channel: str) -> Sourced:
+        """The channel's motion is that of the deal's source; a deal without one is judged by its motion field."""
+        source = deal["lead_source"]
+        motion = motion_of_source(source) if source else motion_of(deal)
+        value = self.truth.home(deal["amount"] or 0, deal["currency"], on)
+        return Sourced(deal, value, motion == CHANNELS[channel])
 
     # --- what it cost ---------------------------------------------------------------------------------
 
-    def spend(self, rows: Sequence[Paid], months: Sequence[str]) -> dict[str | None, int]:
-        """Channel -> money spent in these months, each row at its month-end's rate."""
-        sums: dict[str | None, int] = {}
-        for row in rows:
-            if row.month in months:
+    def paid(self, months: Sequence[str], without: str | None = None, kind: str | None = None) -> list[Spent]:
+        """What was spent in these months, each row at its month-end's rate."""
+        found = []
+        for row in self.spend:
+            channel = motion_of_source(row.channel) or (row.channel.lower() if row.channel else None)
+            if row.month in months and row.kind in (kind or row.kind) and (not without or channel != without):
                 value = self.truth.home(row.amount, row.currency, self.truth.day_of(row.month))
-                sums[row.channel] = sums.get(row.channel, 0) + value
-        return sums
+                found.append(Spent(channel, value))
+        return found
 
-    def cost_per_lead(self, rows: Sequence[Paid], month: str) -> dict[str | None, tuple[int, int]]:
-        """Channel -> (programme spend, leads created); None: the whole company."""
-        spent = self.spend([row for row in rows if row.kind == "program"], [month])
-        first, last = date.fromisoformat(f"{month}-01"), self.truth.day_of(month)
-        leads: dict[str | None, int] = {}
-        for lead in self.truth.live("lead"):
-            if first <= self.truth.local_day(lead.created) <= last:
-                motion = self.motion(lead)
-                leads[motion] = leads.get(motion, 0) + 1
-        channels = {
-            channel: (spent.get(channel, 0), leads.get(channel, 0)) for channel in {*spent, *leads} - {None}
+    def arrived(self, month: str) -> list[Arrived]:
+        """The new logos of the quarter to date and of the three quarters before, each at its own month's rate."""
+        found = []
+        within = shift(f"{quarter_start(month):%Y-%m}", -9)
+        while within <= month:
+            margin = self.margins[quarter_start(within)]
+            for customer, arr in self._of_month(within).items():
+                motion = self.of.customer("motion", customer)
+                found.append(Arrived(customer, motion, Fraction(arr, 12) * margin))
+            within = shift(within, 1)
+        return found
+
+    def _of_month(self, month: str) -> dict[int, int]:
+        """Customer -> ARR, of those that had none on any day up to the month before's end."""
+        if month not in self._new_logos:
+            on, before = self.truth.day_of(month), last_day(shift(month, -1))
+            opening = self.revenue.by_customer(before, on)
+            self._new_logos[month] = {
+                customer: arr
+                for customer, arr in self.revenue.by_customer(on, on).items()
+                if not opening.get(customer) and not self.revenue.ever(customer, before)
+            }
+        return self._new_logos[month]
+
+    def _payback(self, month: str) -> list[Spent | Arrived]:
+        since = shift(f"{quarter_start(month):%Y-%m}", -12)
+        months = [shift(since, n) for n in range(12)]
+        return [*self.paid(months, without=EXPANSION), *self.arrived(month)]
+
+    def _cost(self, month: str) -> list[Spent | Lead]:
+        return [*self.paid([month], kind="program"), *self.leads(month)]
+
+    def _channel(self, cut: str, row: Spent | Lead | Arrived) -> str:
+        if isinstance(row, Spent):
+            return row.channel or UNALLOCATED
+        return row.motion if isinstance(row, Arrived) else self.of.lead(cut, row.record)
+
+    # --- numbers --------------------------------------------------------------------------------------
+
+    def numbers(self) -> dict[str, Number]:
+        """The KPIs of acquisition, by id."""
+        found = {
+            kpi: Number(
+                rows,
+                lambda cut, row: self.of.lead(cut, row.record),
+                lambda cell: ratio(sum(row.reached for row in cell.rows), len(cell.rows), len(cell.rows)),
+                ("motion", "owner"),
+            )
+            for kpi, rows in (("lead_to_opportunity", self.leads), ("mql_to_sql", self.mqls))
         }
-        return {**channels, None: (sum(spent.values()), sum(leads.values()))}
+        for channel in CHANNELS:
+            for what, step in (("pipeline", self.created), ("revenue", self.won)):
+                found[f"{channel}_sourced_{what}"] = Number(
+                    partial(step, channel),
+                    lambda cut, row: self.of.deal(cut, row.record),
+                    self._money,
+                    DEAL_CUTS,
+                )
+        found["cost_per_lead"] = Number(self._cost, self._channel, self._per_lead, ("motion",))
+        found["cac_payback_months"] = Number(self._payback, self._channel, self._months, ("motion",))
+        return found
 
-    def payback(
-        self, rows: Sequence[Paid], margins: Mapping[date, Fraction], month: str, revenue: Revenue
-    ) -> dict[str | None, tuple[int, Fraction]]:
-        """Channel -> (spend one quarter earlier, a month's gross margin of new-logo ARR); None: the whole company."""
-        quarter = f"{quarter_start(month):%Y-%m}"
-        since = shift(quarter, -9)
-        before = [shift(since, -3 + n) for n in range(12)]
-        spent = self.spend(rows, before)
-        gained: dict[str | None, Fraction] = {}
-        arrived = since
-        while arrived <= month:
-            margin = margins[quarter_start(arrived)]
-            for motion, arr in self._new_logos(arrived, revenue):
-                gained[motion] = gained.get(motion, Fraction(0)) + Fraction(arr, 12) * margin
-            arrived = shift(arrived, 1)
-        channels = {
-            channel: (spent.get(channel, 0), gained.get(channel, Fraction(0)))
-            for channel in {*spent, *gained} - {None}
-        }
-        return {**channels, None: (sum(spent.values()), sum(gained.values(), Fraction(0)))}
+    def _money(self, cell: Cell) -> Figure:
+        """The money is the value, what all brought stands under it."""
+        if self.truth.day_of(cell.month) < self.begun:
+            return Figure(None)
+        sourced = sum(row.value for row in cell.rows if row.ours)
+        return Figure(
+            sourced, sourced, sum(row.value for row in cell.rows), sum(row.ours for row in cell.rows)
+        )
 
-    def _new_logos(self, month: str, revenue: Revenue) -> list[tuple[str | None, int]]:
-        """(motion, ARR) of the customers that had none on any day up to the month before's end."""
-        on, before = self.truth.day_of(month), last_day(shift(month, -1))
-        opening = revenue.by_customer(before, on)
-        return [
-            (self._motion_of(customer), arr)
-            for customer, arr in revenue.by_customer(on, on).items()
-            if not opening.get(customer) and not revenue.ever(customer, before)
-        ]
+    def _per_lead(self, cell: Cell) -> Figure:
+        leads = sum(isinstance(row, Lead) for row in cell.rows)
+        return self._over(cell, leads, leads)
 
-    def _motion_of(self, customer: int) -> str | None:
-        """That of the customer's first new-business contract (ruling 16)."""
-        contracts = []
-        for deal in self.deals:
-            outcome, on = self.truth.outcome(deal)
-            if self.truth.type_of(deal) != "new" or outcome != "won" or on is None:
-                continue
-            if self.truth.customer(deal["account"]) == customer and rows_of(self.truth, deal) is not None:
-                start = day(deal["start_date"]) if deal["start_date"] else on
-                contracts.append((start, on, deal.key, deal))
-        if not contracts:
-            return None
-        first = min(contracts, key=lambda contract: contract[:3])[3]
-        stated: str | None = first["motion"]
-        return stated or self.motion(first)
+    def _months(self, cell: Cell) -> Figure:
+        """Nobody knows of new logos in months that the CRM remembers nothing of."""
+        arrived = [row for row in cell.rows if isinstance(row, Arrived)]
+        brought = sum((row.brought for row in arrived), Fraction(0))
+        found = self._over(cell, brought, len({row.customer for row in arrived}))
+        first = shift(f"{quarter_start(cell.month):%Y-%m}", -9)
+        if self.truth.day_of(first) < self.first_known:
+            return Figure(None, None, found.denominator, found.n)
+        return found
+
+    def _over(self, cell: Cell, brought: int | Fraction, n: int) -> Figure:
+        """Spend over what it brought; a channel without any row of spend is unknown, and no channel brought nothing."""
+        spent = [row.value for row in cell.rows if isinstance(row, Spent)]
+        if cell.cut is not None and not spent:
+            return Figure(None, None, brought, n)
+        if cell.segment in (UNALLOCATED, UNKNOWN):
+            return Figure(None, sum(spent), brought, n)
+        return ratio(sum(spent), brought, n)

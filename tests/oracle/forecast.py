@@ -1,19 +1,24 @@
-"""Weighted coverage, forecast and its error, deal by deal and day by day (section 4, rulings 26 to 31).
+"""Coverage, forecast and its error, deal by deal and day by day (section 4, rulings 26 to 31).
 
 Everything is read as it was known at the end of a day, which may lie before the moment of knowledge.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
+from typing import Any
 
+from tests.oracle.number import Amount, Cell, Figure, Number
+from tests.oracle.quotas import Quota, Quotas
 from tests.oracle.record import Record, Truth, add_months, day, quarter_start
+from tests.oracle.segments import DEAL_CUTS, Segments, size_of
 
 SNAPSHOT = timedelta(days=20)  # from the first day of a quarter to its 21st
 FEWEST, LEAST, MOST = 20, 4, 8  # deals in a cell; quarters of history
-Cell = tuple[str | None, str | None]  # stage, size (None: of any size, or unknown)
+Place = tuple[str | None, str | None]  # stage, size (None: of any size, or unknown)
 
 
 @dataclass
@@ -27,6 +32,24 @@ class Open:
     size: str | None
 
 
+@dataclass
+class Landing:
+    """A deal of a forecast: won, or open and weighed both ways."""
+
+    deal: Record
+    by_history: Fraction
+    by_crm: Fraction
+    value: int = 0  # of a win
+
+
+@dataclass
+class Won:
+    """What a deal brought in the quarter."""
+
+    deal: Record
+    value: int
+
+
 class Forecasts:
     """The in-quarter pipeline and what comes of it."""
 
@@ -37,7 +60,9 @@ class Forecasts:
         self.shown = {name for name, stage in truth.stages.items() if stage.active or keeps_retired}
         self.deals = [d for d in truth.live("deal") if truth.type_of(d) in ("new", "expansion")]
         self.first_day = min(truth.local_day(deal.created) for deal in truth.live("deal"))
+        self.begun = min(truth.local_day(deal.created) for deal in self.deals)
         self.snapshots: dict[date, list[Open]] = {}
+        self.landings: dict[tuple[date, date], list[Landing]] = {}
 
     # --- one deal on one day --------------------------------------------------------------------------
 
@@ -55,15 +80,6 @@ class Forecasts:
         assert then["close_date"], "the generator dates every close"
         return day(then["close_date"])
 
-    def size_of(self, deal: Record) -> str | None:
-        """Ruling 24: the deal's mapped segment, else the account's, else its band of employees."""
-        account = self.truth.account(deal["account"])
-        own = deal["segment"] or (account["segment"] if account else None)
-        if own or account is None or not account["employees"]:
-            return own or None
-        staff = account["employees"]
-        return "Enterprise" if staff >= 1000 else "Mid-market" if staff >= 200 else "SMB"
-
     def open_on(self, on: date, end: date) -> list[Open]:
         """Ruling 26: open at the end of a day, closing from that day on and before ``end``."""
         found = []
@@ -75,7 +91,7 @@ class Forecasts:
                 continue
             p1 = Fraction(str(then["probability"])) if then["stage"] in self.shown else Fraction(0)
             value = self.truth.home(then["amount"] or 0, deal["currency"], on)
-            found.append(Open(deal, then["stage"], value, p1, self.size_of(deal)))
+            found.append(Open(deal, then["stage"], value, p1, size_of(self.truth, deal)))
         return found
 
     def instant(self, on: date) -> int:
@@ -89,13 +105,13 @@ class Forecasts:
             self.snapshots[first] = self.open_on(first + SNAPSHOT, add_months(first, 3))
         return self.snapshots[first]
 
-    def shares(self, first: date, on: date) -> dict[tuple[str, Cell], Fraction]:
+    def shares(self, first: date, on: date) -> dict[tuple[str, Place], Fraction]:
         """p2 of the cells that have one, sized and pooled, in a quarter and as known at the end of a day."""
         quarters = [add_months(first, -3 * back) for back in range(1, MOST + 1)]
         quarters = [quarter for quarter in quarters if quarter > self.first_day]
         if len(quarters) < LEAST:
             return {}
-        sums: dict[tuple[str, Cell], tuple[int, int, int]] = {}
+        sums: dict[tuple[str, Place], tuple[int, int, int]] = {}
         for quarter in quarters:
             for row in self.snapshot(quarter):
                 won = self.won_day(row.deal, self.instant(on), on)
@@ -109,49 +125,111 @@ class Forecasts:
             if n >= FEWEST and total > 0
         }
 
-    def forecast(self, first: date, on: date) -> tuple[int, int]:
-        """Ruling 30: (by own history, by the CRM's probability), won to that day and expected of what is open."""
-        shares = self.shares(first, on)
-        won = self.won_value(first, on, self.instant(on), on)
-        by_history = by_crm = Fraction(won)
-        for row in self.open_on(on, add_months(first, 3)):
-            pooled = shares.get(("pooled", (row.stage, None)), row.p1)
-            p2 = shares.get(("sized", (row.stage, row.size)), pooled)
-            by_history += p2 * row.value
-            by_crm += row.p1 * row.value
-        return round(by_history), round(by_crm)
+    def landing(self, first: date, on: date) -> list[Landing]:
+        """Ruling 30: what was won from the quarter's first day to a day, and what is open on it, weighed."""
+        if (first, on) not in self.landings:
+            shares = self.shares(first, on)
+            found = self.won(first, on, self.instant(on), on)
+            for row in self.open_on(on, add_months(first, 3)):
+                pooled = shares.get(("pooled", (row.stage, None)), row.p1)
+                p2 = shares.get(("sized", (row.stage, row.size)), pooled)
+                found.append(Landing(row.deal, p2 * row.value, row.p1 * row.value))
+            self.landings[first, on] = found
+        return self.landings[first, on]
 
-    def won_value(self, first: date, last: date, instant: int, on: date) -> int:
+    def won(self, first: date, last: date, instant: int, on: date) -> list[Landing]:
         """What was won from one day to another, as known at an instant on a day."""
-        total = 0
+        found = []
         for deal in self.deals:
             won = self.won_day(deal, instant, on)
             if won is not None and first <= won <= last:
-                total += self.truth.home(deal.at(instant)["amount"] or 0, deal["currency"], won)
-        return total
+                value = self.truth.home(deal.at(instant)["amount"] or 0, deal["currency"], won)
+                found.append(Landing(deal, Fraction(value), Fraction(value), value))
+        return found
 
     # --- numbers --------------------------------------------------------------------------------------
 
     def in_quarter(self, month: str) -> tuple[int, int]:
-        return self.forecast(quarter_start(month), self.truth.day_of(month))
+        """(by own history, by the CRM's probability) the forecast of a month's D."""
+        rows = self.landing(quarter_start(month), self.truth.day_of(month))
+        by_history = sum((row.by_history for row in rows), Fraction(0))
+        return round(by_history), round(sum((row.by_crm for row in rows), Fraction(0)))
 
-    def weighted(self, month: str) -> int | None:
-        """The numerator of weighted coverage; None while day 21 is to come."""
-        first = quarter_start(month)
-        if self.truth.end_of(first + SNAPSHOT) > self.truth.known_at.timestamp():
-            return None
-        return round(sum((row.p1 * row.value for row in self.snapshot(first)), Fraction(0)))
+    def day_21(self, month: str) -> bool:
+        """Whether the snapshot of a month's quarter is known; a future one gives null (ruling 26)."""
+        return self.truth.end_of(quarter_start(month) + SNAPSHOT) <= self.truth.known_at.timestamp()
 
-    def error(self, month: str) -> tuple[int, int] | None:
-        """Ruling 31: (forecast of day 21, won in the quarter); None while the quarter is open."""
+    def covering(self, month: str) -> Sequence[Open]:
+        return self.snapshot(quarter_start(month)) if self.day_21(month) else ()
+
+    def judged(self, month: str) -> list[Landing | Won]:
+        """Ruling 31: what was forecast on day 21, and what the quarter then brought; nothing while it is open."""
         first = quarter_start(month)
         last = add_months(first, 3) - timedelta(days=1)
-        if self.truth.end_of(last) >= self.truth.known_at.timestamp():
-            return None
+        if not self._over(month):
+            return []
         settled, left = last, 5
         while left:
             settled += timedelta(days=1)
             left -= settled.weekday() < 5
         settled = min(settled, self.truth.today)
-        won = self.won_value(first, last, self.instant(settled), settled)
-        return self.forecast(first, first + SNAPSHOT)[0], won
+        brought = self.won(first, last, self.instant(settled), settled)
+        said = self.landing(first, first + SNAPSHOT)
+        return [*said, *(Won(row.deal, row.value) for row in brought)]
+
+    def _over(self, month: str) -> bool:
+        last = add_months(quarter_start(month), 3) - timedelta(days=1)
+        return self.truth.end_of(last) < self.truth.known_at.timestamp()
+
+    def numbers(self, of: Segments, quotas: Quotas) -> dict[str, Number]:
+        """The KPIs of pipeline and forecast, by id."""
+
+        def segment(cut: str, row: Any) -> str:
+            return row.segment if isinstance(row, Quota) else of.deal(cut, row.deal)
+
+        def against_quota(weight: Callable[[Any], Amount]) -> Number:
+            return Number(
+                self.covering, segment, self._coverage, DEAL_CUTS,
+                lambda row: 0 if isinstance(row, Quota) else weight(row), quotas.given,
+            )  # fmt: skip
+
+        return {
+            "pipeline_coverage": against_quota(lambda row: row.value),
+            "pipeline_coverage_weighted": against_quota(lambda row: row.p1 * row.value),
+            "forecast_in_quarter": Number(
+                lambda month: self.landing(quarter_start(month), self.truth.day_of(month)),
+                segment,
+                self._forecast,
+                DEAL_CUTS,
+                lambda row: row.by_history,
+            ),
+            "forecast_accuracy_error": Number(
+                self.judged,
+                segment,
+                self._error,
+                DEAL_CUTS,
+                lambda row: row.by_history if isinstance(row, Landing) else 0,
+            ),
+        }
+
+    def _coverage(self, cell: Cell) -> Figure:
+        """Null without a quota, and one of nothing is none."""
+        quota = sum(row.value for row in cell.rows if isinstance(row, Quota)) or None
+        if not self.day_21(cell.month):
+            return Figure(None, None, quota, None)
+        value = Fraction(cell.weighed, quota) if quota else None
+        return Figure(value, cell.weighed, quota, sum(isinstance(row, Open) for row in cell.rows))
+
+    def _forecast(self, cell: Cell) -> Figure:
+        if self.begun > self.truth.day_of(cell.month):
+            return Figure(None)
+        return Figure(cell.weighed, cell.weighed, None, len(cell.rows))
+
+    def _error(self, cell: Cell) -> Figure:
+        """|F - A| / A; nothing won of what was forecast is all of it."""
+        if not self._over(cell.month):
+            return Figure(None)
+        brought = [row.value for row in cell.rows if isinstance(row, Won)]
+        said, won = cell.weighed, sum(brought)
+        value = Fraction(abs(said - won), won) if won else 1 if said else None
+        return Figure(value, abs(said - won), won, len(brought))

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
 
+from tests.oracle.number import Cell, Figure, Number, ratio
 from tests.oracle.record import Truth
 from tests.oracle.revenue import Revenue
+from tests.oracle.segments import DEAL_CUTS, Segments
 
 SEVERE = {"high", "urgent", "critical"}
 
@@ -45,41 +47,65 @@ class Lives:
     surveys: Sequence[Survey]
 
 
+@dataclass
+class Scored:
+    """A paying customer; ``score`` None: unknown."""
+
+    customer: int
+    arr: int
+    score: Fraction | None
+
+
 class Health:
     """Scores of one company's customers as known at the truth's moment."""
 
-    def __init__(self, truth: Truth, lives: Lives) -> None:
-        self.truth, self.lives = truth, lives
-        self.revenue = Revenue(truth)
-        accounts = {row.account for rows in (lives.usage, lives.tickets, lives.surveys) for row in rows}
-        self.accounts: dict[int, set[int]] = {}
-        for account in accounts:
-            customer = truth.customer(account)
-            if customer is not None:
-                self.accounts.setdefault(customer, set()).add(account)
+    def __init__(self, truth: Truth, lives: Lives, revenue: Revenue) -> None:
+        self.truth, self.lives, self.revenue = truth, lives, revenue
+        self.usage: dict[int | None, list[Use]] = {}
+        self.tickets: dict[int | None, list[Ticket]] = {}
+        self.surveys: dict[int | None, dict[int, list[Survey]]] = {}  # by account
+        for use in lives.usage:
+            self.usage.setdefault(truth.customer(use.account), []).append(use)
+        for ticket in lives.tickets:
+            self.tickets.setdefault(truth.customer(ticket.account), []).append(ticket)
+        for survey in lives.surveys:
+            mine = self.surveys.setdefault(truth.customer(survey.account), {})
+            mine.setdefault(survey.account, []).append(survey)
+        self.first_ticket = min((ticket.opened for ticket in lives.tickets), default=date.max)
 
-    def of_month(self, month: str) -> tuple[Fraction, int, dict[str, int]]:
-        """(sum of scores, customers with one, ARR by band)."""
+    def paying(self, month: str) -> list[Scored]:
+        """Everybody with ARR above nothing at D."""
         on = self.truth.day_of(month)
-        total, scored = Fraction(0), 0
-        bands = dict.fromkeys(("red", "amber", "green", "unknown"), 0)
-        for customer, arr in self.revenue.by_customer(on, on).items():
-            if arr <= 0:
-                continue
-            score = self.score(customer, on)
-            if score is None:
-                bands["unknown"] += arr
-                continue
-            total, scored = total + score, scored + 1
-            bands["red" if score < 40 else "amber" if score < 70 else "green"] += arr
-        return total, scored, bands
+        return [
+            Scored(customer, arr, self.score(customer, on))
+            for customer, arr in self.revenue.by_customer(on, on).items()
+            if arr > 0
+        ]
+
+    def bands(self, month: str) -> dict[str, int]:
+        """ARR by health."""
+        found = dict.fromkeys(("red", "amber", "green", "unknown"), 0)
+        for row in self.paying(month):
+            score = row.score
+            band = "unknown" if score is None else "red" if score < 40 else "amber" if score < 70 else "green"
+            found[band] += row.arr
+        return found
+
+    def numbers(self, of: Segments) -> dict[str, Number]:
+        return {
+            "health_score": Number(
+                self.paying,
+                lambda cut, row: of.customer(cut, row.customer),
+                _mean,
+                DEAL_CUTS,
+            )
+        }
 
     def score(self, customer: int, on: date) -> Fraction | None:
-        accounts = self.accounts.get(customer, set())
         parts = [
-            (50, self._usage(accounts, on)),
-            (25, self._tickets(accounts, on)),
-            (25, self._nps(accounts, on)),
+            (50, self._usage(customer, on)),
+            (25, self._tickets(customer, on)),
+            (25, self._nps(customer, on)),
         ]
         there = [(weight, part) for weight, part in parts if part is not None]
         weight = sum(weight for weight, _ in there)
@@ -87,11 +113,11 @@ class Health:
             return None
         return sum((weight * part for weight, part in there), Fraction(0)) / weight
 
-    def _usage(self, accounts: set[int], on: date) -> Fraction | None:
+    def _usage(self, customer: int, on: date) -> Fraction | None:
         """Whole weeks that had ended, the last four of them."""
         sunday = on - timedelta(days=(on.weekday() + 1) % 7)
         weeks = {sunday - timedelta(days=6 + 7 * back) for back in range(4)}
-        rows = [row for row in self.lives.usage if row.account in accounts and row.week in weeks]
+        rows = [row for row in self.usage.get(customer, ()) if row.week in weeks]
         licensed = sum(row.licensed for row in rows)
         return (
             min(Fraction(100), Fraction(100 * sum(row.active for row in rows), licensed))
@@ -99,27 +125,27 @@ class Health:
             else None
         )
 
-    def _tickets(self, accounts: set[int], on: date) -> Fraction | None:
-        if on < min(ticket.opened for ticket in self.lives.tickets):
+    def _tickets(self, customer: int, on: date) -> Fraction | None:
+        if on < self.first_ticket:
             return None
         counted = [
             ticket
-            for ticket in self.lives.tickets
-            if ticket.account in accounts
-            and ticket.opened <= on
+            for ticket in self.tickets.get(customer, ())
+            if ticket.opened <= on
             and (ticket.closed is None or ticket.closed > on)
             and (ticket.severity in SEVERE or on - ticket.opened > timedelta(days=30))
         ]
         return Fraction(max(0, 100 - 10 * len(counted)))
 
-    def _nps(self, accounts: set[int], on: date) -> Fraction | None:
+    def _nps(self, customer: int, on: date) -> Fraction | None:
         latest = []
-        for account in accounts:
-            rows = [
-                row
-                for row in self.lives.surveys
-                if row.account == account and on - timedelta(days=180) <= row.day <= on
-            ]
+        for surveys in self.surveys.get(customer, {}).values():
+            rows = [row for row in surveys if on - timedelta(days=180) <= row.day <= on]
             if rows:
                 latest.append(max(rows, key=lambda row: row.day).score)
         return Fraction(sum(latest) + 100 * len(latest), 2 * len(latest)) if latest else None
+
+
+def _mean(cell: Cell) -> Figure:
+    scores = [row.score for row in cell.rows if row.score is not None]
+    return ratio(sum(scores, Fraction(0)), len(scores), len(scores))

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from fractions import Fraction
 from statistics import median
 
+from tests.oracle.ledger import rows_of
 from tests.oracle.record import Record, Truth, add_months, day, quarter_start
-from tests.oracle.revenue import rows_of
 from tests.oracle.sales import Sales
+from tests.oracle.segments import UNKNOWN, motion_of, size_of
 
-SOURCES = {  # lead source -> motion, as the configuration has it by default
-    "inbound": ("inbound", "web", "website", "webinar", "content download", "phone inquiry"),
-    "outbound": ("outbound", "cold call", "trade show", "purchased list"),
-    "partner": ("partner", "partner referral"),
-    "self-serve": ("self-serve", "free trial"),
-}
-BANDS = ((1000, "Enterprise"), (200, "Mid-market"), (1, "SMB"))  # employees from
 PILOT_STAGES = ("Pilot", "POC")
-Pick = Callable[["Deal"], bool]
 
 
 @dataclass
@@ -47,6 +39,15 @@ class Deal:
         return (self.decided - start).days
 
 
+@dataclass
+class Row:
+    """A deal as one number counts it."""
+
+    deal: Deal
+    what: str  # outcome, stage, or what became of a pilot
+    days: int | None = None
+
+
 class Motion:
     """The new-business motion of one company as known at the truth's moment."""
 
@@ -62,6 +63,7 @@ class Motion:
         for meeting in truth.live("meeting"):
             if meeting["deal"] is not None and meeting["ends_at"] <= self.instant:
                 meetings.setdefault(meeting["deal"], []).append(truth.local_day(meeting["starts_at"]))
+        self._passages: dict[str, list[Row]] = {}
         self.deals = [
             self._deal(record, meetings.get(record.key, []))
             for record in truth.live("deal")
@@ -87,8 +89,8 @@ class Motion:
         met = day(mapped) if mapped else min(held, default=None)
         return Deal(
             record,
-            self._size(record),
-            self._motion(record),
+            size_of(truth, record) or UNKNOWN,
+            motion_of(record) or UNKNOWN,
             created,
             qualified,
             outcome,
@@ -98,38 +100,41 @@ class Motion:
             path,
         )
 
-    def _size(self, record: Record) -> str:
-        """Ruling 24: the deal's segment, else the account's, else its number of employees."""
-        account = self.truth.account(record["account"])
-        if record["segment"]:
-            return str(record["segment"])
-        if account is None or account.gone:
-            return "unknown"
-        if account["segment"]:
-            return str(account["segment"])
-        return next((name for least, name in BANDS if (account["employees"] or 0) >= least), "unknown")
-
-    def _motion(self, record: Record) -> str:
-        if record["motion"]:
-            return str(record["motion"])
-        source = (record["lead_source"] or "").lower()
-        return next((motion for motion, words in SOURCES.items() if source in words), "unknown")
-
     def _decided(self, first: date, last: date, outcomes: tuple[str, ...]) -> Iterator[Deal]:
         for deal in self.deals:
             if deal.outcome in outcomes and deal.qualified and deal.decided and first <= deal.decided <= last:
                 yield deal
 
-    def cohort(self, month: str) -> tuple[int, int, int]:
-        """(won, still open, all) of the qualified deals created in the quarter to date."""
-        first, last = quarter_start(month), self.truth.day_of(month)
-        all_ = [deal for deal in self.deals if deal.qualified and first <= deal.created <= last]
-        return sum(d.outcome == "won" for d in all_), sum(d.outcome == "open" for d in all_), len(all_)
-
-    def cycles(self, month: str, pick: Pick = lambda deal: True) -> list[int]:
+    def cycles(self, month: str) -> list[int]:
         """Days of the deals won in the quarter to date."""
-        won = self._decided(quarter_start(month), self.truth.day_of(month), ("won",))
-        return [days for deal in won if pick(deal) and (days := deal.cycle(deal.qualified)) is not None]
+        return [row.days for row in self.closed(month) if row.what == "won" and row.days is not None]
+
+    def created(self, month: str) -> list[Row]:
+        """The qualified deals created in the quarter to date."""
+        first, last = quarter_start(month), self.truth.day_of(month)
+        return [
+            Row(deal, deal.outcome) for deal in self.deals if deal.qualified and first <= deal.created <= last
+        ]
+
+    def closed(self, month: str) -> list[Row]:
+        """The qualified deals won or lost in the quarter to date, with the days of their cycle."""
+        decided = self._decided(quarter_start(month), self.truth.day_of(month), ("won", "lost"))
+        return [Row(deal, deal.outcome, deal.cycle(deal.qualified)) for deal in decided]
+
+    def won_in_a_year(self, month: str) -> list[Row]:
+        """The wins of four quarters, with the days since their first meeting; of self-serve none."""
+        decided = self._decided(add_months(quarter_start(month), -9), self.truth.day_of(month), ("won",))
+        return [
+            Row(deal, "won", None if deal.motion == "self-serve" else deal.cycle(deal.met or deal.qualified))
+            for deal in decided
+        ]
+
+    def entering(self, month: str) -> list[Row]:
+        """The opportunities of the quarter to date (ruling 23: those that got to the qualified stage)."""
+        first, last = quarter_start(month), self.truth.day_of(month)
+        return [
+            Row(deal, "entered") for deal in self.deals if deal.qualified and first <= deal.qualified <= last
+        ]
 
     def stale(self, month: str) -> int | None:
         """Open deals older at D than twice the median cycle; None without a median."""
@@ -143,55 +148,33 @@ class Motion:
             if deal.outcome == "open" and deal.qualified and deal.qualified <= last
         )
 
-    def weighted(self, month: str) -> tuple[int, int]:
-        """(days x ARR, ARR) of the wins of four quarters, without self-serve."""
-        first = add_months(quarter_start(month), -9)
-        top = bottom = 0
-        for deal in self._decided(first, self.truth.day_of(month), ("won",)):
-            days = deal.cycle(deal.met or deal.qualified)
-            if deal.motion != "self-serve" and deal.arr and days is not None:
-                top, bottom = top + days * deal.arr, bottom + deal.arr
-        return top, bottom
-
-    def velocity(self, month: str) -> Fraction | None:
-        """Minor units a day: the sum of the cells that have everything."""
-        first, last = quarter_start(month), self.truth.day_of(month)
-        total = None
-        for size, motion in sorted({(deal.size, deal.motion) for deal in self.deals}):
-            cell = [deal for deal in self.deals if (deal.size, deal.motion) == (size, motion)]
-            entered = sum(deal.qualified is not None and first <= deal.qualified <= last for deal in cell)
-            closed = [
-                deal
-                for deal in self._decided(first, last, ("won", "lost"))
-                if any(deal is one for one in cell)
-            ]
-            won = [deal for deal in closed if deal.outcome == "won"]
-            values = [deal.arr for deal in won if deal.arr]
-            days = [found for deal in won if (found := deal.cycle(deal.qualified)) is not None]
-            if closed and values and days and median(days) > 0:
-                size_ = Fraction(sum(values), len(values))
-                rate = Fraction(len(won), len(closed))
-                total = (total or Fraction(0)) + entered * size_ * rate / Fraction(median(days))
-        return total
-
     def stage_days(self, month: str) -> dict[str, list[int]]:
-        """Stage in use -> days of every deal that left it for the last time in four quarters or sits in it at D."""
+        """Stage in use -> days of every deal in it (see ``passages``)."""
+        found: dict[str, list[int]] = {stage: [] for stage in self.used}
+        for row in self.passages(month):
+            found[row.what].append(row.days or 0)
+        return found
+
+    def passages(self, month: str) -> list[Row]:
+        """Every deal in every stage in use that it left for the last time in four quarters, or sits in at D."""
+        if month not in self._passages:
+            self._passages[month] = list(self._pass(month))
+        return self._passages[month]
+
+    def _pass(self, month: str) -> Iterator[Row]:
         first, last = add_months(quarter_start(month), -9), self.truth.day_of(month)
         moment = min(self.truth.end_of(last), self.instant)
-        found: dict[str, list[int]] = {stage: [] for stage in self.used}
         for deal in self.deals:
             path = [(at, stage) for at, stage in deal.path if at <= moment]
-            for stage in self.used:
+            for stage in {name for _, name in path if name in self.used}:
                 days, exit_ = 0, None
                 for n, (at, name) in enumerate(path):
                     if name != stage:
                         continue
                     exit_ = self.truth.local_day(path[n + 1][0]) if n + 1 < len(path) else None
                     days += ((exit_ or last) - self.truth.local_day(at)).days
-                visited = any(name == stage for _, name in path)
-                if visited and (exit_ is None or exit_ >= first):
-                    found[stage].append(days)
-        return found
+                if exit_ is None or exit_ >= first:
+                    yield Row(deal, stage, days)
 
     def _exits(self, month: str, stage: str) -> Iterator[tuple[Deal, list[str]]]:
         """Deals that left a stage for the last time in four quarters, with the stages they came to afterwards by D."""
@@ -250,36 +233,29 @@ class Motion:
                 count, value = count + 1, value + self.truth.home(amount, deal.record["currency"], last)
         return count, value
 
-    def bottleneck(self, month: str) -> float | None:
-        """The largest median of a stage with five deals or more."""
-        medians = [median(days) for days in self.stage_days(month).values() if len(days) >= 5]
-        return max(medians, default=None)
-
-    def pilots(self, month: str) -> tuple[list[int], int, int]:
-        """(days of the pilots decided in the quarter to date, converted, failed)."""
+    def pilots(self, month: str) -> list[Row]:
+        """The pilots decided in the quarter to date, with their days, and those that run at D."""
         first, last = quarter_start(month), self.truth.day_of(month)
-        days: list[int] = []
-        converted = failed = 0
+        found = [Row(deal, "running") for deal in self._running(last)]
         for deal in self.deals:
             piloted, start = self._pilot_start(deal)
             won, on = self._pilot_end(deal)
-            if not piloted or on is None or not first <= on <= last:
-                continue
-            converted, failed = converted + won, failed + (not won)
-            if start is not None and on >= start:
-                days.append((on - start).days)
-        return days, converted, failed
+            if piloted and on is not None and first <= on <= last:
+                days = None if start is None or on < start else (on - start).days
+                found.append(Row(deal, "converted" if won else "failed", days))
+        return found
 
     def running(self, month: str) -> list[int]:
         """Ages of the pilots that had begun and were not decided at D."""
         last = self.truth.day_of(month)
-        ages = []
+        return [(last - start).days for deal in self._running(last) if (start := self._pilot_start(deal)[1])]
+
+    def _running(self, last: date) -> Iterator[Deal]:
         for deal in self.deals:
             _, start = self._pilot_start(deal)
             _, on = self._pilot_end(deal)
             if start is not None and start <= last and (on is None or on > last):
-                ages.append((last - start).days)
-        return ages
+                yield deal
 
     def _pilot_start(self, deal: Deal) -> tuple[bool, date | None]:
         """Whether a deal is a pilot, and since when, if that is known."""
@@ -288,21 +264,6 @@ class Motion:
         told = record["pilot"] or record["pilot_start"] or record["pilot_converted"]
         start = entered[0] if entered else day(record["pilot_start"]) if record["pilot_start"] else None
         return bool(entered or told), start
-
-    def values(self, month: str) -> dict[str, float | None]:
-        """Every KPI of the motion by its id; None where it is undefined."""
-        won, _, created = self.cohort(month)
-        cycles, (top, arr), speed = self.cycles(month), self.weighted(month), self.velocity(month)
-        days, converted, failed = self.pilots(month)
-        return {
-            "win_rate_cohort": won / created if created else None,
-            "cycle_days_median": median(cycles) if cycles else None,
-            "cycle_days_weighted": top / arr if arr else None,
-            "sales_velocity": None if speed is None else float(speed),
-            "stage_days": self.bottleneck(month),
-            "poc_days": median(days) if days else None,
-            "poc_conversion": converted / (converted + failed) if converted + failed else None,
-        }
 
     def _pilot_end(self, deal: Deal) -> tuple[bool, date | None]:
         """Whether a pilot converted, and the day of its decision; no day while it runs (ruling 21)."""

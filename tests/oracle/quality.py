@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 import re
 import unicodedata
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from datetime import date
 
 from tests.oracle.record import Record, Truth, add_months, day
@@ -19,8 +19,13 @@ def filled(value: object) -> bool:
 
 def completeness(truth: Truth, month: str) -> tuple[int, int]:
     """(filled, required) cells of the deals open at D."""
+    rows = list(cells_of(truth, month))
+    return sum(have for _, have, _ in rows), sum(want for _, _, want in rows)
+
+
+def cells_of(truth: Truth, month: str) -> Iterator[tuple[Record, int, int]]:
+    """Deal, filled and required cells of every deal open at D."""
     on = truth.day_of(month)
-    have = want = 0
     for deal in truth.live("deal"):
         if not truth.open_at(deal, on):
             continue
@@ -33,9 +38,7 @@ def completeness(truth: Truth, month: str) -> tuple[int, int]:
             filled(deal["account"]),
             filled(deal["next_step"]),
         ]
-        have += sum(cells)
-        want += len(cells)
-    return have, want
+        yield deal, sum(cells), len(cells)
 
 
 def _default_close_date(truth: Truth, deal: Record, on: date) -> bool:
@@ -144,9 +147,15 @@ def normal_name(name: str | None) -> str:
     return " ".join(LEGAL_FORMS.sub(" ", text).split())
 
 
-def cleanliness(truth: Truth, month: str) -> float | None:
-    """0 to 100: 35 % completeness, 25 % duplicates, 20 % stages, 20 % contacts; None when a part has no base."""
-    parts = [completeness(truth, month), duplicates(truth), stage_faults(truth, month), outdated(truth)]
+def cleanliness(
+    truth: Truth, month: str, standing: tuple[tuple[int, int], tuple[int, int]] | None = None
+) -> float | None:
+    """0 to 100: 35 % completeness, 25 % duplicates, 20 % stages, 20 % contacts; None when a part has no base.
+
+    ``standing``: duplicates and outdated contacts, which are the same for every month.
+    """
+    double, old = standing or (duplicates(truth), outdated(truth))
+    parts = [completeness(truth, month), double, stage_faults(truth, month), old]
     if any(base == 0 for _, base in parts):
         return None
     (have, want), *faults = parts

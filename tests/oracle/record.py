@@ -91,6 +91,9 @@ class Truth:
             )
         for dated in self.rates.values():
             dated.sort()
+        self._days: dict[int, date] = {}
+        self._ends: dict[date, int] = {}
+        self._converted: dict[tuple[str, date], Fraction] = {}
         self.lines: dict[int, list[Record]] = {}
         for line in self.live("line_item"):
             self.lines.setdefault(line["deal"], []).append(line)
@@ -105,11 +108,18 @@ class Truth:
 
     def end_of(self, local: date) -> int:
         """The last second of a local day."""
+        if local not in self._ends:
+            self._ends[local] = self._end_of(local)
+        return self._ends[local]
+
+    def _end_of(self, local: date) -> int:
         midnight = datetime(local.year, local.month, local.day, tzinfo=self.zone) + timedelta(days=1)
         return int(midnight.astimezone(UTC).timestamp()) - 1
 
     def local_day(self, instant: int) -> date:
-        return datetime.fromtimestamp(instant, self.zone).date()
+        if instant not in self._days:
+            self._days[instant] = datetime.fromtimestamp(instant, self.zone).date()
+        return self._days[instant]
 
     def day_of(self, month: str) -> date:
         """D of a month (ruling 1)."""
@@ -119,6 +129,11 @@ class Truth:
 
     def rate(self, currency: str, on: date) -> Fraction:
         """Home units for one unit, in force on a day; before the first rate, the first (ruling 5)."""
+        if (currency, on) not in self._converted:
+            self._converted[currency, on] = self._in_force(currency, on)
+        return self._converted[currency, on]
+
+    def _in_force(self, currency: str, on: date) -> Fraction:
         if currency == self.world.home_currency:
             return Fraction(1)
         dated = self.rates[currency]

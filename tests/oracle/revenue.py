@@ -1,106 +1,18 @@
-"""ARR, its bridge, NRR, GRR and logo churn, customer by customer (R3 to R13, rulings 5 to 17)."""
+"""ARR, its bridge, NRR, GRR and logo churn, customer by customer (R9 to R13, rulings 5, 6, 14 to 17)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from fractions import Fraction
-from itertools import pairwise
 
-from tests.oracle import agreements
-from tests.oracle.record import Record, Truth, add_months, day, last_day, shift
+from tests.oracle.ledger import NEVER, Ledger, Listed
+from tests.oracle.record import Truth, last_day, shift
 
-GRACE = timedelta(days=30)
-NEVER = date.max
 MOVES = (
     "new_logo", "expansion_seat", "expansion_module", "expansion_other", "reactivation", "contraction", "churn",
 )  # fmt: skip
-
-
-@dataclass
-class Row:
-    """One row of ARR: a recurring line item, or what the lines do not explain."""
-
-    arr: int  # minor units of the contract's currency
-    product: int | None
-    kind: str | None
-    quantity: float | None  # None: nobody knows, as in a list
-
-
-@dataclass
-class Contract:
-    customer: int
-    type: str
-    currency: str
-    signed: date
-    start: date
-    end: date
-    rows: list[Row]
-    own_end: date = field(default=NEVER)
-    ended_by: date = NEVER  # when the churn deal that ends it was signed
-    terminated: bool = False  # its own end came before its time
-
-    @property
-    def arr(self) -> int:
-        return sum(row.arr for row in self.rows)
-
-    def live(self, on: date) -> bool:
-        return self.start <= on < self.end
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One row of an opening list; ``end`` None: it goes on."""
-
-    customer: int
-    product: str
-    arr: int
-    currency: str
-    start: date
-    end: date | None
-
-
-def rows_of_lines(truth: Truth, deal: Record) -> list[Row] | None:
-    """The recurring lines of a won deal, each a total over the deal's term; amount and ARR field play no part."""
-    term = deal["term_months"]
-    recurring = [
-        line
-        for line in truth.lines.get(deal.key, [])
-        if line["kind"] != "one_time" and line["amount"] is not None
-    ]
-    if not term or term < 0 or not recurring:
-        return None
-    return [
-        Row(round(Fraction(line["amount"] * 12, term)), line["product"], line["kind"], line["quantity"] or 0)
-        for line in recurring
-    ]
-
-
-def rows_of(truth: Truth, deal: Record) -> list[Row] | None:
-    """The ARR rows of a won deal (ruling 7); None when it brings none."""
-    term = deal["term_months"]
-    if term is not None and term < 0:
-        return None
-    lines = truth.lines.get(deal.key, [])
-    one_time = sum(line["amount"] or 0 for line in lines if line["kind"] == "one_time")
-    if deal["arr"] is not None:
-        total = deal["arr"]
-        months = term or 12
-    elif deal["amount"] is not None and term:
-        months = term
-        total = round(Fraction((deal["amount"] - one_time) * 12, months))
-    else:
-        return None
-    rows = []
-    for line in lines:
-        if line["kind"] != "one_time":
-            annual = round(Fraction((line["amount"] or 0) * 12, months))
-            rows.append(Row(annual, line["product"], line["kind"], line["quantity"] or 0))
-    rest = total - sum(row.arr for row in rows)
-    if rest or not rows:
-        rows.append(Row(rest, None, None, 0))
-    return rows
 
 
 @dataclass
@@ -113,12 +25,45 @@ class Owned:
     counted: bool = True
 
 
-class Revenue:
-    """The subscription ledger of one company as known at the truth's moment.
+@dataclass
+class Position:
+    """What a customer has of a product at the D of a month and had before, all at the rates of D."""
 
-    ``source``: field, line_items, opening_arr (``listed`` alone), contract or cpq (the CRM's own contracts, or their
-    subscriptions). ``deals_from``: contracts that start before that day come from ``listed``, the others from deals.
-    """
+    customer: int
+    product: int | None
+    now: int = 0
+    prev: int = 0
+    year: int = 0
+    pending: int = 0  # what CARR adds
+    live: bool = False  # something of it is live at D, be it nothing worth
+    waits: bool = False  # something of it is pending
+    only_pending: bool = False
+    moves: dict[str, int] = field(default_factory=lambda: dict.fromkeys(MOVES, 0))
+
+
+def _split(
+    product: int | None, old: Owned | None, new: Owned, fresh: Owned | None, moves: dict[str, int]
+) -> None:
+    """Ruling 15, of a product of a customer who stays."""
+    net = new.arr - (old.arr if old else 0)
+    if net < 0:
+        moves["contraction"] += net
+    elif net > 0:
+        explained = 0
+        if product is not None and new.kind in ("seat", "module"):
+            priced = fresh or new  # the new unit price is that of what came since
+            if old is None:
+                explained = net
+            else:
+                added = Fraction(new.quantity) - Fraction(old.quantity)
+                if old.counted and added > 0 and priced.quantity > 0:
+                    explained = round(added * priced.arr / Fraction(priced.quantity))
+            moves[f"expansion_{new.kind}"] += explained
+        moves["expansion_other"] += net - explained
+
+
+class Revenue(Ledger):
+    """What the contracts of a company come to; its arguments are those of ``Ledger``."""
 
     def __init__(
         self,
@@ -127,129 +72,8 @@ class Revenue:
         listed: Iterable[Listed] = (),
         deals_from: date | None = None,
     ) -> None:
-        self.truth = truth
-        read = rows_of_lines if source == "line_items" else rows_of
-        self.contracts: dict[int, list[Contract]] = {}
-        self.signed_later: list[Contract] = []
-        churns: list[Contract] = []
-        open_renewals: set[int] = set()
-        for deal in truth.live("deal"):
-            kind = truth.type_of(deal)
-            customer = truth.customer(deal["account"])
-            if kind is None or customer is None:
-                continue
-            outcome, closed = truth.outcome(deal)
-            if outcome == "open" and kind == "renewal":
-                open_renewals.add(customer)
-            if outcome != "won" or closed is None:
-                continue
-            rows = read(truth, deal)
-            start = day(deal["start_date"]) if deal["start_date"] else closed
-            if (
-                rows is None
-                or source not in ("field", "line_items")
-                or (deals_from is not None and start < deals_from)
-            ):
-                continue
-            end = add_months(start, deal["term_months"] or 12)
-            contract = Contract(customer, kind, deal["currency"], closed, start, end, rows, end)
-            if kind == "churn":
-                churns.append(contract)
-            else:
-                self.contracts.setdefault(customer, []).append(contract)
-        for contract in self._of_list(listed):
-            if deals_from is None or contract.start < deals_from:
-                self.contracts.setdefault(contract.customer, []).append(contract)
-        for kept in self._kept(source):
-            self.contracts.setdefault(kept.customer, []).append(kept)
-        for customer in {*self.contracts, *(churn.customer for churn in churns)}:
-            self._settle(
-                customer,
-                [churn for churn in churns if churn.customer == customer],
-                customer in open_renewals,
-            )
-
-    def _of_list(self, listed: Iterable[Listed]) -> Iterator[Contract]:
-        """Signed on its start, or on the day it is known where that is earlier."""
-        named = {product["name"].lower(): product.key for product in self.truth.all("product")}
-        kinds = {product.key: product["kind"] for product in self.truth.all("product")}
-        for row in listed:
-            product = named.get(row.product.lower())
-            made_of = Row(row.arr, product, kinds.get(product) if product else None, None)
-            signed = min(row.start, self.truth.today)
-            end = row.end or NEVER
-            yield Contract(row.customer, "new", row.currency, signed, row.start, end, [made_of], end)
-
-    def _kept(self, source: str) -> Iterator[Contract]:
-        """The contracts of the CRM's own; what was terminated before it began never was one."""
-        for kept in agreements.kept(self.truth, source):
-            end = min(kept.end, kept.terminated or NEVER)
-            row = Row(kept.arr, kept.product, kept.kind, kept.quantity)
-            if kept.start < end:
-                yield Contract(
-                    *(kept.customer, kept.type, kept.currency, kept.signed, kept.start, end, [row], end),
-                    terminated=kept.terminated is not None,
-                )
-
-    def _settle(self, customer: int, churns: list[Contract], renewal_open: bool) -> None:
-        contracts = self.contracts.setdefault(customer, [])
-        bases = [c for c in contracts if c.type in ("new", "renewal")]
-        for contract in contracts:  # ruling 9
-            if contract.type in ("expansion", "contraction"):
-                contract.end = self._base_end(bases, contract)
-        for renewal in sorted(
-            (c for c in contracts if c.type == "renewal"), key=lambda c: c.start
-        ):  # ruling 10
-            latest = renewal.start + timedelta(days=3)
-            for contract in contracts:
-                forever = contract.end == NEVER
-                if contract.start < renewal.start < contract.end and (forever or contract.end <= latest):
-                    contract.end = renewal.start
-        self._churn(contracts, bases, churns)
-        self._bridge_gaps(contracts)
-        if contracts and renewal_open:  # ruling 13
-            last = max(c.end for c in contracts)
-            if last <= self.truth.today < last + GRACE:
-                for contract in contracts:
-                    if contract.end == last and not (contract.terminated and contract.own_end == last):
-                        contract.end = last + GRACE
-
-    def _churn(self, contracts: list[Contract], bases: list[Contract], churns: list[Contract]) -> None:
-        """Ruling 11: a churn deal of at least the live ARR ends it all, a smaller one is a contraction."""
-        for churn in sorted(churns, key=lambda c: c.start):
-            live = [c for c in contracts if c.live(churn.start)]
-            if not live:
-                continue
-            at_stake = sum(self.home(c, churn.start) for c in live)
-            if -self.home(churn, churn.start) >= at_stake:
-                for contract in live:
-                    contract.end = churn.start
-                    contract.ended_by = churn.signed
-            else:
-                churn.end = self._base_end(bases, churn)
-                contracts.append(churn)
-
-    @staticmethod
-    def _base_end(bases: list[Contract], contract: Contract) -> date:
-        return max((b.end for b in bases if b.live(contract.start)), default=contract.own_end)
-
-    @staticmethod
-    def _bridge_gaps(contracts: list[Contract]) -> None:
-        """Ruling 12: nothing live from e on, and a new or renewal contract starts within the grace."""
-        starts = sorted(c.start for c in contracts if c.type in ("new", "renewal"))
-        for end in sorted({c.end for c in contracts}):
-            if any(c.live(end) for c in contracts):
-                continue
-            following = [s for s in starts if s > end]
-            if following and following[0] <= end + GRACE:
-                for contract in contracts:
-                    if contract.end == end and contract.start < end:
-                        contract.end = following[0]
-
-    # --- numbers --------------------------------------------------------------------------------------
-
-    def home(self, contract: Contract, on: date) -> int:
-        return sum(self.truth.home(row.arr, contract.currency, on) for row in contract.rows)
+        super().__init__(truth, source, listed, deals_from)
+        self._positions: dict[str, list[Position]] = {}
 
     def by_customer(self, on: date, rates_of: date) -> dict[int, int]:
         """Customer -> ARR live on a day, at another day's rates."""
@@ -265,20 +89,24 @@ class Revenue:
         return sum(self.by_customer(on, on).values())
 
     def carr(self, month: str) -> int:
-        """Ruling 14: what is signed comes in, what a signed renewal replaces or a signed churn ends goes out."""
         on = self.truth.day_of(month)
-        total = self.arr(month)
-        for contracts in self.contracts.values():
+        return self.arr(month) + sum(amount for _, _, amount in self.pending(on))
+
+    def pending(self, on: date) -> Iterator[tuple[int, int | None, int]]:
+        """Ruling 14: what is signed comes in, what a signed renewal replaces or a signed churn ends goes out."""
+        for customer, contracts in self.contracts.items():
             for contract in contracts:
                 renewed = min(
                     (c.signed for c in contracts if c.type == "renewal" and c.start == contract.end),
                     default=NEVER,
                 )
-                if contract.signed <= on < contract.start < contract.end:
-                    total += self.home(contract, on)
-                if min(renewed, contract.ended_by) <= on < contract.end and contract.live(on):
-                    total -= self.home(contract, on)
-        return total
+                coming = contract.signed <= on < contract.start < contract.end
+                left = min(renewed, contract.ended_by) <= on < contract.end
+                effect = coming - (left and (coming or contract.live(on)))
+                if effect:
+                    for row in contract.rows:
+                        value = self.truth.home(row.arr, contract.currency, on)
+                        yield customer, row.product, effect * value
 
     def bridge(self, month: str) -> dict[str, int]:
         """Ruling 15, at the constant rate of the month's D; ``fx`` is the opening's."""
@@ -294,17 +122,32 @@ class Revenue:
 
     def moves(self, before: date, on: date, rates_of: date) -> dict[int, dict[str, int]]:
         """What moved between two days, customer by customer, at the rates of a third."""
-        opening, closing = self.by_customer(before, rates_of), self.by_customer(on, rates_of)
-        found = {}
-        for customer in {*opening, *closing}:
-            moves = found[customer] = dict.fromkeys(MOVES, 0)
-            was, now = opening.get(customer, 0), closing.get(customer, 0)
-            if not was:
-                moves["reactivation" if self.ever(customer, before) else "new_logo"] += now
-            elif not now:
-                moves["churn"] -= was
-            else:
-                self._split(customer, before, on, rates_of, moves)
+        found: dict[int, dict[str, int]] = {}
+        for (customer, _), moves in self.product_moves(before, on, rates_of).items():
+            sums = found.setdefault(customer, dict.fromkeys(MOVES, 0))
+            for name, amount in moves.items():
+                sums[name] += amount
+        return found
+
+    def product_moves(
+        self, before: date, on: date, rates_of: date
+    ) -> dict[tuple[int, int | None], dict[str, int]]:
+        """The same by customer and product: one that comes or goes does so with all that it has."""
+        found: dict[tuple[int, int | None], dict[str, int]] = {}
+        for customer in self.contracts:
+            was, now = (self._products(customer, at, rates_of) for at in (before, on))
+            opening, closing = (sum(owned.arr for owned in products.values()) for products in (was, now))
+            fresh = self._products(customer, on, rates_of, since=before) if opening and closing else {}
+            for product in {*was, *now}:
+                moves = found[customer, product] = dict.fromkeys(MOVES, 0)
+                old, new = was.get(product), now.get(product)
+                net = (new.arr if new else 0) - (old.arr if old else 0)
+                if not opening:
+                    moves["reactivation" if self.ever(customer, before) else "new_logo"] += net
+                elif not closing:
+                    moves["churn"] += net
+                else:
+                    _split(product, old, new or Owned(), fresh.get(product), moves)
         return found
 
     def ever(self, customer: int, until: date) -> bool:
@@ -313,25 +156,27 @@ class Revenue:
         days = {c.start for c in contracts if c.start <= until}
         return any(sum(self.home(c, day) for c in contracts if c.live(day)) > 0 for day in days)
 
-    def _split(self, customer: int, before: date, on: date, rates_of: date, moves: dict[str, int]) -> None:
-        was, now = (self._products(customer, day, rates_of) for day in (before, on))
-        fresh = self._products(customer, on, rates_of, since=before)
-        for product in {*was, *now}:
-            old, new = was.get(product, Owned()), now.get(product, Owned())
-            net = new.arr - old.arr
-            if net < 0:
-                moves["contraction"] += net
-            elif net > 0:
-                explained = 0
-                if product is not None and new.kind in ("seat", "module"):
-                    added = Fraction(new.quantity) - Fraction(old.quantity)
-                    priced = fresh.get(product, new)  # the new unit price is that of what came since
-                    if product not in was:
-                        explained = net
-                    elif old.counted and added > 0 and priced.quantity > 0:
-                        explained = round(added * priced.arr / Fraction(priced.quantity))
-                    moves[f"expansion_{new.kind}"] += explained
-                moves["expansion_other"] += net - explained
+    def positions(self, month: str) -> list[Position]:
+        """Who had what at the month's D, the month-end before, or a year before."""
+        if month not in self._positions:
+            self._positions[month] = self._place(month)
+        return self._positions[month]
+
+    def _place(self, month: str) -> list[Position]:
+        on, before, year = self.truth.day_of(month), last_day(shift(month, -1)), last_day(shift(month, -12))
+        found: dict[tuple[int, int | None], Position] = {}
+        for customer in self.contracts:
+            for name, at in (("now", on), ("prev", before), ("year", year)):
+                for product, owned in self._products(customer, at, on).items():
+                    place = found.setdefault((customer, product), Position(customer, product))
+                    setattr(place, name, owned.arr)
+                    place.live |= name == "now"
+        for customer, product, amount in self.pending(on):
+            place = found.setdefault((customer, product), Position(customer, product, only_pending=True))
+            place.pending, place.waits = place.pending + amount, True
+        for key, moves in self.product_moves(before, on, on).items():
+            found[key].moves = moves
+        return list(found.values())
 
     def _products(
         self, customer: int, on: date, rates_of: date, since: date | None = None
@@ -391,42 +236,3 @@ class Revenue:
             "gross": (base + lost) / base,
             "event": left / len(cohort),
         }
-
-    def growth(self, month: str, months: int) -> float | None:
-        """ARR growth over so many months, both ends at D's rate."""
-        on = self.truth.day_of(month)
-        now = sum(self.by_customer(on, on).values())
-        then = sum(self.by_customer(last_day(shift(month, -months)), on).values())
-        return (now - then) / then if then > 0 else None
-
-
-def opening_list(truth: Truth, until: date | None = None) -> list[Listed]:
-    """A list as somebody would keep it: per customer and product what it came to, from change to change.
-
-    ``until``: what had begun by then, each last one to its contract's own end; every seventh of those has no end at
-    all. What a list cannot hold is left out: negative levels, and two currencies of one product from one day on.
-    """
-    revenue = Revenue(truth)
-    names = {product.key: product["name"] for product in truth.all("product")}
-    found: dict[tuple[int, str, date], Listed] = {}
-    for customer, contracts in sorted(revenue.contracts.items()):
-        levels: dict[tuple[int | None, str], list[tuple[date, date, int]]] = {}
-        for contract in contracts:
-            if truth.records["account"][customer].gone or (until is not None and contract.start >= until):
-                continue
-            end = contract.end if until is None else max(contract.own_end, contract.start)
-            for row in contract.rows:
-                levels.setdefault((row.product, contract.currency), []).append((contract.start, end, row.arr))
-        for (product, currency), spans in levels.items():
-            edges = sorted({edge for start, end, _ in spans for edge in (start, end)})
-            for n, (start, end) in enumerate(pairwise(edges)):
-                level = sum(arr for since, to, arr in spans if since <= start < to)
-                if level <= 0 or (until is not None and start >= until):
-                    continue
-                name = names[product] if product is not None else ""
-                last = until is not None and end >= until
-                close = None if last and (customer + n) % 7 == 0 else end
-                found.setdefault(
-                    (customer, name, start), Listed(customer, name, level, currency, start, close)
-                )
-    return list(found.values())

@@ -1,16 +1,20 @@
-"""Win rate, deal size and coverage, deal by deal (section 3 and 4, rulings 18 to 27)."""
+"""Win rate and deal size, deal by deal (section 3, rulings 18 to 20)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
-from tests.oracle.record import Record, Truth, add_months, day, quarter_start
-from tests.oracle.revenue import rows_of
+from tests.oracle.ledger import rows_of
+from tests.oracle.number import Cell, Figure, Number, ratio
+from tests.oracle.record import Record, Truth, quarter_start
+from tests.oracle.segments import DEAL_CUTS, Segments
 
 
 @dataclass
 class Closed:
+    record: Record
     won: bool
     day: date
     arr: int  # home currency at the close date's rate; blank counts 0
@@ -40,42 +44,41 @@ class Sales:
             return None
         rows = rows_of(self.truth, deal)
         arr = sum(row.arr for row in rows) if rows else 0
-        return Closed(outcome == "won", closed, self.truth.home(arr, deal["currency"], closed), arr != 0)
+        return Closed(
+            deal, outcome == "won", closed, self.truth.home(arr, deal["currency"], closed), arr != 0
+        )
 
-    def _quarter(self, month: str) -> list[Closed]:
+    def quarter(self, month: str) -> list[Closed]:
+        """What was won or lost in the quarter to date."""
         first, last = quarter_start(month), self.truth.day_of(month)
         return [closed for closed in self.closed if first <= closed.day <= last]
 
-    def win_rate(self, month: str) -> tuple[int, int]:
-        """(won, won + lost) of the quarter to date."""
-        closed = self._quarter(month)
-        return sum(c.won for c in closed), len(closed)
+    def numbers(self, of: Segments) -> dict[str, Number]:
+        """The KPIs of what was closed, by id."""
 
-    def win_rate_value(self, month: str) -> tuple[int, int]:
-        closed = self._quarter(month)
-        return sum(c.arr for c in closed if c.won), sum(c.arr for c in closed)
+        def number(figure: Callable[[Cell], Figure], sized: bool = False) -> Number:
+            return Number(
+                lambda month: [c for c in self.quarter(month) if not sized or (c.won and c.has_arr)],
+                lambda cut, closed: of.deal(cut, closed.record),
+                figure,
+                DEAL_CUTS,
+            )
 
-    def deal_size(self, month: str) -> tuple[int, int]:
-        """(ARR, count) of the wins with ARR."""
-        won = [c for c in self._quarter(month) if c.won and c.has_arr]
-        return sum(c.arr for c in won), len(won)
+        return {
+            "win_rate": number(_by_count),
+            "win_rate_value": number(_by_value),
+            "avg_deal_size": number(_mean_size, sized=True),
+        }
 
-    def coverage(self, month: str) -> tuple[int, int] | None:
-        """(pipeline, quota) at the end of the quarter's 21st day; None while that day is to come."""
-        first = quarter_start(month)
-        snapshot, end = first + timedelta(days=20), add_months(first, 3)
-        if snapshot > self.truth.today:
-            return None
-        pipeline = 0
-        for deal in self.truth.live("deal"):
-            if self.truth.type_of(deal) not in ("new", "expansion") or not self.truth.open_at(deal, snapshot):
-                continue
-            then = deal.at(self.truth.end_of(snapshot))
-            if then["close_date"] and snapshot <= day(then["close_date"]) < end:
-                pipeline += self.truth.home(then["amount"] or 0, deal["currency"], snapshot)
-        quota = sum(
-            self.truth.home(row["amount"], row["currency"], first)
-            for row in self.truth.live("quota")
-            if first <= day(row["start_date"]) < end
-        )
-        return pipeline, quota
+
+def _by_count(cell: Cell) -> Figure:
+    return ratio(sum(closed.won for closed in cell.rows), len(cell.rows), len(cell.rows))
+
+
+def _by_value(cell: Cell) -> Figure:
+    won = sum(closed.arr for closed in cell.rows if closed.won)
+    return ratio(won, sum(closed.arr for closed in cell.rows), len(cell.rows))
+
+
+def _mean_size(cell: Cell) -> Figure:
+    return ratio(sum(closed.arr for closed in cell.rows), len(cell.rows), len(cell.rows))

@@ -14,7 +14,7 @@ import pytest
 
 from connectors.simulator.company import Company, Parameters
 from connectors.simulator.world import Life
-from tests.oracle.sales import Sales
+from tests.oracle.kpis import numbers
 from tests.unit.company_lives import END, company, each_vertical, of_kind, state, truth
 
 REFERENCES = {  # field -> kind, by kind of the record that holds it
@@ -296,7 +296,7 @@ def test_every_quarter_that_begins_in_the_company_has_a_quota(vertical: str) -> 
 @each_vertical
 def test_the_headline_numbers_are_those_of_a_real_company(vertical: str) -> None:
     known, revenue = truth(vertical)
-    sales = Sales(known)
+    second = numbers(known)
     low, high = (2, 6) if vertical == "dev_tools" else (7, 20)
     assert low <= revenue.arr("2026-11") / 1e8 <= high
     assert revenue.arr("2024-11") < revenue.arr("2025-11") < revenue.arr("2026-11")
@@ -305,11 +305,8 @@ def test_the_headline_numbers_are_those_of_a_real_company(vertical: str) -> None
     assert 0.75 <= (kept["grr"] or 0) <= 0.96
     assert (kept["n"] or 0) >= 50
     for month in ("2026-03", "2026-06", "2026-09"):
-        won, closed = sales.win_rate(month)
-        assert 0.15 <= won / closed <= 0.4
-        coverage = sales.coverage(month)
-        assert coverage is not None
-        assert 1.5 <= coverage[0] / coverage[1] <= 6
+        assert 0.15 <= (second["win_rate"].whole(month).value or 0) <= 0.4
+        assert 1.5 <= (second["pipeline_coverage"].whole(month).value or 0) <= 6
 
 
 @each_vertical

@@ -85,7 +85,9 @@ def test_types_are_mapped_without_case(kind: str | None, wanted: str | None) -> 
 @pytest.mark.parametrize(
     ("values", "wanted"),
     [
-        ({"motion": "Inbound", "lead_source": "Cold Call"}, "Inbound"),
+        ({"motion": "Inbound", "lead_source": "Cold Call"}, "inbound"),
+        ({"motion": "Self Serve"}, "self-serve"),
+        ({"motion": "Field Sales", "lead_source": "Cold Call"}, "Field Sales"),
         ({"motion": " ", "lead_source": "cold call"}, "outbound"),
         ({"lead_source": "Partner Referral"}, "partner"),
         ({"lead_source": "Self-Serve"}, "self-serve"),

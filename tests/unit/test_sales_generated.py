@@ -38,18 +38,6 @@ def both(vertical: str) -> tuple[Facts, Motion]:
 
 
 @pytest.mark.parametrize("vertical", VERTICALS)
-def test_every_number_of_every_month(vertical: str) -> None:
-    facts, motion = both(vertical)
-    got = {(value.id, value.month): value.value for value in compute(facts, KPIS)}
-    for month in MONTHS:
-        for kpi, wanted in motion.values(month).items():
-            assert got[kpi, month] == (wanted if wanted is None else pytest.approx(wanted, rel=1e-9)), (
-                kpi,
-                month,
-            )
-
-
-@pytest.mark.parametrize("vertical", VERTICALS)
 def test_the_days_of_every_deal_in_every_stage(vertical: str) -> None:
     facts, motion = both(vertical)
     rows = facts.once(stages.passages).group_by("month", "stage").agg(pl.col("days").sort())

@@ -1,0 +1,85 @@
+"""Every KPI by its id, for every way to cut it: the whole of the second computation in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from fractions import Fraction
+
+from tests.oracle.acquisition import Acquisition, Paid
+from tests.oracle.forecast import Forecasts
+from tests.oracle.health import Health, Lives
+from tests.oracle.motion import Motion
+from tests.oracle.motion_figures import StageTargets
+from tests.oracle.motion_figures import numbers as selling
+from tests.oracle.number import Cell, Figure, Number, ratio
+from tests.oracle.quality import cells_of, cleanliness, duplicates, outdated
+from tests.oracle.quotas import Filed, Quotas
+from tests.oracle.record import Truth
+from tests.oracle.recurring import numbers as recurring
+from tests.oracle.revenue import Revenue
+from tests.oracle.sales import Sales
+from tests.oracle.segments import Segments
+
+
+@dataclass(frozen=True)
+class Files:
+    """What the company's input files say."""
+
+    quotas: Sequence[Filed] = ()
+    stage_days: StageTargets = field(default_factory=dict)
+    spend: Sequence[Paid] = ()
+    margins: Mapping[date, Fraction] = field(default_factory=dict)
+    lives: Lives = field(default_factory=lambda: Lives((), (), ()))
+
+
+@dataclass(frozen=True)
+class Crm:
+    """What the CRM cannot tell like the other, or calls by another name."""
+
+    keeps_retired: bool = True  # whether it still shows the stages that were taken out of the layout
+    has_quotas: bool = True
+    pipeline: str = "default"
+    one_person: bool = False  # whether a lead and the contact that it became are one record
+    owner_id: Callable[[int], str] = str
+
+
+def numbers(truth: Truth, files: Files | None = None, crm: Crm | None = None) -> dict[str, Number]:
+    """All KPIs of a company as known at the truth's moment."""
+    files, crm = files or Files(), crm or Crm()
+    of = Segments(truth, crm.pipeline, crm.one_person, crm.owner_id)
+    revenue = Revenue(truth)
+    forecasts = Forecasts(truth, keeps_retired=crm.keeps_retired)
+    return {
+        **recurring(revenue, of),
+        **Sales(truth).numbers(of),
+        **selling(Motion(truth), of, files.stage_days),
+        **forecasts.numbers(of, Quotas(truth, of, files.quotas, of_crm=crm.has_quotas)),
+        **Acquisition(truth, of, revenue, files.spend, files.margins).numbers(),
+        **Health(truth, files.lives, revenue).numbers(of),
+        **_quality(truth, of),
+    }
+
+
+def _quality(truth: Truth, of: Segments) -> dict[str, Number]:
+    standing = duplicates(truth), outdated(truth)
+
+    def complete(cell: Cell) -> Figure:
+        want = sum(want for _, _, want in cell.rows)
+        return ratio(sum(have for _, have, _ in cell.rows), want, want)
+
+    return {
+        "field_completeness": Number(
+            lambda month: list(cells_of(truth, month)),
+            lambda cut, row: of.deal(cut, row[0]),
+            complete,
+            ("owner",),
+        ),
+        "data_cleanliness": Number(
+            lambda month: (),
+            lambda cut, row: "",
+            lambda cell: Figure(cleanliness(truth, cell.month, standing)),
+            (),
+        ),
+    }
