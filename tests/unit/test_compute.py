@@ -119,7 +119,8 @@ def test_unknown_names_are_refused() -> None:
 def test_small_samples_are_marked_and_counted() -> None:
     value = only(compute(facts(), ["win_rate"]), month="2026-02")
     assert (value.value, value.n, value.status) == (0.0, 1, "low_sample")
-    assert value.reasons == ("low sample: 1, fewer than 10",)
+    # Of the four quarters from April 2025 on: one won in June, one lost in February.
+    assert value.reasons == ("low sample: 1, fewer than 10", "four quarters 50% of 2")
 
 
 def test_fields_filled_too_rarely_make_a_number_unreliable() -> None:
@@ -189,7 +190,9 @@ def test_lost_deals_without_history_are_named() -> None:
     books.rows["deal_changes"].clear()
     found = books.facts("2026-02", now=at("2026-02-28"))
     reasons = {value.id: value.reasons for value in compute(found, ["win_rate", "pipeline_coverage"])}
-    assert "1 lost deals without stage history count as qualified" in reasons["win_rate"]
+    assert (
+        "1 lost deals without stage history count as qualified; four quarters 50% of 2" in reasons["win_rate"]
+    )
     assert reasons["pipeline_coverage"] == (
         "1 deals of the snapshot have no stage history: not reconstructed; to go on 2026-02-28: 0.50×",
     )
