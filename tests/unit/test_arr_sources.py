@@ -235,7 +235,10 @@ def test_what_stands_beside_a_ratio_is_said_with_it() -> None:
     books.won("less", "A", "2025-06-10", 15, 12, type="Downgrade")
     wanted = {"beside": ["flow", "month", "event"]}
     values = {value.id: value for value in compute(books.facts("2025-06", retention=wanted))}
-    assert values["nrr"].reasons[-1] == "beside it: 85.0 % by flow of movements; 85.0 % by 1 month"
+    assert values["nrr"].reasons[-1] == (
+        "beside it: 85.0 % by flow of movements; 85.0 % by 1 month; "
+        "points: seat 0, module 0, other 0, reactivation 0, contraction -15.0, churn 0"
+    )
     assert values["grr"].reasons[-1] == "beside it: 85.0 % by flow of movements; 85.0 % by 1 month"
     assert values["logo_churn"].reasons[-1] == "beside it: 0.0 % by events; 0.0 % by 1 month"
     assert Company().retention.beside == ()
