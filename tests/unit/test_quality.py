@@ -309,7 +309,6 @@ def test_many_moments_in_one_pass_give_what_each_gives_alone() -> None:
         for moment in moments:
             assert whole[moment] == completeness(known, COMPANY, None, moment, "owner", NOW)
             assert clean[moment] == cleanliness(known, COMPANY, None, moment, NOW)
-    opened = opened_at(known, COMPANY, moments, NOW)
     for moment in moments:
         found = faults(known, COMPANY, None, moment, NOW).filter(
             pl.col("rule").is_in(["invalid_stage", "overdue_close_date"])
