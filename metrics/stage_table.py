@@ -84,9 +84,7 @@ def _older(facts: Facts, cut: str | None, known: pl.DataFrame) -> pl.DataFrame:
 def _moves(facts: Facts, cut: str | None) -> pl.DataFrame:
     """The place, skips and back_moves of the trailing four quarters."""
     moved = (
-        facts.once(stays.visits)
-        .lazy()
-        .filter(pl.col("rank").is_not_null() & pl.col("next_rank").is_not_null())
+        stays.visits(facts).lazy().filter(pl.col("rank").is_not_null() & pl.col("next_rank").is_not_null())
     )
     back = moved.filter(
         stays.in_use() & (pl.col("next_outcome") == "open") & (pl.col("next_rank") < pl.col("rank"))

@@ -18,7 +18,7 @@ _AHEAD: Final = 1 << 40  # rank of a won stage: after every open one
 
 
 def visits(facts: Facts) -> pl.DataFrame:
-    """Every visit of a deal of the sales motion to a stage, deal by deal in order of time (kept by ``Facts.once``).
+    """Every visit of a deal of the sales motion to a stage, deal by deal in order of time.
 
     Columns: deal (its row in ``Facts.deals``), external_id, pipeline, stage, label, sort_order, outcome, active, rank
     (a won stage is after all open ones; null for lost and unknown stages), entered_at, left_at, entered, left (local
@@ -107,7 +107,8 @@ def places(facts: Facts) -> pl.DataFrame:
 
     The pipeline is that of the deal.
     """
-    found = facts.once(visits).filter(in_use()).select("pipeline", "stage", "label", "sort_order").unique()
+    entered = facts.stage_entries.lazy().filter(in_use())
+    found = entered.select("pipeline", "stage", "label", "sort_order").unique().collect()
     ordered = found.sort("sort_order", "stage", "pipeline", nulls_last=True).with_row_index("place")
     return ordered.rename({"pipeline": "stage_pipeline", "label": "stage_label"})
 
@@ -121,7 +122,7 @@ def runs(facts: Facts) -> pl.DataFrame:
     on), first and last (month of the run), gone and forward (first month at whose end it had left, and had got further;
     the number of months where it has not).
     """
-    used = _with_further(facts.once(visits)).filter(in_use())
+    used = _with_further(visits(facts)).filter(in_use())
     stage = {"stage_pipeline": "pipeline", "stage_label": "label"}
     place = facts.once(places).rename(stage).select("place", "pipeline", "stage")
     placed = used.join(place, on=["pipeline", "stage"], nulls_equal=True, maintain_order="left")
