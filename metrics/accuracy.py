@@ -176,7 +176,7 @@ def _judgements(facts: Facts) -> pl.DataFrame:
     months = facts.periods.select("month", "quarter_first", at="snapshot_at").join(
         finished(facts).select("quarter_first"), on="quarter_first", how="semi"
     )
-    said = forecast.positions(odds.weighed(facts), standing.wins(facts)).with_columns(
+    said = forecast.positions(odds.weighed(facts), standing.wins(facts), months).with_columns(
         part=pl.lit("forecast"),
         expected=forecast.expected(facts.company),
         value=pl.lit(None, dtype=pl.Int64),

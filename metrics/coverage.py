@@ -250,30 +250,34 @@ def overdue(facts: Facts) -> pl.DataFrame:
     Columns: month, read (``snapshot``: on day 21, ``day``: on D), external_id, name, stage, close_date, value (minor
     units at the rate of that day) and the cuts.
     """
-    return facts.once(_overdue)
-
-
-def _overdue(facts: Facts) -> pl.DataFrame:
-    reads = pl.concat(
-        [
-            standing.snapshots_of_months(facts).with_columns(read=pl.lit("snapshot")),
-            standing.of_months(facts).with_columns(read=pl.lit("day")),
-        ]
+    on_day = _overdue(facts, standing.of_months(facts)).with_columns(read=pl.lit("day"))
+    on_snapshot = facts.once(_overdue_on_snapshot).with_columns(read=pl.lit("snapshot"))
+    columns = ("month", "read", *on_day.columns[1:-1])
+    return pl.concat([on_day.select(columns), on_snapshot.select(columns)]).sort(
+        "month", "read", "external_id"
     )
+
+
+def _overdue_on_snapshot(facts: Facts) -> pl.DataFrame:
+    """``overdue`` on day 21 of each month's quarter."""
+    return _overdue(facts, standing.snapshots_of_months(facts))
+
+
+def _overdue(facts: Facts, reads: pl.DataFrame) -> pl.DataFrame:
     days = standing.moments(facts).join(reads, on=_KEY, how="semi")
     return (
         reads.join(standing.overdue_at(facts, days), on=_KEY)
         .select(
-            "month", "read", "external_id", "name", "stage", "close_date", "value", "size", "industry", "motion",
-            "owner_id", "pipeline",
+            "month", "external_id", "name", "stage", "close_date", "value", "size", "industry", "motion", "owner_id",
+            "pipeline",
         )
-        .sort("month", "read", "external_id")
+        .sort("month", "external_id")
     )  # fmt: skip
 
 
 def _beside(facts: Facts, cut: str | None) -> pl.LazyFrame:
     """month, segment, beside: the coverage of D and of later quarters, and what is overdue."""
-    late = overdue(facts).lazy().filter(pl.col("read") == "snapshot")
+    late = facts.once(_overdue_on_snapshot).lazy()
     if cut is not None:
         late = sales.named(late, facts.owner_names, facts.pipelines, cut)
     left = measures.summed(facts.periods, late, cut, late=pl.len().cast(pl.Int64), due=pl.col("value").sum())
@@ -350,7 +354,7 @@ def _opened(
     facts: Facts, month: str, rows: pl.DataFrame, cut: str | None, named: bool = False
 ) -> pl.DataFrame:
     """``named``: the rows have the column that they are cut by already."""
-    late = overdue(facts).filter(pl.col("month") == month, pl.col("read") == "snapshot")
+    late = facts.once(_overdue_on_snapshot).filter(pl.col("month") == month)
     columns = ("external_id", "name", "contribution", "note", *([cut] if cut else []))
     left_out = late.with_columns(
         contribution=pl.lit(0, pl.Int64),

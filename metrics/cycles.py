@@ -49,7 +49,12 @@ def starts(facts: Facts) -> pl.DataFrame:
     where none is known), first_met (the same, else the qualified day), self_serve.
     """
     met = _first_meetings(facts)
-    deals = facts.deals.filter(pl.col("qualified_day").is_not_null())
+    deals = (
+        facts.deals.lazy()
+        .filter(pl.col("qualified_day").is_not_null())
+        .select("external_id", "outcome_day", "created_day", "qualified_day", "first_meeting_at", "motion")
+        .collect()
+    )
     # A kick-off after the signature is no first meeting of the sale.
     held = (
         deals.select("external_id", "outcome_day")
@@ -180,14 +185,11 @@ def norms(facts: Facts) -> pl.DataFrame:
 def trailing_wins(facts: Facts) -> pl.DataFrame:
     """Deals won in each month's trailing four quarters, to D (a fact to be kept by ``Facts.once``).
 
-    Columns: those of ``Facts.deals``, month, value (ARR, or the amount, at the rate of the outcome day), met,
+    Columns: those of ``sales.ASKED``, month, value (ARR, or the amount, at the rate of the outcome day), met,
     self_serve, days (from the first meeting, else the qualified day; self-serve from the creation) and left_out.
     """
-    won = facts.deals.filter(
-        pl.col("deal_type").is_in(facts.company.sales.types)
-        & (pl.col("outcome") == "won")
-        & pl.col("qualified_day").is_not_null()
-    )
+    mine = pl.col("deal_type").is_in(facts.company.sales.types) & (pl.col("outcome") == "won")
+    won = facts.deals.filter(mine & pl.col("qualified_day").is_not_null()).select(sales.ASKED)
     weight = _WEIGHTS[facts.company.sales.cycle_weight][0]
     valued = facts.rates.convert(won, weight, "outcome_day", "value").lazy()
     rows = valued.join(facts.once(starts).lazy(), on="external_id")

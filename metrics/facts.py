@@ -33,7 +33,6 @@ from pipeline.quality import (
     cleanliness_over,
     completeness_over,
     opened_at,
-    scored_columns,
     standing_faults,
 )
 from pipeline.records import SourceInfo
@@ -401,12 +400,12 @@ class Facts:
 
     @cached_property
     def open_deals(self) -> pl.DataFrame:
-        """The deals open at each of ``moments``, as known now, with the columns that their scores are made of.
+        """The deals open at each of ``moments``, as known now, with what their scores are made of.
 
-        See ``pipeline.states.open_over``.
+        See ``pipeline.quality.opened_at``.
         """
-        wanted = scored_columns(self.company)
-        return opened_at(self.raw_frames, self.company, [*self.moments.values()], self.known_at, wanted)
+        moments = [*self.moments.values()]
+        return opened_at(self.raw_frames, self.company, moments, self.known_at, for_scores=True)
 
     @cached_property
     def completeness(self) -> Mapping[str, Completeness]:

@@ -78,13 +78,20 @@ def landing(facts: Facts) -> pl.DataFrame:
 
 
 def _landing(facts: Facts) -> pl.DataFrame:
-    rows = positions(odds.weighed(facts), standing.wins(facts))
-    months = standing.of_months(facts).join(rows, on=_KEY).sort("month", "external_id")
+    days = standing.of_months(facts)
+    rows = positions(odds.weighed(facts), standing.wins(facts), days)
+    months = days.join(rows, on=_KEY).sort("month", "external_id")
     return months.with_columns(expected=expected(facts.company))
 
 
-def positions(pipeline: pl.DataFrame, wins: pl.DataFrame) -> pl.DataFrame:
-    """Weighed pipeline (``odds.weigh``) and wins (``standing.won_at``) of the same days in one: see ``landing``."""
+def positions(pipeline: pl.DataFrame, wins: pl.DataFrame, days: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Weighed pipeline (``odds.weigh``) and wins (``standing.won_at``) of the same days in one: see ``landing``.
+
+    ``days``: those that are wanted (quarter_first, at), where not all are: of the others nothing is written.
+    """
+    if days is not None:
+        wanted = days.select(_KEY).unique()
+        pipeline, wins = (rows.join(wanted, on=_KEY, how="semi") for rows in (pipeline, wins))
     own = pl.col("value").cast(pl.Decimal(38, 0)).cast(odds.ODDS)
     columns = (*_KEY, "part", *_DEAL, "expected_p1", "expected_p2", "category", "basis")
     won = wins.with_columns(

@@ -69,10 +69,11 @@ def health(facts: Facts, cut: str | None) -> pl.LazyFrame:
     """The mean score of the customers that have one; n: these customers."""
     if cut == "product":
         return measures.nothing()
-    rows = facts.once(scores)
+    fed = _unfed(facts).is_empty()
+    rows = facts.once(scores if fed else _unscored)
     totals = measures.summed(
         facts.periods,
-        rows,
+        rows if fed else recurring.of_customers(facts, rows.lazy(), cut),
         cut,
         # As decimals: a sum of floats differs in its last digits with the order in which threads add them up.
         points=pl.col("score").cast(pl.Decimal(38, 12)).sum().cast(pl.Float64),
@@ -99,6 +100,19 @@ def health(facts: Facts, cut: str | None) -> pl.LazyFrame:
     with_bands = joined.with_columns(reason=reason).drop("bands")
     noted = measures.explained(with_bands, _notes(facts, rows), by=("month",))
     return measures.unknown(measures.unknown(noted, _unfed(facts).lazy()), _unmeasurable(facts))
+
+
+def _unscored(facts: Facts) -> pl.DataFrame:
+    """The paying customers of each month, in numbers, where there are not files enough to score anybody."""
+    paying = facts.once(recurring.by_customer).filter(pl.col("now") > 0)
+    return paying.select(
+        "month",
+        "customer",
+        arr="now",
+        score=pl.lit(None, pl.Float64),
+        band=pl.lit(UNKNOWN),
+        fell=pl.lit(value=False),
+    )
 
 
 def customers_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
@@ -150,7 +164,9 @@ def _of_customers(facts: Facts, kind: str) -> pl.DataFrame:
 def _usage(facts: Facts, days: pl.DataFrame) -> pl.DataFrame:
     """customer, at, usage."""
     last = (pl.col("at") - pl.duration(days=6)).dt.truncate("1w")
-    weeks = pl.concat(days.select("at", week=last - pl.duration(weeks=back)) for back in range(_WEEKS))
+    weeks = pl.concat(
+        days.select("at").unique().select("at", week=last - pl.duration(weeks=back)) for back in range(_WEEKS)
+    )
     share = pl.col("active").sum() * 100 / pl.col("licensed").sum()
     return (
         weeks.join(_of_customers(facts, "usage"), on="week")
@@ -237,7 +253,7 @@ def _fell(facts: Facts) -> pl.Expr:
 
 def _notes(facts: Facts, rows: pl.DataFrame) -> pl.LazyFrame:
     """month, note: customers that fell, and those of the files that no account is known for."""
-    fallen = rows.lazy().filter("fell").group_by("month").agg(n=pl.len())
+    fallen = rows.lazy().filter("fell").group_by(pl.col("month").cast(pl.String)).agg(n=pl.len())
     drop = f"{facts.company.health.drop:g}"
     notes = [
         fallen.select("month", note=pl.format(f"{{}} fell by {drop} or more in {_BEFORE_DAYS} days", "n"))

@@ -136,10 +136,11 @@ def adjusted(facts: Facts, cut: str | None) -> pl.LazyFrame:
 
 
 def stale(facts: Facts) -> pl.DataFrame:
-    """The stale open deals: month and the columns of ``Facts.deals`` (a fact to be kept by ``Facts.once``)."""
+    """The stale open deals: month and the columns of ``sales.ASKED`` (a fact to be kept by ``Facts.once``)."""
     waiting = (
         facts.deals.lazy()
         .filter((pl.col("outcome") == "open") & pl.col("deal_type").is_in(facts.company.sales.types))
+        .select(sales.ASKED)
         .join(facts.once(cycles.starts).lazy().select("external_id", "start"), on="external_id")
     )
     limits = facts.periods.lazy().join(facts.once(cycles.norms).lazy(), on="month")
@@ -155,19 +156,22 @@ def stale(facts: Facts) -> pl.DataFrame:
 
 
 def cohort(facts: Facts) -> pl.DataFrame:
-    """The qualified deals created in each month's quarter to date: month, the columns of ``Facts.deals``."""
+    """The qualified deals created in each month's quarter to date: month, the columns of ``sales.ASKED``."""
     return _created(facts, facts.deals.filter(pl.col("deal_type").is_in(facts.company.sales.types)))
 
 
 def _created(facts: Facts, deals: pl.DataFrame) -> pl.DataFrame:
     created = pl.col("created_day")
     return (
-        deals.filter(pl.col("qualified_day").is_not_null() & created.is_not_null())
+        deals.lazy()
+        .filter(pl.col("qualified_day").is_not_null() & created.is_not_null())
+        .select(sales.ASKED)
         .with_columns(quarter_first=facts.calendar.quarter_first(created))
-        .join(facts.periods.select("month", "day", "quarter_first"), on="quarter_first")
+        .join(facts.periods.lazy().select("month", "day", "quarter_first"), on="quarter_first")
         .filter(created <= pl.col("day"))
         .drop("quarter_first", "day")
         .sort("month", "external_id")
+        .collect()
     )
 
 

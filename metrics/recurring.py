@@ -89,25 +89,37 @@ def _product_names(facts: Facts) -> pl.Series:
 
 def stock(facts: Facts, cut: str | None, contracted: bool = False) -> pl.LazyFrame:
     """ARR at D, or CARR; n: customers with ARR above zero."""
-    if cut == "product":
-        # A row of ARR goes by its own name of the product, whatever the customer's others call it.
-        rows = facts.once(_stock_rows)
-    elif contracted:
-        rows = facts.once(by_customer).select("month", "customer", value="now")
-    else:
+    if cut != "product" and not contracted:
         return measurable(facts, measures.amounts(facts.once(_TOTALS[cut]).lazy(), "now", "n_now"))
-    if contracted:
-        rows = pl.concat([rows, facts.once(_pending).select(rows.columns)])
-    keys = ["month", "customer", *(["product_name"] if cut == "product" else [])]
-    added = rows.group_by(keys).agg(pl.col("value").sum())
+    added = facts.once(_STOCKS[cut == "product", contracted]).lazy()
     totals = measures.summed(
         facts.periods,
-        of_customers(facts, added.lazy(), cut),
+        of_customers(facts, added, cut),
         cut,
         value=pl.col("value").sum(),
         n=(pl.col("value") > 0).sum().cast(pl.Int64),
     )
     return measurable(facts, measures.amounts(totals, "value", "n"))
+
+
+def _stocks(facts: Facts, by_product: bool, contracted: bool) -> pl.DataFrame:
+    """month, customer, with ``by_product`` product_name, and value: ARR at D, or CARR, in numbers."""
+    keys = ["month", "customer"]
+    rows = facts.once(by_customer).select(*keys, value="now")
+    if by_product:
+        # A row of ARR goes by its own name of the product, whatever the customer's others call it.
+        keys.append("product_name")
+        rows = facts.once(_stock_rows).select(*keys, "value")
+    if contracted:
+        rows = pl.concat([rows, facts.once(_pending).select(rows.columns)])
+    return rows.group_by(keys).agg(pl.col("value").sum())
+
+
+_STOCKS: Final = {
+    (by_product, contracted): partial(_stocks, by_product=by_product, contracted=contracted)
+    for by_product in (False, True)
+    for contracted in (False, True)
+}
 
 
 def _stock_rows(facts: Facts) -> pl.DataFrame:
@@ -130,8 +142,8 @@ def movement(facts: Facts, name: str, cut: str | None) -> pl.LazyFrame:
 def escalators(facts: Facts, measure: pl.LazyFrame) -> pl.LazyFrame:
     """Other expansion with the part of it that was contracted before as a note (R13)."""
     sums = (
-        facts.movements.lazy()
-        .group_by("month")
+        facts.moves.lazy()
+        .group_by(pl.col("month").cast(pl.String))
         .agg(pl.col("escalator").sum())
         .filter(pl.col("escalator") > 0)
     )

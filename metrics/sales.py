@@ -14,6 +14,31 @@ from metrics.period import Calendar
 from metrics.words import UNKNOWN
 
 PIPELINE_TYPES = ("new", "expansion")
+# What the KPIs of the sales motion, and the evidence behind them, ask of a deal: every column is written once for each
+# month that a deal counts in, so no other one is taken along.
+ASKED = (
+    *(
+        "external_id",
+        "name",
+        "owner_id",
+        "pipeline",
+        "size",
+        "industry",
+        "motion",
+        "loss_reason",
+        "deal_type",
+    ),
+    *(
+        "outcome",
+        "outcome_day",
+        "created_day",
+        "qualified_day",
+        "unlogged",
+        "amount",
+        "arr_value",
+        "currency",
+    ),
+)
 
 
 def named(
@@ -60,13 +85,18 @@ def closed(
 ) -> pl.DataFrame:
     """Qualified deals of ``types`` won or lost in each month's fiscal quarter, from its first day to D.
 
-    ``deals``: from ``metrics.deals.describe``. Columns: those of ``deals``, month, won, value (ARR at the rate of the
+    ``deals``: from ``metrics.deals.describe``. Columns: those of ``ASKED``, month, won, value (ARR at the rate of the
     outcome day in the report's currency; null where the deal has no ARR or its currency no rate).
     """
-    decided = deals.filter(
-        pl.col("deal_type").is_in(types)
-        & pl.col("outcome").is_in(["won", "lost"])
-        & pl.col("qualified_day").is_not_null()
+    decided = (
+        deals.lazy()
+        .filter(
+            pl.col("deal_type").is_in(types)
+            & pl.col("outcome").is_in(["won", "lost"])
+            & pl.col("qualified_day").is_not_null()
+        )
+        .select(ASKED)
+        .collect()
     )
     valued = rates.convert(decided, "arr_value", "outcome_day", "value")
     months = periods.select("month", "day", "quarter_first")

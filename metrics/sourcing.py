@@ -37,7 +37,7 @@ _NAMED: Final = 3  # unmapped sources that are named
 def deals(facts: Facts) -> pl.DataFrame:
     """New and expansion deals, and those without a type, with where they came from.
 
-    Columns: those of ``Facts.deals``, source (as it stood first), edited (it was changed later), strange (neither the
+    Columns: those of ``sales.ASKED``, source (as it stood first), edited (it was changed later), strange (neither the
     source map nor a channel knows it), marketing and partner (Boolean).
     """
     log = facts.changes.filter(
@@ -51,6 +51,7 @@ def deals(facts: Facts) -> pl.DataFrame:
     wanted = pl.col("deal_type").is_in(sales.PIPELINE_TYPES) | stated(pl.col("type")).is_null()
     rows = (
         facts.deals.filter(wanted)
+        .select(*sales.ASKED, "lead_source")
         .join(first, left_on="external_id", right_on="deal_id", how="left")
         .with_columns(
             source=pl.coalesce("_first", stated(pl.col("lead_source"))),
@@ -72,7 +73,7 @@ def deals(facts: Facts) -> pl.DataFrame:
             )
             for channel in CHANNELS
         },
-    ).drop("_first")
+    ).drop("_first", "lead_source")
 
 
 def created(facts: Facts) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from metrics import deals, sales, stages
+from metrics import deals, sales, stages, stays
 from metrics.facts import Facts
 from pipeline import asof
 
@@ -63,7 +63,7 @@ def _share(part: str, whole: str) -> pl.Expr:
 
 def _older(facts: Facts, cut: str | None, known: pl.DataFrame) -> pl.DataFrame:
     """The place, older and older_value."""
-    sitting = stages.named(facts, stages.sitting(facts).lazy(), cut).collect()
+    sitting = stages.named(facts, stays.sitting(facts).lazy(), cut).collect()
     late = sitting.join(known.select(*_PLACE, "norm_days"), on=_PLACE, nulls_equal=True).filter(
         pl.col("days") > pl.col("norm_days") * stages.OLD
     )
@@ -84,14 +84,12 @@ def _older(facts: Facts, cut: str | None, known: pl.DataFrame) -> pl.DataFrame:
 def _moves(facts: Facts, cut: str | None) -> pl.DataFrame:
     """The place, skips and back_moves of the trailing four quarters."""
     moved = (
-        facts.once(stages.visits)
-        .lazy()
-        .filter(pl.col("rank").is_not_null() & pl.col("next_rank").is_not_null())
+        stays.visits(facts).lazy().filter(pl.col("rank").is_not_null() & pl.col("next_rank").is_not_null())
     )
     back = moved.filter(
-        stages.in_use() & (pl.col("next_outcome") == "open") & (pl.col("next_rank") < pl.col("rank"))
+        stays.in_use() & (pl.col("next_outcome") == "open") & (pl.col("next_rank") < pl.col("rank"))
     ).select("external_id", "pipeline", "stage", "label", "sort_order", on="left", back=pl.lit(value=True))
-    used = facts.stages.lazy().filter(stages.in_use()).select("pipeline", "stage", "label", "sort_order")
+    used = facts.stages.lazy().filter(stays.in_use()).select("pipeline", "stage", "label", "sort_order")
     over = (
         moved.filter(pl.col("outcome") == "open")
         .select("external_id", "pipeline", "rank", "next_rank", on="left")
@@ -101,7 +99,7 @@ def _moves(facts: Facts, cut: str | None) -> pl.DataFrame:
     )
     both = pl.concat([back, over]).rename({"pipeline": "stage_pipeline", "label": "stage_label"})
     months = sales.trailing(both, pl.col("on"), facts.periods, facts.calendar)
-    traits = facts.deals.lazy().select("external_id", *stages.TRAITS)
+    traits = facts.deals.lazy().select("external_id", *stays.TRAITS)
     return (
         stages.named(facts, months.join(traits, on="external_id"), cut)
         .group_by(_PLACE)

@@ -127,7 +127,9 @@ def open_at(facts: Facts, days: pl.DataFrame, ahead: int = 0) -> pl.DataFrame:
 def overdue_at(facts: Facts, days: pl.DataFrame) -> pl.DataFrame:
     """Deals open at the end of each day though their close date had passed; columns of ``open_at`` but ``ahead``."""
     held = stretches(facts).filter(pl.col("outcome") == "open", pl.col("close_date").is_not_null())
-    rows = _on(held, days).filter(pl.col("close_date") < pl.col("day"))
+    due = pl.col("close_date").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    late = held.with_columns(since=pl.max_horizontal("since", due - timedelta(days=2)))
+    rows = _on(late, days).filter(pl.col("close_date") < pl.col("day"))
     return _valued(facts, rows, "day").drop("outcome", "outcome_day")
 
 
@@ -154,7 +156,7 @@ def _on(held: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
 
 def _valued(facts: Facts, rows: pl.DataFrame, on: str) -> pl.DataFrame:
     """Adds what a deal is, and its amount as of ``at`` in the report's currency."""
-    then = asof.set_back(rows.join(_deals(facts), on="external_id"), facts.changes, deal_facts.MONEY)
+    then = asof.set_back(rows.join(facts.once(_deals), on="external_id"), facts.changes, deal_facts.MONEY)
     filled = deal_facts.in_some_currency(then, facts.home_currency).with_columns(
         pl.col("amount").fill_null(0)
     )
@@ -162,13 +164,11 @@ def _valued(facts: Facts, rows: pl.DataFrame, on: str) -> pl.DataFrame:
 
 
 def _deals(facts: Facts) -> pl.DataFrame:
-    """New and expansion deals: what of them is taken as it is, and the amount of now."""
-    traits = facts.deals.filter(pl.col("deal_type").is_in(PIPELINE_TYPES)).select(
-        "external_id", "deal_type", "size", "industry", "motion", "unlogged"
-    )
-    return facts.raw_deals.select("external_id", "name", "owner_id", "currency", "amount").join(
-        traits, on="external_id"
-    )
+    """New and expansion deals: what of them is taken as it is, and the amount of now (kept by ``Facts.once``)."""
+    # Both frames hold the same deals in the same order.
+    traits = facts.deals.select("deal_type", "size", "industry", "motion", "unlogged")
+    present = facts.raw_deals.select("external_id", "name", "owner_id", "currency", "amount")
+    return pl.concat([present, traits], how="horizontal").filter(pl.col("deal_type").is_in(PIPELINE_TYPES))
 
 
 def stretches(facts: Facts) -> pl.DataFrame:
@@ -183,7 +183,7 @@ def stretches(facts: Facts) -> pl.DataFrame:
 def _stretches(facts: Facts) -> pl.DataFrame:
     deals = facts.raw_deals.select(
         "external_id", "created_at", "is_closed", "is_won", "pilot", "pilot_converted", *_PLACED
-    ).join(_deals(facts).select("external_id"), on="external_id", how="semi", maintain_order="left")
+    ).join(facts.once(_deals).select("external_id"), on="external_id", how="semi", maintain_order="left")
     begun = pl.col("created_at").fill_null(pl.lit(_BEGINNING))
     then = asof.steps(deals, facts.changes, _PLACED, _further(facts, deals), mark="stage")
     moved = then.filter("changed").group_by("who").agg(stage_moved=pl.col("at").max())

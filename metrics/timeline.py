@@ -20,9 +20,9 @@ def in_force(
     first = ordered.search_sorted(pl.col(since), side="left").cast(pl.Int64)
     end = ordered.search_sorted(pl.col(until), side="left").cast(pl.Int64)
     after = pl.when(pl.col(until).is_null()).then(instants.len()).otherwise(end)
-    held = rows.with_columns(_at=pl.int_ranges(first, pl.max_horizontal(first, after)))
-    index = pl.DataFrame({"at": instants, "_at": pl.int_range(instants.len(), dtype=pl.Int64, eager=True)})
-    return held.filter(pl.col("_at").list.len() > 0).explode("_at").join(index, on="_at").drop("_at")
+    held = rows.with_columns(_first=first, _after=after).filter(pl.col("_first") < pl.col("_after"))
+    spread = held.with_columns(_at=pl.int_ranges("_first", "_after")).drop("_first", "_after").explode("_at")
+    return spread.with_columns(at=instants.gather(spread["_at"])).drop("_at")
 
 
 def stage_entries(deals: pl.DataFrame, changes: pl.DataFrame, stages: pl.DataFrame) -> pl.DataFrame:

@@ -24,14 +24,13 @@ _MISSING: Final = {  # input -> what a cell without it lacks
 
 
 def opportunities(facts: Facts) -> pl.DataFrame:
-    """The opportunities of each month's quarter: month, the columns of ``Facts.deals`` (kept by ``Facts.once``).
+    """The opportunities of each month's quarter: month, the columns of ``sales.ASKED`` (kept by ``Facts.once``).
 
     Deals that got to the qualified stage from the quarter's first day to D; or, where the company says so, those
     qualified before that day and not decided before it.
     """
-    deals = facts.deals.lazy().filter(
-        pl.col("deal_type").is_in(facts.company.sales.types) & pl.col("qualified_day").is_not_null()
-    )
+    mine = pl.col("deal_type").is_in(facts.company.sales.types) & pl.col("qualified_day").is_not_null()
+    deals = facts.deals.lazy().filter(mine).select(sales.ASKED)
     qualified, months = pl.col("qualified_day"), facts.periods.lazy()
     if facts.company.sales.velocity_opportunities == "open":
         first = pl.col("quarter_first")

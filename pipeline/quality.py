@@ -27,7 +27,6 @@ from pipeline.scores import (
     named,
     opened_at,
     owner_names,
-    scored_columns,
     standing_faults,
 )
 from pipeline.store import Store
@@ -48,7 +47,6 @@ __all__ = [
     "faults",
     "opened_at",
     "report",
-    "scored_columns",
     "standing_faults",
 ]
 

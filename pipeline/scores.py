@@ -14,7 +14,7 @@ from typing import Final
 
 import polars as pl
 
-from connectors.schema import TABLES, UTC
+from connectors.schema import UTC
 from pipeline import asof
 from pipeline.company import Company
 from pipeline.records import SourceInfo
@@ -25,6 +25,8 @@ from pipeline.states import deals_at, live, open_over
 
 UNKNOWN: Final = "unknown"
 _STAGE_RULES: Final = (invalid_stage, overdue_close_date)
+# Columns of a deal that are read as of each moment.
+_MOVING: Final = ("pipeline", "stage", "amount", "close_date", "is_closed", "is_won")
 
 
 @dataclass(frozen=True)
@@ -128,11 +130,21 @@ def opened_at(
     company: Company,
     moments: Sequence[datetime],
     known_at: datetime,
-    columns: Sequence[str] | None = None,
+    *,
+    for_scores: bool = False,
 ) -> pl.DataFrame:
-    """The deals open at each of the moments: see ``pipeline.states.open_over``."""
+    """The deals open at each of the moments: see ``pipeline.states.open_over``.
+
+    ``for_scores``: with what ``completeness_over`` and ``cleanliness_over`` look at, and nothing else. Whether a field
+    without a past is filled is then found out once for each deal (``cell NAME``), not once for each moment.
+    """
+    deals, columns = frames["deals"], None
+    if for_scores:
+        fixed = [name for name in company.required_deal_fields if name not in _MOVING]
+        deals = deals.with_columns(_filled_cell(name) for name in fixed)
+        columns = (*_MOVING, "owner_id", "segment", *(f"cell {name}" for name in fixed))
     return open_over(
-        frames["deals"],
+        deals,
         frames["deal_changes"],
         frames["stages"],
         frames["stage_changes"],
@@ -143,11 +155,8 @@ def opened_at(
     )
 
 
-def scored_columns(company: Company) -> tuple[str, ...]:
-    """The columns of a deal that completeness and cleanliness look at."""
-    fields = company.required_deal_fields
-    custom = () if all(name in TABLES["deals"] for name in fields) else ("custom",)
-    return (*fields, *custom, "close_date", "owner_id", "segment")
+def _filled_cell(name: str) -> pl.Expr:
+    return cell(name).fill_null(value=False).alias(f"cell {name}")
 
 
 def completeness_over(
@@ -182,7 +191,7 @@ def completeness_over(
 
 def cells_over(opened: pl.DataFrame, frames: Frames, company: Company, fields: Sequence[str]) -> pl.DataFrame:
     """``opened`` with a column ``cell NAME`` for each required field: whether it is filled."""
-    cells = opened.with_columns(cell(name).fill_null(value=False).alias(f"cell {name}") for name in fields)
+    cells = opened.with_columns(_filled_cell(name) for name in fields if f"cell {name}" not in opened.columns)
     if "close_date" not in fields:
         return cells
     default = _default_close_date(opened, frames["deal_changes"], company)

@@ -301,13 +301,15 @@ def test_many_moments_in_one_pass_give_what_each_gives_alone() -> None:
     ]
     known = frames(deals=rows, deal_changes=log, contacts=contacts, stage_changes=laid_out)
     moments = [datetime(2026, month, 20, tzinfo=UTC) for month in (9, 1, 2, 3, 4, 5, 6, 8)]
-    opened = opened_at(known, COMPANY, moments, NOW)
-    whole = completeness_over(opened, known, COMPANY, None, moments, "owner")
     standing = standing_faults(known, COMPANY, None, NOW)
-    clean = cleanliness_over(opened, known, COMPANY, None, whole, NOW, standing)
+    for for_scores in (False, True):
+        opened = opened_at(known, COMPANY, moments, NOW, for_scores=for_scores)
+        whole = completeness_over(opened, known, COMPANY, None, moments, "owner")
+        clean = cleanliness_over(opened, known, COMPANY, None, whole, NOW, standing)
+        for moment in moments:
+            assert whole[moment] == completeness(known, COMPANY, None, moment, "owner", NOW)
+            assert clean[moment] == cleanliness(known, COMPANY, None, moment, NOW)
     for moment in moments:
-        assert whole[moment] == completeness(known, COMPANY, None, moment, "owner", NOW)
-        assert clean[moment] == cleanliness(known, COMPANY, None, moment, NOW)
         found = faults(known, COMPANY, None, moment, NOW).filter(
             pl.col("rule").is_in(["invalid_stage", "overdue_close_date"])
         )

@@ -11,7 +11,7 @@ import pytest
 
 from connectors.simulator.company import Company as World
 from connectors.simulator.company import Parameters
-from metrics import outcomes, pilots, stage_table, stages, velocity
+from metrics import outcomes, pilots, stage_table, stays, velocity
 from metrics.compute import compute
 from metrics.facts import Facts
 from metrics.period import months_between
@@ -40,7 +40,7 @@ def both(vertical: str) -> tuple[Facts, Motion]:
 @pytest.mark.parametrize("vertical", VERTICALS)
 def test_the_days_of_every_deal_in_every_stage(vertical: str) -> None:
     facts, motion = both(vertical)
-    rows = facts.once(stages.passages).group_by("month", "stage").agg(pl.col("days").sort())
+    rows = facts.once(stays.passages).group_by("month", "stage").agg(pl.col("days").sort())
     got = {(month, stage): days for month, stage, days in rows.iter_rows()}
     wanted = {
         (month, stage): sorted(days)

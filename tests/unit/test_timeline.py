@@ -67,6 +67,29 @@ def test_before_the_first_change_the_log_says_what_was_there() -> None:
     assert value("stage", "B", [("2026-02-05", None, "A"), ("2026-03-05", "A", "B")], at("2026-01-01")) == "A"
 
 
+def test_the_stretches_in_which_deals_stood_unchanged() -> None:
+    books = Books()
+    for day, old, new in (("2026-01-05", None, "A"), ("2026-02-05", "A", "B"), ("2026-03-05", "B", "C")):
+        books.change("moved", "stage", day, old, new)
+    books.change("moved", "amount", "2026-02-05", "1", "2")
+    books.change("moved", "amount", "2026-02-20", "2", None)
+    rows = pl.DataFrame({"external_id": ["quiet", "moved"], "stage": ["A", "now"], "amount": [7, 9]})
+    also = pl.DataFrame({"external_id": ["quiet"], "at": [at("2026-02-01")]}).cast(
+        {"at": pl.Datetime("us", "UTC")}
+    )
+    log = frame("deal_changes", books.rows["deal_changes"])
+    found = asof.steps(rows, log, ("stage", "amount"), also, mark="stage")
+    assert found.select("external_id", "at", "stage", "amount", "changed").rows() == [
+        ("quiet", None, "A", 7, False),
+        ("quiet", at("2026-02-01"), "A", 7, False),
+        ("moved", None, "A", 1, False),  # what the first changes found there; a stage is never blank
+        ("moved", at("2026-01-05"), "A", 1, True),
+        ("moved", at("2026-02-05"), "B", 2, True),
+        ("moved", at("2026-02-20"), "B", 9, False),  # after the last change the CRM's own value stands
+        ("moved", at("2026-03-05"), "now", 9, True),
+    ]
+
+
 def test_of_several_changes_in_one_instant_the_last_counts() -> None:
     same: list[tuple[str, str | None, str | None]] = [
         ("2026-02-05", None, "1"),
