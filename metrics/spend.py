@@ -49,7 +49,7 @@ def rows(facts: Facts) -> pl.DataFrame:
     )
     valued = facts.rates.convert(given, "amount", "on", "value")
     known = [
-        *facts.customers["size"].drop_nulls().unique(),
+        *facts.accounts["size"].drop_nulls().unique(),
         *(band.name for band in facts.company.size_bands),
     ]
     names = {name.strip().lower(): name for name in known}

@@ -175,7 +175,7 @@ def sync_company(
     runs: list[StreamRun] = []
     for stream in streams:
         if job.stopped() or (runs and isinstance(runs[-1].error, FATAL)):
-            runs.append(job.left_out(stream))
+            runs.append(job.left_out(stream, noted=any(run.status != "stopped" for run in runs)))
         else:
             runs.append(job.stream(stream, info, full=full, since=since))
     if only is None and all(run.status in ("ok", "skipped") and not run.part for run in runs):
@@ -284,10 +284,11 @@ class _Pass:
         self._finish(self._start(CONNECT), run)
         return run
 
-    def left_out(self, stream: Stream) -> StreamRun:
-        """Note that the pass ended before it came to this stream."""
+    def left_out(self, stream: Stream, *, noted: bool) -> StreamRun:
+        """The pass ended before it came to this stream. That is noted, unless it had come to none: then it was none."""
         run = StreamRun(self.company.name, stream.name, "stopped")
-        self._finish(self._start(stream.name), run)
+        if noted:
+            self._finish(self._start(stream.name), run)
         return run
 
     def stream(self, stream: Stream, info: SourceInfo, *, full: bool, since: datetime | None) -> StreamRun:

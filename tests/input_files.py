@@ -8,6 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
+from connectors.simulator.lives.verticals import SEGMENTS
 from tests.oracle.acquisition import Paid
 from tests.oracle.health import Lives, Survey, Ticket, Use
 from tests.oracle.kpis import Files
@@ -40,8 +41,14 @@ def monday(on: date) -> date:
 
 
 def spend(months: Sequence[str]) -> list[Paid]:
-    """Spend of every channel, of one that is a lead source, and of none, in three currencies."""
-    return [
+    """Spend of every channel, of one that is a lead source, and of none, in three currencies; from the second month
+    on some of it names the size that it was to win."""
+    sized = [
+        Paid(month, "outbound", "people", 900_001 + 7_919 * (n * 3 + s), CURRENCIES[(n + s) % 3], size)
+        for n, month in enumerate([shift(months[0], n) for n in range(-11, len(months))])
+        for s, size in enumerate(SEGMENTS)
+    ]
+    return sized + [
         Paid(month, channel, kind, 1_000_003 + 7_919 * (n * 7 + c * 2 + k), CURRENCIES[(n + c) % 3])
         for n, month in enumerate([shift(months[0], n) for n in range(-12, len(months))])
         for c, channel in enumerate(CHANNELS)
@@ -124,9 +131,10 @@ def write(folder: Path, found: Files, ids: Mapping[int, str]) -> dict[str, Path]
             ),
         ],
         "spend": [
-            "month,channel,kind,amount,currency",
+            "month,channel,kind,amount,currency,segment",
             *(
-                f"{r.month},{r.channel or ''},{r.kind},{_major(r.amount)},{r.currency}"
+                f"{r.month},{r.channel or ''},{r.kind},{_major(r.amount)},{r.currency},"
+                f"{_part('size' if r.size else None, r.size)}"
                 for r in found.spend
             ),
         ],

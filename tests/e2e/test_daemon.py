@@ -66,7 +66,9 @@ def test_it_syncs_and_reports_on_schedule(served: Site) -> None:
     assert "daemon stopped" in log.read_text()
     document = boardline("status", "-c", config, "--json").json()
     assert [(item["destination"], item["status"]) for item in document["deliveries"]] == [("board", "posted")]
-    assert {stream["status"] for stream in document["streams"]} == {"ok"}
+    statuses = {stream["status"] for stream in document["streams"]}
+    assert "ok" in statuses, "the last of many passes may have been stopped after a stream"
+    assert statuses <= {"ok", "stopped"}
     assert len(list(reports.rglob("*.html"))) == 1, "one report a month, however often it falls due"
 
 

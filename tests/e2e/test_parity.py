@@ -15,8 +15,8 @@ MONTHS = ("2024-12", "2025-05", "2025-12", "2026-03", "2026-06")
 # HubSpot does not list a stage that was taken out of the layout, so nobody can tell its probability (p1 is 0). This
 # number stands on four quarters and four days of each; what is told beside it reaches back to days with deals in one.
 REACHES_BACK = "forecast_accuracy_error"
-# Which fields of a past moment nobody has kept is another list in each CRM; that there is one is said in both.
-OF_A_MOMENT = ("field_completeness", "data_cleanliness")
+# What of a past moment nobody has kept is another list in each CRM; that there is one is said in both.
+NOT_KEPT = "not reconstructed"
 AS_OF = f"{NOW:%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -41,8 +41,9 @@ def kpis(place: Site, month: str, *arguments: str) -> list[dict[str, Any]]:
     for value in values:
         if value["value"] is not None and value["id"] == REACHES_BACK:
             value["reasons"] = None
-        if value["value"] is not None and value["id"] in OF_A_MOMENT:
-            (value["reasons"],) = [reason.split(":")[0] for reason in value["reasons"]]
+        else:
+            told = [NOT_KEPT if why.startswith(NOT_KEPT) else why for why in value["reasons"]]
+            value["reasons"] = list(dict.fromkeys(told))
     return values
 
 

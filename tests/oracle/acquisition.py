@@ -27,6 +27,7 @@ class Paid:
     kind: str
     amount: int
     currency: str
+    size: str | None = None  # that it was to win
 
 
 @dataclass
@@ -52,6 +53,8 @@ class Spent:
 
     channel: str | None
     value: int
+    month: str
+    size: str | None
 
 
 @dataclass
@@ -152,7 +155,7 @@ class Acquisition:
             channel = motion_of_source(row.channel) or (row.channel.lower() if row.channel else None)
             if row.month in months and row.kind in (kind or row.kind) and (not without or channel != without):
                 value = self.truth.home(row.amount, row.currency, self.truth.day_of(row.month))
-                found.append(Spent(channel, value))
+                found.append(Spent(channel, value, row.month, row.size))
         return found
 
     def arrived(self, month: str) -> list[Arrived]:
@@ -180,16 +183,22 @@ class Acquisition:
         return self._new_logos[month]
 
     def _payback(self, month: str) -> list[Spent | Arrived]:
+        return [*self.paid(self._window(month), without=EXPANSION), *self.arrived(month)]
+
+    @staticmethod
+    def _window(month: str) -> list[str]:
+        """The four quarters before the month's own, a quarter before the customers they won."""
         since = shift(f"{quarter_start(month):%Y-%m}", -12)
-        months = [shift(since, n) for n in range(12)]
-        return [*self.paid(months, without=EXPANSION), *self.arrived(month)]
+        return [shift(since, n) for n in range(12)]
 
     def _cost(self, month: str) -> list[Spent | Lead]:
         return [*self.paid([month], kind="program"), *self.leads(month)]
 
     def _channel(self, cut: str, row: Spent | Lead | Arrived) -> str:
         if isinstance(row, Spent):
-            return row.channel or UNALLOCATED
+            return (row.size if cut == "size" else row.channel) or UNALLOCATED
+        if isinstance(row, Arrived) and cut == "size":
+            return self.of.customer(cut, row.customer)
         return row.motion if isinstance(row, Arrived) else self.of.lead(cut, row.record)
 
     # --- numbers --------------------------------------------------------------------------------------
@@ -214,7 +223,7 @@ class Acquisition:
                     DEAL_CUTS,
                 )
         found["cost_per_lead"] = Number(self._cost, self._channel, self._per_lead, ("motion",))
-        found["cac_payback_months"] = Number(self._payback, self._channel, self._months, ("motion",))
+        found["cac_payback_months"] = Number(self._payback, self._channel, self._months, ("motion", "size"))
         return found
 
     def _money(self, cell: Cell) -> Figure:
@@ -236,9 +245,16 @@ class Acquisition:
         brought = sum((row.brought for row in arrived), Fraction(0))
         found = self._over(cell, brought, len({row.customer for row in arrived}))
         first = shift(f"{quarter_start(cell.month):%Y-%m}", -9)
-        if self.truth.day_of(first) < self.first_known:
+        if self.truth.day_of(first) < self.first_known or self._unsplit(cell):
             return Figure(None, None, found.denominator, found.n)
         return found
+
+    def _unsplit(self, cell: Cell) -> bool:
+        """A month of which no spend names a size says nothing of any size."""
+        if cell.cut != "size" or cell.segment in (UNALLOCATED, UNKNOWN):
+            return False
+        window = self._window(cell.month)
+        return bool(set(window) - {row.month for row in self.paid(window, EXPANSION) if row.size})
 
     def _over(self, cell: Cell, brought: int | Fraction, n: int) -> Figure:
         """Spend over what it brought; a channel without any row of spend is unknown, and no channel brought nothing."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from connectors.simulator.lives.verticals import SEGMENTS
 from metrics.period import month_first, shift
 from pipeline.company import Inputs
 
@@ -20,10 +21,15 @@ def filed(folder: Path, months: Sequence[str], customers: Sequence[str], currenc
     mondays = [first + timedelta(days=7 * n - first.weekday()) for n in range((last - first).days // 7 + 1)]
     rows = {
         "spend": [
-            f"{month},{channel},{kind},{9_000 + 137 * n + 501 * c}.{10 + c},{currency}"
+            f"{month},{channel},{kind},{9_000 + 137 * n + 501 * c}.{10 + c},{currency},"
             for n, month in enumerate(spent)
             for c, channel in enumerate(CHANNELS)
             for kind in ("people", "program")
+        ]
+        + [
+            f"{month},outbound,people,{4_000 + 89 * n + 307 * s}.{20 + s},{currency},size={size}"
+            for n, month in enumerate(spent)
+            for s, size in enumerate(SEGMENTS)
         ],
         "margin": [f"{quarter},subscription,{60 + n}%" for n, quarter in enumerate(quarters)],
         "targets": [
@@ -44,7 +50,7 @@ def filed(folder: Path, months: Sequence[str], customers: Sequence[str], currenc
         ],
     }
     headers = {
-        "spend": "month,channel,kind,amount,currency",
+        "spend": "month,channel,kind,amount,currency,segment",
         "margin": "quarter,stream,pct",
         "targets": "period,segment,metric,value,currency",
         "usage": "customer_key,week,active,licensed",
