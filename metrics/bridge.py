@@ -69,10 +69,11 @@ def pending(rows: pl.DataFrame, periods: pl.DataFrame, rates: Rates) -> pl.DataF
     """What CARR adds to ARR (ruling 14): rows with month, value (signed), at the rate of D.
 
     A row signed by D that starts later adds its ARR; a row counted so far that ends at the start of a renewal, or by a
-    churn deal, signed by D, is taken off. One of which both is true adds nothing.
+    churn deal, signed by D, is taken off. One of which both is true adds nothing. A contract that is a ramp comes with
+    its first step: the later ones replace each other in time, and none of them is what was signed to start (R3).
     """
     real, left = rows.filter(pl.col("start") < pl.col("end")), pl.col("leaves_signed")
-    coming = real.filter(pl.col("signed") < pl.col("start")).with_columns(
+    coming = real.filter((pl.col("signed") < pl.col("start")) & ~pl.col("stepped")).with_columns(
         _since="signed", _until=pl.min_horizontal("start", left), _effect=pl.lit(1)
     )
     leaving = real.filter(left.is_not_null()).with_columns(

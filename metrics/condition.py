@@ -2,13 +2,15 @@
 
 Bounds are strict as they are named: ``below`` <, ``at_most`` <=, ``above`` >, ``at_least`` >=. A bound is a number,
 a share (``105%``), a length of time in days (``30 days``, ``1 week``, ``9 months`` of 365/12 days each) or an amount
-(``$100K``, ``EUR 5M``), which is converted into the currency of the number it is compared with. ``rising_over`` and
-``falling_over`` compare a number with itself so many months before; with ``mature_days`` both are of months that had
+(``$100K``, ``EUR 5M``), which is converted into the currency of the number it is compared with. What differs from its
+bound in the tenth digit lies on it: a quotient of exact amounts ends in the rounding of the machine. ``rising_over``
+and ``falling_over`` compare a number with itself so many months before; with ``mature_days`` both are of months that had
 been over for so long, for a cohort that still fills up proves nothing.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -65,6 +67,11 @@ def _share(text: str) -> float:
 
 def _written(bound: Quantity | None) -> Any:
     return None if bound is None else bound.text or bound.value
+
+
+def same(one: float, other: float) -> bool:
+    """Whether two numbers differ by no more than the machine's rounding."""
+    return math.isclose(one, other, rel_tol=1e-10, abs_tol=1e-12)
 
 
 Bound = Annotated[Quantity, BeforeValidator(_quantity), PlainSerializer(_written)]
@@ -158,11 +165,12 @@ class Comparison(Part):
         limit = bound.value if bound.currency is None else subject.money(bound)
         if limit is None:
             return False
+        on_it = same(value, limit)
         return {
-            "below": value < limit,
-            "at_most": value <= limit,
-            "above": value > limit,
-            "at_least": value >= limit,
+            "below": value < limit and not on_it,
+            "at_most": value <= limit or on_it,
+            "above": value > limit and not on_it,
+            "at_least": value >= limit or on_it,
         }[name]
 
     def _moved(self, name: str, months: int, subject: Subject) -> bool:
@@ -171,7 +179,12 @@ class Comparison(Part):
         before = subject.before(end + months)
         if value is None or before is None:
             return False
-        return {"rising": value > before, "falling": value < before, "not rising": value <= before}[name]
+        stayed = same(value, before)
+        return {
+            "rising": value > before and not stayed,
+            "falling": value < before and not stayed,
+            "not rising": value <= before or stayed,
+        }[name]
 
     def words(self, unit: Unit, currency: str) -> str:
         """``below 20%``, ``above 9 months``, ``not above what it was 6 months before``."""

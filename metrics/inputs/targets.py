@@ -6,7 +6,8 @@
 - metric: what the value is a target of; `quota` is the quota, in major units of the currency; the name of a KPI is the
   client's own target, which counts where the playbook draws no line; `stage_days:` and a stage, by its name or its
   label, is how many days a deal should spend in it; any other word is a fault
-- value: a decimal number; of a KPI as `boardline kpis --json` writes it (0.25 for 25%, money in major units)
+- value: a decimal number; of a KPI as `boardline kpis --json` writes it (0.25 for 25%, money in major units); a quota
+  is not below 0, days in a stage are above 0
 - currency: ISO code; the report's currency where it is empty
 
 Key: period as it is written, segment and metric.
@@ -84,6 +85,16 @@ def _unknown(metric: str) -> str:
     return f"metric '{metric[:40]}' is none that has a target; {hint}"
 
 
+def _impossible() -> pl.Expr:
+    days = pl.col("metric").str.starts_with(STAGE_DAYS) & (pl.col("value") <= 0)
+    return days | ((pl.col("metric") == QUOTA) & (pl.col("value") < 0))
+
+
+_WHY_IMPOSSIBLE: Final = pl.when(pl.col("metric") == QUOTA).then(
+    pl.format("the quota {} is below 0; give what is to be sold", "value")
+).otherwise(pl.format("{} days for a stage; give a number above 0", "value"))  # fmt: skip
+
+
 def shape(values: pl.DataFrame, reading: Reading) -> pl.DataFrame:
     return values.with_columns(
         quarter_first=cells.quarter(pl.col("period"), reading),
@@ -113,6 +124,9 @@ INPUT: Final = Input(
     key=("period", "segment", "metric"),
     schema=TARGETS,
     shape=shape,
-    checks=(Check(~_known(), pl.col("metric").map_elements(_unknown, return_dtype=pl.String)),),
+    checks=(
+        Check(~_known(), pl.col("metric").map_elements(_unknown, return_dtype=pl.String)),
+        Check(_impossible(), _WHY_IMPOSSIBLE),
+    ),
     example=("2026-Q2", "", "quota", "400000.00", "board plan", "2026-01-05", "USD"),
 )
