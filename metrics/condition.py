@@ -3,9 +3,10 @@
 Bounds are strict as they are named: ``below`` <, ``at_most`` <=, ``above`` >, ``at_least`` >=. A bound is a number,
 a share (``105%``), a length of time in days (``30 days``, ``1 week``, ``9 months`` of 365/12 days each) or an amount
 (``$100K``, ``EUR 5M``), which is converted into the currency of the number it is compared with. What differs from its
-bound in the tenth digit lies on it: a quotient of exact amounts ends in the rounding of the machine. ``rising_over``
-and ``falling_over`` compare a number with itself so many months before; with ``mature_days`` both are of months that had
-been over for so long, for a cohort that still fills up proves nothing.
+bound in the tenth digit lies on it: a quotient of exact amounts ends in the rounding of the machine.
+
+``rising_over`` and ``falling_over`` compare a number with itself so many months before; with ``mature_days`` both are
+of months that had been over for so long, for a cohort that still fills up proves nothing.
 """
 
 from __future__ import annotations

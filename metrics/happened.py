@@ -31,11 +31,13 @@ HAPPENED: Final = pl.Schema(_COLUMNS)
 class Then:
     """What a published number knew.
 
-    ``day``: the last day it is about (D); ``seen``: object and external_id of all records behind the numbers published
-    with it.
+    ``known_at``: the moment of the CRM's clock that it is known at; ``taken_at``: when it was computed, by our clock: a
+    pass that began at ``known_at`` had been heard to its end by then. ``day``: the last day it is about (D); ``seen``:
+    object and external_id of all records behind the numbers published with it.
     """
 
     known_at: datetime
+    taken_at: datetime
     day: date
     seen: pl.DataFrame
     recorded: Recorded = field(default_factory=Recorded)
@@ -51,7 +53,7 @@ def frame(rows: pl.DataFrame, **columns: pl.Expr) -> pl.DataFrame:
 def later(rows: pl.DataFrame, then: Then, table: str, *stamps: str) -> pl.DataFrame:
     """``rows`` with the column ``later``: dated after ``then`` by one of the stamps, or heard of after it."""
     keys = list(KEYS[table])
-    heard = then.recorded.of(table).filter(pl.col("recorded_at") > then.known_at).select(*keys, later_=True)
+    heard = then.recorded.of(table).filter(pl.col("recorded_at") > then.taken_at).select(*keys, later_=True)
     dated = pl.any_horizontal(pl.col(stamp) > then.known_at for stamp in stamps).fill_null(value=False)
     joined = rows.join(heard, on=keys, how="left", maintain_order="left")
     return joined.with_columns(later=dated | pl.col("later_").is_not_null()).drop("later_")

@@ -86,7 +86,7 @@ def _gone(facts: Facts, then: Then, table: str) -> pl.DataFrame:
 def _late(facts: Facts, then: Then, table: str) -> pl.DataFrame:
     """Live records that were created since, or of which nothing had been heard."""
     rows = facts.live(table)
-    first = then.recorded.first_seen.filter(pl.col("first_seen") > then.known_at)
+    first = then.recorded.first_seen.filter(pl.col("first_seen") > then.taken_at)
     heard = rows.join(first, left_on="external_id", right_on="deal_id", how="left").with_columns(
         first_seen=pl.col("first_seen") if table == "deals" else pl.lit(None, UTC)
     )

@@ -77,7 +77,7 @@ def build_report(
         published = reader.published(company.name)
         heard = None
         if published and info is not None:
-            since = min(one.known_at for one in published)
+            since = min(one.taken_at for one in published)
             heard = recorded(reader, company.name, info.source, since)
     return report_of(facts, month, book, info, synced_at, published, heard)
 

@@ -86,7 +86,11 @@ class _Compared:
     def __post_init__(self) -> None:
         day = min(month_last(self.one.month), self.one.known_at.astimezone(self.facts.company.zone).date())
         self.then = happened.Then(
-            self.one.known_at, day, self.one.evidence.select("object", "external_id").unique(), self.recorded
+            self.one.known_at,
+            self.one.taken_at,
+            day,
+            self.one.evidence.select("object", "external_id").unique(),
+            self.recorded,
         )
         self.settings = other_settings(self.one.definitions, settings_of(self.facts.company, self.facts.info))
         self._happened: pl.DataFrame | None = None

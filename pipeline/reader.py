@@ -282,6 +282,7 @@ class Reader:
             month=delivery.month,
             digest=row["digest"],
             known_at=row["known_at"],
+            taken_at=row["taken_at"],
             posted_at=delivery.posted_at,
             currency=row["currency"],
             definitions=orjson.loads(row["definitions"]),

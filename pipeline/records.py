@@ -143,11 +143,15 @@ class KeptSnapshot:
 
 @dataclass(frozen=True)
 class Published:
-    """The numbers of a month that were posted last, as they were then. Frames as in ``metrics.snapshot``."""
+    """The numbers of a month that were posted last, as they were then. Frames as in ``metrics.snapshot``.
+
+    ``taken_at``: when they were computed, from all that the store had heard by then.
+    """
 
     month: str
     digest: str
     known_at: datetime
+    taken_at: datetime
     posted_at: datetime
     currency: str
     definitions: Mapping[str, Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -121,12 +121,13 @@ class Ledger(Books):
         return Facts(company, ["2026-04", MONTH], moment, self.frames())
 
 
-def published(facts: Facts) -> Published:
+def published(facts: Facts, taken_at: datetime | None = None) -> Published:
     """What a board is told of May."""
     book = load("hr_tech")
     frozen = snapshot.freeze(facts, MONTH, Judge(book), book.name)
     return Published(
-        month=MONTH, digest=frozen.digest, known_at=facts.known_at, posted_at=POSTED, currency=frozen.currency,
+        month=MONTH, digest=frozen.digest, known_at=facts.known_at, taken_at=taken_at or facts.known_at,
+        posted_at=POSTED, currency=frozen.currency,
         definitions=orjson.loads(frozen.definitions), values=frozen.values, evidence=frozen.evidence,
     )  # fmt: skip
 
@@ -304,6 +305,11 @@ def test_what_was_heard_of_late_is_new_whatever_its_date() -> None:
     heard = log.select("deal_id", "field", "changed_at", "seq", recorded_at=pl.lit(at("2026-06-08"), UTC))
     assert told(found(then, now, Recorded({"deal_changes": heard}))["arr"]) == [
         ("reopened", "deals", 1, -60_000)
+    ]
+    # What the pass brought of which the numbers were made is no news, though it ended after they are known at.
+    made = published(Ledger().known(POSTED), taken_at=at("2026-06-08", 23))
+    assert told(found(made, now, Recorded({"deal_changes": heard}))["arr"]) == [
+        ("unknown", "deals", 1, -60_000)
     ]
 
 
