@@ -70,7 +70,7 @@ class Place:
         return done
 
 
-@pytest.fixture(params=["salesforce", "hubspot"])
+@pytest.fixture(params=["salesforce", pytest.param("hubspot", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     kind: Any = {"salesforce": SalesforceOrg, "hubspot": HubSpotPortal}[request.param]
     with Simulator(kind(world(), now=CLOCKS[0])) as simulator:
