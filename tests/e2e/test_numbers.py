@@ -193,7 +193,13 @@ SOURCES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name.startswith("line_items after") else [])
+        for name in SOURCES
+    ],
+)
 def test_the_same_company_from_another_source(
     synced: Synced, truth: Truth, tmp_path: Path, name: str
 ) -> None:

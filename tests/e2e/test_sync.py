@@ -22,6 +22,11 @@ from tests.e2e.tables import differences, rows, snapshot
 LATER = datetime(2026, 8, 1, 4, 0, tzinfo=UTC)
 
 
+ONE_IN_THE_GATE = pytest.mark.parametrize(
+    "served", ["salesforce", pytest.param("hubspot", marks=pytest.mark.slow)], indirect=True
+)
+
+
 @pytest.fixture(params=["salesforce", "hubspot"])
 def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     with site(request.param, tmp_path / "site") as place:
@@ -110,6 +115,7 @@ def kill_after(served: Site, requests: int, pause: float) -> bool:
     return process.exitcode == -signal.SIGKILL
 
 
+@ONE_IN_THE_GATE
 @pytest.mark.parametrize(
     "kills", [pytest.param(9, id="some"), pytest.param(22, id="many", marks=pytest.mark.slow)]
 )
@@ -167,6 +173,7 @@ def test_an_increment_killed_ends_like_one_never_killed(served: Site) -> None:
     assert differences(served.folder / "boardline.db", other / "boardline.db") == []
 
 
+@ONE_IN_THE_GATE
 def test_half_a_company_is_marked_everywhere_and_never_posted(served: Site) -> None:
     part = served.run("sync", "--once", "--only", "owners,stages,accounts,deals")
     assert part.status == 0, part.err
