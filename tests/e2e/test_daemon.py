@@ -75,7 +75,7 @@ def test_it_syncs_and_reports_on_schedule(served: Site) -> None:
 def test_sigterm_in_the_middle_of_a_page_then_resume(served: Site) -> None:
     config = served.configure(served.folder, small_pages=True, schedule={"sync": "every 1 hour"})
     log = served.folder / "daemon.log"
-    for requests in (24, 30):
+    for requests in (24, 27, 30, 33):
         goal = served.simulator.requests.total + requests
         served.simulator.faults = FaultPlan.parse(f"slow@{requests}+=0.5")  # the stop comes while it reads
         process = start("run", "-c", config, err=log)

@@ -22,6 +22,7 @@ from tests.e2e.tables import differences, rows, snapshot
 LATER = datetime(2026, 8, 1, 4, 0, tzinfo=UTC)
 
 
+KILLS = 22
 ONE_IN_THE_GATE = pytest.mark.parametrize(
     "served", ["salesforce", pytest.param("hubspot", marks=pytest.mark.slow)], indirect=True
 )
@@ -115,24 +116,20 @@ def kill_after(served: Site, requests: int, pause: float) -> bool:
     return process.exitcode == -signal.SIGKILL
 
 
-@ONE_IN_THE_GATE
-@pytest.mark.parametrize(
-    "kills", [pytest.param(9, id="some"), pytest.param(22, id="many", marks=pytest.mark.slow)]
-)
-def test_a_sync_killed_at_many_moments_ends_like_one_never_killed(served: Site, kills: int) -> None:
+def test_a_sync_killed_at_many_moments_ends_like_one_never_killed(served: Site) -> None:
     served.configure(served.folder, small_pages=True)
     total = whole_sync(served)
     chance = random.Random(11)
     hits, reached = 0, set()
     database = served.folder / "boardline.db"
-    while hits < kills:
-        if kill_after(served, 1 + hits * (total - 1) // kills, chance.uniform(0, 0.12)):
+    while hits < KILLS:
+        if kill_after(served, 1 + hits * (total - 1) // KILLS, chance.uniform(0, 0.12)):
             hits += 1
             reached.add(committed(database))
         else:  # it came to its end: begin a new store, so that there is something left to interrupt
             for file in served.folder.glob("boardline.db*"):
                 file.unlink()
-    assert len(reached) > kills // 4, f"the kills must find the store in different states, not only {reached}"
+    assert len(reached) > 5, f"the kills must find the store in different states, not only {reached}"
 
     last = served.run("sync", "--once")
 
