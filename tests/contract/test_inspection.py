@@ -20,6 +20,7 @@ from pipeline import guards, migrate, views
 from pipeline.inspection import Fault, Inspection, inspect_store
 from pipeline.store import Store
 from pipeline.tables import table
+from pipeline.transaction import Transaction
 from tests.contract.test_migrations import make_old
 from tests.rows import NOW, frame
 
@@ -40,6 +41,21 @@ def synced(store: Store) -> None:
         tx.upsert("deals", "acme", "fake", frame("deals", [{"external_id": "a", "custom": "{}"}]), NOW)
         tx.save_cursor("acme", "fake", "deals", {"at": 1}, complete=True, now=NOW)
         tx.start_run("acme", "fake", "deals", NOW)
+
+
+def keep_numbers(tx: Transaction, month: str) -> None:
+    """A snapshot without values."""
+    values = {
+        "known_at": NOW,
+        "taken_at": NOW,
+        "currency": "USD",
+        "playbook": "p",
+        "definitions": "{}",
+        "program": "0",
+    }
+    tx.connection.execute(
+        insert(table("snapshots")).values(company="acme", month=month, digest="d", **values)
+    )
 
 
 def test_a_whole_store_has_no_fault(store: Store) -> None:
@@ -221,19 +237,7 @@ def test_rows_that_cannot_be_true_are_named(store: Store) -> None:
         )
         tx.begin_delivery("acme", "2026-10", "board", 1, "key", "hash", NOW)
         tx.connection.execute(text("UPDATE deliveries SET snapshot = 'nowhere'"))
-        tx.connection.execute(
-            insert(table("snapshots")).values(
-                company="acme",
-                month="2026-10",
-                digest="d",
-                known_at=NOW,
-                taken_at=NOW,
-                currency="USD",
-                playbook="p",
-                definitions="{}",
-                program="0",
-            )
-        )
+        keep_numbers(tx, "2026-10")
     found = inspect_store(store)
     assert [fault.what for fault in found.faults] == [
         "acme: 1 deliveries name published numbers that are not there",
@@ -350,19 +354,7 @@ def test_sums_that_no_number_holds_are_told_and_not_a_crash(store: Store) -> Non
 def test_numbers_in_no_delivery_are_noted(store: Store) -> None:
     lived_in(store)
     with store.transaction() as tx:
-        tx.connection.execute(
-            insert(table("snapshots")).values(
-                company="acme",
-                month="2026-05",
-                digest="d",
-                known_at=NOW,
-                taken_at=NOW,
-                currency="USD",
-                playbook="p",
-                definitions="{}",
-                program="0",
-            )
-        )
+        keep_numbers(tx, "2026-05")
     notes = inspect_store(store).notes
     assert any(note.startswith("acme: 1 snapshots of numbers are in no delivery") for note in notes)
 

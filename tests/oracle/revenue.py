@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
+from functools import cached_property
 
-from tests.oracle.ledger import NEVER, Ledger, Listed
-from tests.oracle.record import Truth, last_day, shift
+from tests.oracle.ledger import NEVER, Ledger
+from tests.oracle.record import last_day, shift
 
 MOVES = (
     "new_logo", "expansion_seat", "expansion_module", "expansion_other", "reactivation", "contraction", "churn",
@@ -65,15 +66,10 @@ def _split(
 class Revenue(Ledger):
     """What the contracts of a company come to; its arguments are those of ``Ledger``."""
 
-    def __init__(
-        self,
-        truth: Truth,
-        source: str = "field",
-        listed: Iterable[Listed] = (),
-        deals_from: date | None = None,
-    ) -> None:
-        super().__init__(truth, source, listed, deals_from)
-        self._positions: dict[str, list[Position]] = {}
+    @cached_property
+    def _positions(self) -> dict[str, list[Position]]:
+        """By month, filled as it is asked for."""
+        return {}
 
     def by_customer(self, on: date, rates_of: date) -> dict[int, int]:
         """Customer -> ARR live on a day, at another day's rates."""
