@@ -11,15 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final, cast
-from weakref import WeakKeyDictionary
 
 import polars as pl
 
 from connectors.errors import ConfigurationError
 from connectors.registry import units
 from connectors.schema import exponent, iso
-from metrics import agreements, circumstances, client_targets, opening, recurring
 from metrics import bridge as arr_bridge
+from metrics import circumstances, client_targets, reliability
 from metrics.condition import Quantity
 from metrics.facts import Facts
 from metrics.inputs import InputFault
@@ -27,21 +26,13 @@ from metrics.judge import Asked, Verdict
 from metrics.kpi import CUTS, EVIDENCE, MEASURE, Kpi, KpiValue, Status, Unit
 from metrics.period import month_last, shift
 from metrics.playbook_parts import CIRCUMSTANCES
-from metrics.runs import counted
 from metrics.words import UNKNOWN
-from pipeline.emptiness import filled
 
-INCOMPLETE: Final = "the CRM has not been read to its end yet: this counts only what was read so far"
 UNREAD: Final = (
     "the CRM has not been read to its end yet: run `boardline sync --once` until it ends without an error"
 )
 
-_DOUBTS: Final[WeakKeyDictionary[Facts, dict[str, Mapping[str, tuple[str, ...]]]]] = WeakKeyDictionary()
-_MEASURED: Final[WeakKeyDictionary[Facts, dict[tuple[str, str | None], pl.DataFrame]]] = WeakKeyDictionary()
 Judge = Callable[[Asked], Verdict]
-
-# Required columns that are read from another column of the facts, where 0 is a value and not a blank (ruling 7).
-_DERIVED: Final = {"arr": "arr_value"}
 
 
 def registered() -> dict[str, Kpi]:
@@ -84,13 +75,18 @@ def _measured(facts: Facts, kpi: Kpi, cut: str | None) -> pl.DataFrame:
     One plan at a time: they share no steps, and planning them together takes twice as long as running them. A faulty
     input file makes every value undefined, with the fault as reason.
     """
-    known = _MEASURED.setdefault(facts, {})
+    known = facts.once(_known_measures)
     if (kpi.id, cut) not in known:
         try:
             known[kpi.id, cut] = kpi.compute(facts, cut).collect()
         except InputFault as fault:
             known[kpi.id, cut] = _undefined(facts, cut, fault.reason)
     return known[kpi.id, cut]
+
+
+def _known_measures(facts: Facts) -> dict[tuple[str, str | None], pl.DataFrame]:
+    """KPI and cut -> its rows, filled as it is asked for."""
+    return {}
 
 
 def _undefined(facts: Facts, cut: str | None, reason: str) -> pl.DataFrame:
@@ -122,9 +118,9 @@ def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Ite
     kpi = kpi.under(facts.company)
     rows = _measured(facts, kpi, cut)
     # Where nothing could be computed there is nothing to doubt.
-    doubts = {} if rows["value"].is_null().all() else _doubts(facts, kpi)
+    doubts = {} if rows["value"].is_null().all() else reliability.doubts(facts, kpi)
     unread = facts.info is not None and facts.info.incomplete
-    guessed = _not_reconstructed(facts, kpi, cut)
+    guessed = reliability.not_reconstructed(facts, kpi, cut)
     periods = {month: facts.calendar.label(month, kpi.period) for month in facts.months}
     top, bottom = kpi.parts
     known_at, currency = facts.known_at, facts.currency
@@ -227,31 +223,6 @@ def in_minor_units(facts: Facts, bound: Quantity, month: str) -> float | None:
     return found
 
 
-def _not_reconstructed(facts: Facts, kpi: Kpi, cut: str | None) -> tuple[str, ...]:
-    """What of a past moment is taken at today's value, because nobody has kept what it was (R1)."""
-    info = facts.info
-    if info is None:
-        return ()
-    columns = [
-        f"{table}.{column}"
-        for table, column in _required(facts, kpi)
-        if not info.reconstructed(table, column, facts.known_at)
-    ]
-    names = ("owners",) if cut == "owner" else ()
-    columns += [table for table in (*kpi.reads, *names) if table in facts.unkept]
-    if not columns:
-        return ()
-    return (f"not reconstructed, today's values stand in: {', '.join(columns)} (see history_coverage)",)
-
-
-def _required(facts: Facts, kpi: Kpi) -> tuple[tuple[str, str], ...]:
-    """The columns that the KPI stands on; where ARR comes from the CRM's own contracts, theirs in the deals' place."""
-    own = agreements.requires(facts.company.arr)
-    if not own or not recurring.of_ledger(kpi):
-        return kpi.requires
-    return (*own, *(pair for pair in kpi.requires if pair not in recurring.REQUIRES))
-
-
 def _status(
     kpi: Kpi, value: float | None, n: int | None, reason: str | None, doubts: tuple[str, ...], fewest: int
 ) -> tuple[Status, tuple[str, ...]]:
@@ -269,102 +240,6 @@ def _number(value: float | None, unit: Unit | None) -> int | float | None:
     if value is None or unit not in ("currency", "count") or value != int(value):
         return value
     return int(value)
-
-
-def _doubts(facts: Facts, kpi: Kpi) -> Mapping[str, tuple[str, ...]]:
-    """Month -> why a value of this KPI cannot be trusted: the same whichever way it is cut."""
-    known = _DOUBTS.setdefault(facts, {})
-    if kpi.id not in known:
-        known[kpi.id] = _find_doubts(facts, kpi)
-    return known[kpi.id]
-
-
-def _find_doubts(facts: Facts, kpi: Kpi) -> dict[str, tuple[str, ...]]:
-    """Its fields that are filled too rarely, or half a CRM."""
-    if facts.info is not None and facts.info.incomplete:
-        return dict.fromkeys(facts.months, (INCOMPLETE,))
-    if hidden := _hidden(facts, kpi):
-        return dict.fromkeys(facts.months, hidden)
-    if kpi.stands_on and recurring.of_ledger(kpi) and facts.company.arr.contracts:
-        return agreements.doubts(facts.agreements, facts.periods, facts.company)
-    columns = [column for table, column in kpi.requires if table == "deals"]
-    if kpi.stands_on is None or not columns:
-        return {}
-    shares = _shares(facts, kpi.stands_on, tuple(columns))
-    found: dict[str, tuple[str, ...]] = {}
-    threshold = facts.company.completeness_threshold
-    for row in shares.iter_rows(named=True):
-        found[row["month"]] = tuple(
-            f"{column} is filled on {row[f'_{column}']:.0%} of the {row['n']} deals behind this number, "
-            f"less than {threshold:.0%}"
-            for column in columns
-            if row[f"_{column}"] < threshold
-        )
-    return found
-
-
-def _shares(
-    facts: Facts, stands_on: Callable[[Facts], pl.DataFrame], columns: tuple[str, ...]
-) -> pl.DataFrame:
-    """month, n (deals behind a number), and for each column the share of them on which it is filled (``_NAME``).
-
-    Many KPIs stand on the same deals: they are looked at once.
-    """
-    known = facts.once(_known_shares)
-    if (stands_on, columns) in known:
-        return known[stands_on, columns]
-    names = [f"_{column}" for column in columns]
-    deals = facts.deals.select(
-        "external_id", *(_is_filled(facts.deals, column).alias(f"_{column}") for column in columns)
-    )
-    rows = stands_on(facts)
-    if "deal" in rows.columns:
-        held = rows.select(
-            "first",
-            "last",
-            *(deals[name].gather(rows["deal"]).cast(pl.Int64) for name in names),
-            n=pl.lit(1, pl.Int64),
-            every=pl.lit(0),
-        )
-        sums = counted(held, len(facts.months), ["every"], "n", *names)
-        months = pl.Series(facts.months)
-        shares = sums.select(
-            "n", *(pl.col(name) / pl.col("n") for name in names), month=months.gather(sums["number"])
-        )
-    else:
-        shares = (
-            rows.join(deals, on="external_id")
-            .group_by("month")
-            .agg(pl.len().alias("n"), pl.col(names).mean())
-        )
-    known[stands_on, columns] = shares
-    return shares
-
-
-def _known_shares(
-    facts: Facts,
-) -> dict[tuple[Callable[[Facts], pl.DataFrame], tuple[str, ...]], pl.DataFrame]:
-    """Filled as it is asked for."""
-    return {}
-
-
-def _hidden(facts: Facts, kpi: Kpi) -> tuple[str, ...]:
-    """Its fields that the configuration names and the CRM does not show: whatever stands in for them is a guess."""
-    if facts.info is None:
-        return ()
-    states = {(table, column): facts.info.state(table, column) for table, column in _required(facts, kpi)}
-    return tuple(
-        f"{table}.{column} cannot be seen ({state.crm_field or 'no such field'})"
-        + ("; amounts by their terms stand in for it" if column in _DERIVED else "")
-        for (table, column), state in states.items()
-        if state is not None and state.state == "hidden"
-    )
-
-
-def _is_filled(deals: pl.DataFrame, column: str) -> pl.Expr:
-    if column in _DERIVED:
-        return pl.col(_DERIVED[column]).is_not_null()
-    return filled(pl.col(column), deals.schema[column])
 
 
 def bridge(facts: Facts) -> pl.DataFrame:
@@ -444,86 +319,6 @@ def pipeline_by_stage(facts: Facts) -> pl.DataFrame:
         )
         .select("pipeline", "stage", "label", "sort_order", "outcome", "deals", "amount", "unconverted")
         .sort("pipeline", "sort_order", "label", nulls_last=True)
-    )
-
-
-def left_out(facts: Facts) -> pl.DataFrame:
-    """Deals, contracts, and rows of an opening list, that some KPI leaves out though they are there, with the reason.
-
-    Columns: object, external_id, name, owner_id, kpis (what they are missing from), reason, amount (deal currency,
-    minor units), currency, value (the same in the report's currency at the rate of the outcome day, null without one).
-    """
-    unmade = facts.problems.with_columns(kpis=pl.lit("ARR"), reason="problem")
-    lost = facts.deals.filter((pl.col("outcome") == "lost") & pl.col("deal_type").is_null()).with_columns(
-        kpis=pl.lit("win rate"), reason=pl.lit("unmapped deal type")
-    )
-    pilots = facts.deals.filter("pilot_in_won_stage").with_columns(
-        kpis=pl.lit("ARR, win rate"), reason=pl.lit("pilot in a won stage, not converted")
-    )
-    zero = facts.deals.filter(
-        (pl.col("outcome") == "won") & (pl.col("deal_type") == "new") & (pl.col("arr_value") == 0)
-    ).with_columns(kpis=pl.lit("average deal size"), reason=pl.lit("won with a value of zero"))
-    open_ones = facts.deals.filter(
-        (pl.col("outcome") == "open") & ~pl.col("currency").is_in(facts.rates.currencies)
-    ).with_columns(kpis=pl.lit("pipeline"), reason=pl.lit("currency without an exchange rate"))
-    columns = (
-        "external_id",
-        "name",
-        "owner_id",
-        "kpis",
-        "reason",
-        "arr_value",
-        "arr",
-        "amount",
-        "currency",
-        "outcome_day",
-    )
-    deals = pl.concat([frame.select(columns) for frame in (unmade, lost, pilots, zero, open_ones)])
-    rows = deals.with_columns(
-        object=pl.lit("deals"),
-        amount=pl.coalesce("arr_value", "arr", "amount"),
-        _on=pl.col("outcome_day").fill_null(facts.calendar.known_day),
-    )
-    return (
-        facts.rates.convert(
-            pl.concat([rows, _listed_out(facts), _kept_out(facts)], how="diagonal"), "amount", "_on", "value"
-        )
-        .select("object", "external_id", "name", "owner_id", "kpis", "reason", "amount", "currency", "value")
-        .sort("reason", "external_id")
-    )
-
-
-def _listed_out(facts: Facts) -> pl.DataFrame:
-    """The rows of an opening list that are no contracts; a faulty list has none to tell."""
-    try:
-        listed = facts.opening_list
-    except InputFault:  # every number that needs it names the fault
-        listed = opening.none()
-    return listed.filter(pl.col("problem").is_not_null()).select(
-        "currency",
-        object=pl.lit("opening_arr"),
-        external_id=pl.format("line {}", "line"),
-        name="customer_key",
-        kpis=pl.lit("ARR"),
-        reason="problem",
-        amount="arr",
-        _on="start",
-    )
-
-
-def _kept_out(facts: Facts) -> pl.DataFrame:
-    """The contracts of the CRM's own that do not count, but for those that are not in force."""
-    table = agreements.TABLE.get(facts.company.arr.source)
-    faulty = pl.col("problem").is_not_null() & ~pl.col("problem").str.starts_with(agreements.NOT_IN_FORCE)
-    return facts.agreements.filter(faulty).select(
-        "external_id",
-        "name",
-        "currency",
-        "amount",
-        object=pl.lit(table, dtype=pl.String),
-        kpis=pl.lit("ARR"),
-        reason="problem",
-        _on=pl.col("start").fill_null(facts.calendar.known_day),
     )
 
 

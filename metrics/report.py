@@ -29,6 +29,7 @@ from metrics.diagnose import diagnose
 from metrics.facts import Facts
 from metrics.judge import Judge
 from metrics.kpi import Kpi, KpiValue
+from metrics.left_out import left_out
 from metrics.links import records
 from metrics.period import shift
 from metrics.playbook import Playbook, load
@@ -141,7 +142,7 @@ def _filled(report: BoardReport, facts: Facts, book: Playbook, info: SourceInfo 
     values = {(value.id, value.month): value for value in compute.compute(facts, wanted, judge=judge)}
     scorecard = tuple(_row(name, report.month, values, book, known[name]) for name in headline)
     links = info.links if info else {}
-    left_out = compute.left_out(facts)
+    uncounted = left_out(facts)
     defined = values["arr", report.month].value is not None
     of_month, of_year = _bridges(compute.bridge(facts), report.month) if defined else (None, None)
     return replace(
@@ -157,8 +158,8 @@ def _filled(report: BoardReport, facts: Facts, book: Playbook, info: SourceInfo 
         nrr_points=_nrr_points(facts, report.month) if values["nrr", report.month].value is not None else (),
         win_rates=_win_rates(facts, report.month, judge),
         pipeline=_pipeline(compute.pipeline_by_stage(facts)),
-        left_out=_left_out(left_out, links),
-        left_out_total=left_out.height,
+        left_out=_left_out(uncounted, links),
+        left_out_total=uncounted.height,
         caveats=caveats.of(facts, info, [row.now for row in scorecard]),
         definitions=tuple(_definition(known[name].under(facts.company)) for name in wanted),
         evidence=tuple(_evidence(known[name], facts, report.month, links) for name in wanted),

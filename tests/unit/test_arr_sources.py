@@ -10,9 +10,10 @@ import pytest
 
 from connectors.source import FieldState
 from metrics import caveats
-from metrics.compute import bridge_detail, compute, left_out, registered
+from metrics.compute import bridge_detail, compute, registered
 from metrics.facts import Facts
 from metrics.kpi import Kpi
+from metrics.left_out import left_out
 from pipeline.company import ArrSettings, Company
 from pipeline.records import SourceInfo
 from tests.unit.books import NOW, Books, at, only

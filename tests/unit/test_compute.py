@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 
 from connectors.errors import ConfigurationError
-from metrics.compute import as_json, bridge, bridge_detail, compute, left_out, pipeline_by_stage, registered
+from metrics.compute import as_json, bridge, bridge_detail, compute, pipeline_by_stage, registered
 from metrics.facts import Facts
 from metrics.judge import Asked, Verdict
 from metrics.kpi import CUTS, EVIDENCE, MEASURE
+from metrics.left_out import left_out
 from pipeline.company import Company
 from pipeline.records import SourceInfo
 from tests.unit.books import Books, at, only
