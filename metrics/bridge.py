@@ -34,7 +34,7 @@ _POINT: Final = pl.Enum(POINTS)
 
 def positions(
     rows: pl.DataFrame, periods: pl.DataFrame, rates: Rates, points: Collection[str] = POINTS
-) -> pl.DataFrame:
+) -> pl.LazyFrame:
     """Every row of ARR that is live at one of the points of a month, valued in the report's currency.
 
     Points: ``now`` (D), ``prev`` (the month-end before), ``year`` (the month-end a year before), all at the rate of D;
@@ -42,7 +42,7 @@ def positions(
     since the month-end before), value (Int64 minor units).
     """
     grid = pl.concat(
-        periods.select("month", "prev_day", at=at, rate_day=rate, point=pl.lit(point, dtype=_POINT))
+        periods.lazy().select("month", "prev_day", at=at, rate_day=rate, point=pl.lit(point, dtype=_POINT))
         for point, at, rate in (
             ("now", "day", "day"),
             ("prev", "prev_day", "day"),
@@ -51,18 +51,26 @@ def positions(
         )
         if point in points
     )
-    live = _live(rows, grid.select("at").unique().sort("at")["at"])
-    placed = grid.join(live, on="at", how="inner").with_columns(fresh=pl.col("start") > pl.col("prev_day"))
+    days = pl.concat([periods[name] for name in ("day", "prev_day", "year_day")]).unique().sort()
+    placed = (
+        _live(rows.lazy(), days)
+        .join(grid, on="at", how="inner")
+        .with_columns(fresh=pl.col("start") > pl.col("prev_day"))
+    )
     return rates.convert(placed, "arr", "rate_day", "value").drop("prev_day", "rate_day")
 
 
-def _live(rows: pl.DataFrame, days: pl.Series, since: str = "start", until: str = "end") -> pl.DataFrame:
-    """One row per row of ARR and day on which it is live (since <= day < until), with the column ``at``."""
+def _live(rows: pl.LazyFrame, days: pl.Series, since: str = "start", until: str = "end") -> pl.LazyFrame:
+    """One row per row of ARR and day on which it is live (since <= day < until), with the column ``at``.
+
+    ``days``: sorted, each once.
+    """
     first = pl.lit(days).search_sorted(pl.col(since), side="left").cast(pl.Int64)
     after = pl.lit(days).search_sorted(pl.col(until), side="left").cast(pl.Int64)
     held = rows.with_columns(_first=first, _after=after).filter(pl.col("_first") < pl.col("_after"))
     spread = held.with_columns(_at=pl.int_ranges("_first", "_after")).drop("_first", "_after").explode("_at")
-    return spread.with_columns(at=days.gather(spread["_at"])).drop("_at")
+    numbered = days.alias("at").to_frame().lazy().select("at", _at=pl.int_range(pl.len()))
+    return spread.join(numbered, on="_at").drop("_at")
 
 
 def pending(rows: pl.DataFrame, periods: pl.DataFrame, rates: Rates) -> pl.DataFrame:
@@ -80,7 +88,8 @@ def pending(rows: pl.DataFrame, periods: pl.DataFrame, rates: Rates) -> pl.DataF
         _since=pl.max_horizontal("start", left), _until="end", _effect=pl.lit(-1)
     )
     months = periods.select("month", "day").sort("day")
-    placed = _live(pl.concat([coming, leaving]), months["day"], "_since", "_until").drop("_since", "_until")
+    due = _live(pl.concat([coming, leaving]).lazy(), months["day"], "_since", "_until")
+    placed = due.drop("_since", "_until").collect()
     valued = rates.convert(placed, "arr", "at", "value").with_columns(pl.col("value") * pl.col("_effect"))
     return valued.join(months, left_on="at", right_on="day", maintain_order="left").drop("at", "_effect")
 
@@ -103,11 +112,12 @@ def first_live(rows: pl.DataFrame, rates: Rates) -> pl.DataFrame:
     return levels.filter(pl.col("level") > 0).group_by("customer").agg(first=pl.col("day").min())
 
 
-def by_product(placed: pl.DataFrame) -> pl.DataFrame:
+def by_product(placed: pl.LazyFrame, stepped: bool) -> pl.LazyFrame:
     """``positions`` summed per month, customer and product.
 
     Columns: month, customer, product, product_name, kind, now, prev, prev_own, year (values), now_quantity,
     prev_quantity, prev_rows, fresh_value, fresh_quantity, uncounted (a row of the opening has no quantity), steps.
+    ``stepped``: whether any of the rows is one of a ramp.
     """
     at = {point: pl.col("point") == point for point in POINTS}
     fresh, value, quantity = at["now"] & pl.col("fresh"), pl.col("value"), pl.col("quantity")
@@ -131,14 +141,14 @@ def by_product(placed: pl.DataFrame) -> pl.DataFrame:
         .drop("_fresh_kind", "_uncounted")
     )  # fmt: skip
     keys = ["month", "customer", "product"]
-    if not placed["stepped"].any():
+    if not stepped:
         return totals.with_columns(steps=pl.lit(0, pl.Int64))
     return totals.join(_steps(placed), on=keys, how="left", nulls_equal=True).with_columns(
         pl.col("steps").fill_null(0)
     )
 
 
-def _steps(placed: pl.DataFrame) -> pl.DataFrame:
+def _steps(placed: pl.LazyFrame) -> pl.LazyFrame:
     """month, customer, product, steps: the rise of the contracts of which a later step began since the opening."""
     keys = ["month", "customer", "product"]
     begun = pl.col("stepped") & pl.col("fresh") & (pl.col("point") == "now")
@@ -152,16 +162,19 @@ def _steps(placed: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def movements(totals: pl.DataFrame, first: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
+def movements(totals: pl.LazyFrame, first: pl.DataFrame, periods: pl.DataFrame) -> pl.LazyFrame:
     """``by_product`` with one signed column per movement, ``escalator`` and ``fx``, all in minor units.
 
     ``first``: from ``first_live``. Losses are positive. Each row ties: prev_own + fx + gains - losses = now.
     """
-    opening, closing = (pl.col(point).sum().over("month", "customer") for point in ("prev", "now"))
+    ends = totals.group_by("month", "customer").agg(
+        _opening=pl.col("prev").sum(), _closing=pl.col("now").sum()
+    )
     rows = (
-        totals.join(first, on="customer", how="left")
-        .join(periods.select("month", "prev_day"), on="month")
-        .with_columns(_opening=opening, _closing=closing, _net=pl.col("now") - pl.col("prev"))
+        totals.join(ends, on=["month", "customer"])
+        .join(first.lazy(), on="customer", how="left")
+        .join(periods.lazy().select("month", "prev_day"), on="month")
+        .with_columns(_net=pl.col("now") - pl.col("prev"))
         .with_columns(_quantity_part=_quantity_part())
     )
     known = (pl.col("first") <= pl.col("prev_day")).fill_null(False)
@@ -188,38 +201,38 @@ def movements(totals: pl.DataFrame, first: pl.DataFrame, periods: pl.DataFrame) 
     ).drop("steps", "uncounted", "_opening", "_closing", "_net", "_quantity_part", "first", "prev_day")
 
 
-def moved(rows: pl.DataFrame, spans: pl.DataFrame, rates: Rates, first: pl.DataFrame) -> pl.DataFrame:
+def moved(rows: pl.DataFrame, spans: pl.DataFrame, rates: Rates, first: pl.DataFrame) -> pl.LazyFrame:
     """The movements of many months at once, of each at the rate of a day of its own.
 
     ``spans``: month, within, prev_day, day (the ends of the month ``within``), rate_day. Columns: month, within,
     customer, product and one per movement, as from ``movements``. Only customers of whom a row began or ended within
     are looked at: nothing else moves at a constant rate.
     """
-    happened = pl.concat([rows.select("customer", at="start"), rows.select("customer", at="end")])
-    touched = happened.with_columns(within=pl.col("at").dt.strftime("%Y-%m"))
-    key = pl.format("{}/{}", "month", "within")
+    happened = pl.concat([rows.lazy().select("customer", at=day) for day in ("start", "end")])
+    touched = happened.with_columns(within=pl.col("at").dt.strftime("%Y-%m")).unique()
+    # A span goes by its number: a text in each of millions of rows costs more than all that is counted.
+    numbered = spans.with_row_index("span").lazy()
     watched = (
-        spans.join(touched, on="within")
+        numbered.join(touched, on="within")
         .filter(pl.col("at") <= pl.col("day"))
-        .drop("at")
+        .select("span", "prev_day", "day", "rate_day", "customer")
         .unique()
-        .with_columns(span=key)
     )
     ends = pl.concat(
-        watched.with_columns(at=day, point=pl.lit(point, dtype=_POINT))
+        watched.select("prev_day", "rate_day", "customer", at=day, month="span", point=pl.lit(point, _POINT))
         for point, day in (("now", "day"), ("prev", "prev_day"))
     )
     placed = (
-        ends.join(rows, on="customer")
+        ends.join(rows.lazy().drop("signed", "leaves_signed"), on="customer")
         .filter((pl.col("start") <= pl.col("at")) & (pl.col("at") < pl.col("end")))
-        .with_columns(month="span", fresh=pl.col("start") > pl.col("prev_day"))
+        .with_columns(fresh=pl.col("start") > pl.col("prev_day"))
+        .drop("start", "end", "at", "prev_day")
     )
-    totals = by_product(rates.convert(placed, "arr", "rate_day", "value"))
-    ended = spans.with_columns(span=key)
-    named = movements(totals, first, ended.select("prev_day", month="span"))
+    totals = by_product(rates.convert(placed, "arr", "rate_day", "value"), rows["stepped"].any())
+    named = movements(totals, first, numbered.select("prev_day", month="span").collect())
     return (
         named.rename({"month": "span"})
-        .join(ended.select("span", "month", "within"), on="span")
+        .join(numbered.select("span", "month", "within"), on="span")
         .select("month", "within", "customer", "product", *MOVEMENTS)
     )
 

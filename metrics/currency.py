@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import cached_property
-from typing import Final
+from typing import Final, TypeVar
 
 import polars as pl
 
 from connectors.schema import exponent
+
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 # Minor units of the report's currency for one minor unit of the row's. Fifteen decimals hold a rate of twelve
 # exactly through a shift of three (the widest there is between ISO currencies).
@@ -77,8 +79,8 @@ class Rates:
         )
 
     def convert(
-        self, frame: pl.DataFrame, amount: str, on: str, into: str, currency: str = "currency"
-    ) -> pl.DataFrame:
+        self, frame: Frame, amount: str, on: str, into: str, currency: str = "currency"
+    ) -> Frame:
         """``frame`` with the column ``into`` (Int64, report currency minor units) added; row order is kept.
 
         ``amount``: Int64 minor units in ``currency``; ``on``: the date whose rate counts. Null where the amount
@@ -88,8 +90,8 @@ class Rates:
         return product.with_columns(pl.col(into).round(0, mode="half_to_even").cast(pl.Int64))
 
     def exact(
-        self, frame: pl.DataFrame, amount: str, on: str, into: str, currency: str = "currency"
-    ) -> pl.DataFrame:
+        self, frame: Frame, amount: str, on: str, into: str, currency: str = "currency"
+    ) -> Frame:
         """Like ``convert`` without rounding: ``into`` is a decimal, for comparing and for weighting."""
         product = pl.col(amount).cast(pl.Decimal(38, 0)) * self._factor_of(currency, on)
         return frame.with_columns(product.alias(into))

@@ -331,11 +331,12 @@ class Facts:
     @cached_property
     def positions(self) -> pl.DataFrame:
         """Rows of ARR live at the ends of the months and the month-ends they compare with."""
-        return bridge.positions(self.arr_rows, self.periods, self.rates)
+        return bridge.positions(self.arr_rows, self.periods, self.rates).collect()
 
     def positions_of(self, month: str) -> pl.DataFrame:
         """The rows of ARR live at D of one month: see ``positions``."""
-        return bridge.positions(self.arr_rows, self.periods.filter(month=month), self.rates, ("now",))
+        mine = self.periods.filter(month=month)
+        return bridge.positions(self.arr_rows, mine, self.rates, ("now",)).collect()
 
     def pending_of(self, month: str) -> pl.DataFrame:
         """What CARR adds to ARR at D of one month: see ``metrics.bridge.pending``."""
@@ -355,13 +356,13 @@ class Facts:
         """The same for other months; ``periods``: from ``Calendar.periods``."""
         ordered = coded.months(periods, periods["month"].to_list())
         # Rows of ARR are written out for a year at a time, so that there are never those of all months at once.
+        rows, first, stepped = self.coded.rows, self.first_live, self.coded.rows["stepped"].any()
+        years = (ordered.slice(start, _AT_ONCE) for start in range(0, max(ordered.height, 1), _AT_ONCE))
         parts = [
             bridge.movements(
-                bridge.by_product(bridge.positions(self.coded.rows, year, self.rates)), self.first_live, year
-            )
-            for year in (
-                ordered.slice(start, _AT_ONCE) for start in range(0, max(ordered.height, 1), _AT_ONCE)
-            )
+                bridge.by_product(bridge.positions(rows, year, self.rates), stepped), first, year
+            ).collect()
+            for year in years
         ]
         return pl.concat(parts)
 

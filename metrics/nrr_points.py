@@ -33,9 +33,9 @@ PARTS: Final = tuple(_SIGNED)
 
 
 def customers(facts: Facts, how: str, window: Window) -> pl.DataFrame:
-    """Per month and customer (a number): then (ARR at the opening, 0 for who had none), and signed amounts named as
+    """Per month (a category) and customer (a number): then (ARR at the opening, 0 for who had none), and signed amounts named as
     ``PARTS``."""
-    there = facts.once(_COHORTS[window]).select(pl.col("month").cast(pl.String), "customer", "then")
+    there = facts.once(_COHORTS[window]).select("month", "customer", "then")
     flows = facts.once(FLOWS[window])
     kept: Literal["left", "full"] = "left" if how == "cohort" else "full"
     joined = there.join(flows, on=["month", "customer"], how=kept, coalesce=True)
@@ -49,14 +49,16 @@ def customers(facts: Facts, how: str, window: Window) -> pl.DataFrame:
 def points(facts: Facts, how: str, window: Window, cut: str | None = None) -> pl.LazyFrame:
     """month, segment, opening (minor units), n (customers of the opening) and each of ``PARTS`` as a share of the
     opening; only where there was an opening. ``how``: one of ``WAYS``."""
-    named = of_customers(facts, customers(facts, how, window).lazy(), cut)
-    rows = named.with_columns(segment=measures.segment_of(cut, named)).with_columns(
-        pl.col("month", "segment").cast(pl.String)
-    )
-    sums = rows.group_by("month", "segment").agg(
-        pl.col("then").clip(lower_bound=0).sum().alias("opening"),
-        (pl.col("then") > 0).sum().cast(pl.Int64).alias("n"),
-        *(pl.col(part).sum() for part in PARTS),
+    named = of_customers(facts, facts.once(_CUSTOMERS[how, window]).lazy(), cut)
+    rows = named.with_columns(segment=measures.segment_of(cut, named))
+    sums = (
+        rows.group_by("month", "segment")
+        .agg(
+            pl.col("then").clip(lower_bound=0).sum().alias("opening"),
+            (pl.col("then") > 0).sum().cast(pl.Int64).alias("n"),
+            *(pl.col(part).sum() for part in PARTS),
+        )
+        .with_columns(pl.col("month", "segment").cast(pl.String))
     )
     share = (pl.col(part).cast(pl.Float64) / pl.col("opening") for part in PARTS)
     return sums.filter(pl.col("opening") > 0).with_columns(share).sort("month", "segment", nulls_last=False)
@@ -86,3 +88,6 @@ def _in_words(tenth: pl.Expr) -> pl.Expr:
 
 
 _COHORTS: Final = {window: partial(cohort, window=window) for window in MONTHS}
+_CUSTOMERS: Final = {
+    (how, window): partial(customers, how=how, window=window) for how in WAYS for window in MONTHS
+}

@@ -45,7 +45,7 @@ def by_customer(facts: Facts) -> pl.DataFrame:
 def _added_up(moved: pl.DataFrame, *by: str) -> pl.DataFrame:
     sums = pl.col("now", "prev", "year", *bridge.MOVEMENTS).sum()
     touched = ((pl.col(name) != 0).any().alias(f"touched {name}") for name in bridge.MOVEMENTS)
-    return moved.group_by("month", *by).agg(sums, *touched)
+    return moved.lazy().group_by("month", *by).agg(sums, *touched).collect()
 
 
 def named_stocks(facts: Facts) -> pl.DataFrame:
@@ -125,7 +125,7 @@ _STOCKS: Final = {
 def _stock_rows(facts: Facts) -> pl.DataFrame:
     """month, customer, product_name, value: the rows of ARR live at D, in numbers."""
     placed = bridge.positions(facts.coded.rows, months(facts.periods, facts.months), facts.rates, ("now",))
-    return placed.group_by("month", "customer", "product_name").agg(pl.col("value").sum())
+    return placed.group_by("month", "customer", "product_name").agg(pl.col("value").sum()).collect()
 
 
 def _pending(facts: Facts) -> pl.DataFrame:
@@ -176,15 +176,15 @@ def with_quarter(facts: Facts, measure: pl.LazyFrame) -> pl.LazyFrame:
 
 def ends_of(facts: Facts, window: Window) -> pl.DataFrame:
     """The rows of ARR at both ends of the window: as ``bridge.positions`` has them, with the points then and now."""
-    placed, point = facts.positions, "prev" if window == "month" else "year"
+    placed, point = facts.positions.lazy(), "prev" if window == "month" else "year"
     if window == "quarter":
         opening = [month_last(shift(month, -MONTHS[window])) for month in facts.months]
         periods = facts.periods.with_columns(year_day=pl.Series(opening, dtype=pl.Date))
         placed = bridge.positions(facts.arr_rows, periods, facts.rates, ("now", "year"))
     words = placed.with_columns(pl.col("month", "point").cast(pl.String))
-    return words.filter(pl.col("point").is_in(["now", point])).with_columns(
-        point=pl.when(pl.col("point") == "now").then("point").otherwise(pl.lit("then"))
-    )
+    ends = words.filter(pl.col("point").is_in(["now", point]))
+    then = pl.when(pl.col("point") == "now").then("point").otherwise(pl.lit("then"))
+    return ends.with_columns(point=then).collect()
 
 
 def _quarter_ends(facts: Facts) -> pl.DataFrame:
@@ -192,10 +192,9 @@ def _quarter_ends(facts: Facts) -> pl.DataFrame:
     opening = [month_last(shift(month, -MONTHS["quarter"])) for month in facts.months]
     periods = facts.periods.with_columns(year_day=pl.Series(opening, dtype=pl.Date))
     placed = bridge.positions(facts.coded.rows, months(periods, facts.months), facts.rates, ("now", "year"))
-    return placed.group_by("month", "customer").agg(
-        then=pl.col("value").filter(point="year").sum(),
-        retained=pl.col("value").filter(point="now").sum(),
-    )
+    at = {point: pl.when(pl.col("point") == point).then("value") for point in ("year", "now")}
+    split = placed.select("month", "customer", then=at["year"], retained=at["now"])
+    return split.group_by("month", "customer").agg(pl.col("then", "retained").sum()).collect()
 
 
 def cohort(facts: Facts, window: Window = "year") -> pl.DataFrame:

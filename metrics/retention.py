@@ -222,8 +222,7 @@ def _customers(facts: Facts, way: Way) -> pl.DataFrame:
         return there.with_columns(part=_PARTS[way.how])
     flows = facts.once(FLOWS[way.window])
     joined = (
-        there.with_columns(pl.col("month").cast(pl.String))
-        .join(flows, on=["month", "customer"], how="full", coalesce=True)
+        there.join(flows, on=["month", "customer"], how="full", coalesce=True)
         .with_columns(pl.exclude("month", "customer").fill_null(0))
     )
     if way.how == "event":
