@@ -30,6 +30,10 @@ MOVEMENTS: Final = (
 LOSSES: Final = ("contraction", "churn")
 POINTS: Final = ("now", "prev", "prev_own", "year")
 _POINT: Final = pl.Enum(POINTS)
+# What only tells seats and modules from prices.
+_PRICING: Final = (
+    "now_quantity", "prev_quantity", "prev_rows", "fresh_value", "fresh_quantity", "uncounted", "steps",
+)  # fmt: skip
 
 
 def positions(
@@ -163,7 +167,8 @@ def _steps(placed: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def movements(totals: pl.LazyFrame, first: pl.DataFrame, periods: pl.DataFrame) -> pl.LazyFrame:
-    """``by_product`` with one signed column per movement, ``escalator`` and ``fx``, all in minor units.
+    """``by_product``, without what prices are made of, with one signed column per movement, ``escalator`` and ``fx``,
+    all in minor units.
 
     ``first``: from ``first_live``. Losses are positive. Each row ties: prev_own + fx + gains - losses = now.
     """
@@ -198,7 +203,7 @@ def movements(totals: pl.LazyFrame, first: pl.DataFrame, periods: pl.DataFrame) 
     )
     return named.with_columns(
         escalator=pl.min_horizontal("expansion_other", "steps").clip(lower_bound=0)
-    ).drop("steps", "uncounted", "_opening", "_closing", "_net", "_quantity_part", "first", "prev_day")
+    ).drop(*_PRICING, "_opening", "_closing", "_net", "_quantity_part", "first", "prev_day")
 
 
 def moved(rows: pl.DataFrame, spans: pl.DataFrame, rates: Rates, first: pl.DataFrame) -> pl.LazyFrame:

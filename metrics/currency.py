@@ -78,9 +78,7 @@ class Rates:
             f"can be said in {self.report}; name a currency that the CRM converts into, or enter the rates in the CRM"
         )
 
-    def convert(
-        self, frame: Frame, amount: str, on: str, into: str, currency: str = "currency"
-    ) -> Frame:
+    def convert(self, frame: Frame, amount: str, on: str, into: str, currency: str = "currency") -> Frame:
         """``frame`` with the column ``into`` (Int64, report currency minor units) added; row order is kept.
 
         ``amount``: Int64 minor units in ``currency``; ``on``: the date whose rate counts. Null where the amount
@@ -89,9 +87,7 @@ class Rates:
         product = self.exact(frame, amount, on, into, currency)
         return product.with_columns(pl.col(into).round(0, mode="half_to_even").cast(pl.Int64))
 
-    def exact(
-        self, frame: Frame, amount: str, on: str, into: str, currency: str = "currency"
-    ) -> Frame:
+    def exact(self, frame: Frame, amount: str, on: str, into: str, currency: str = "currency") -> Frame:
         """Like ``convert`` without rounding: ``into`` is a decimal, for comparing and for weighting."""
         product = pl.col(amount).cast(pl.Decimal(38, 0)) * self._factor_of(currency, on)
         return frame.with_columns(product.alias(into))

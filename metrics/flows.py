@@ -20,7 +20,8 @@ from metrics.recurring import MONTHS, Window
 def flows(facts: Facts, window: Window) -> pl.DataFrame:
     """The movements of every month of the window, summed per month asked for and customer, at the rate of its D.
 
-    Columns: month (a category), customer (a number), the movements of the bridge, left (in how many months the customer churned).
+    Columns: month (a category), customer (a number), the movements of the bridge, left (in how many months the
+    customer churned).
     """
     moved = _moved(facts, _months_of(facts, window))
     per_month = moved.group_by("month", "within", "customer").agg(

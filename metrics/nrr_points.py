@@ -33,8 +33,8 @@ PARTS: Final = tuple(_SIGNED)
 
 
 def customers(facts: Facts, how: str, window: Window) -> pl.DataFrame:
-    """Per month (a category) and customer (a number): then (ARR at the opening, 0 for who had none), and signed amounts named as
-    ``PARTS``."""
+    """Per month (a category) and customer (a number): then (ARR at the opening, 0 for who had none), and signed amounts
+    named as ``PARTS``."""
     there = facts.once(_COHORTS[window]).select("month", "customer", "then")
     flows = facts.once(FLOWS[window])
     kept: Literal["left", "full"] = "left" if how == "cohort" else "full"

@@ -15,6 +15,7 @@ from metrics.words import in_days, in_percent, stated, when_any
 from pipeline.company import Company
 
 CUTS: Final = ("size", "industry", "motion", "owner", "pipeline")
+_CUT_BY: Final = ("size", "industry", "motion", "owner_id", "pipeline")
 STALE: Final = 2  # times the median cycle: an open deal that is older is as good as lost
 
 
@@ -178,18 +179,23 @@ def _created(facts: Facts, deals: pl.DataFrame) -> pl.DataFrame:
 def trailing(facts: Facts) -> pl.DataFrame:
     """The deals that a win rate counts, closed in each month's trailing four quarters up to D (kept by ``Facts.once``).
 
-    Columns: those of ``Facts.deals``, month, won, value, derailed.
+    Columns: month, won, and what they are cut by. A deal stands in up to twelve months, so nothing else of it is kept.
     """
-    decided = facts.deals.filter(
-        pl.col("deal_type").is_in(facts.company.sales.types)
-        & pl.col("outcome").is_in(["won", "lost"])
-        & pl.col("qualified_day").is_not_null()
+    decided = (
+        facts.deals.lazy()
+        .filter(
+            pl.col("deal_type").is_in(facts.company.sales.types)
+            & pl.col("outcome").is_in(["won", "lost"])
+            & pl.col("qualified_day").is_not_null()
+        )
+        .select("outcome_day", "loss_reason", *_CUT_BY, won=pl.col("outcome") == "won")
+        .with_columns(derailed=_derailed(facts))
     )
-    valued = facts.rates.convert(decided, "arr_value", "outcome_day", "value").lazy()
-    rows = sales.trailing(valued, pl.col("outcome_day"), facts.periods, facts.calendar)
-    told = rows.with_columns(won=pl.col("outcome") == "won").with_columns(derailed=_derailed(facts))
-    narrow = facts.company.sales.win_rate == "narrow"
-    return told.filter(~pl.col("derailed") if narrow else pl.lit(value=True)).collect()
+    if facts.company.sales.win_rate == "narrow":
+        decided = decided.filter(~pl.col("derailed"))
+    counted = decided.select("outcome_day", "won", *_CUT_BY)
+    rows = sales.trailing(counted, pl.col("outcome_day"), facts.periods, facts.calendar)
+    return rows.drop("outcome_day").collect()
 
 
 def _of_four_quarters(facts: Facts, cut: str | None) -> pl.LazyFrame:

@@ -90,9 +90,11 @@ def _shares(
         )
     else:
         shares = (
-            rows.join(deals, on="external_id")
+            rows.lazy()
+            .join(deals.lazy(), on="external_id")
             .group_by("month")
             .agg(pl.len().alias("n"), pl.col(names).mean())
+            .collect()
         )
     known[stands_on, columns] = shares
     return shares

@@ -221,9 +221,8 @@ def _customers(facts: Facts, way: Way) -> pl.DataFrame:
     if way.how in _PARTS:
         return there.with_columns(part=_PARTS[way.how])
     flows = facts.once(FLOWS[way.window])
-    joined = (
-        there.join(flows, on=["month", "customer"], how="full", coalesce=True)
-        .with_columns(pl.exclude("month", "customer").fill_null(0))
+    joined = there.join(flows, on=["month", "customer"], how="full", coalesce=True).with_columns(
+        pl.exclude("month", "customer").fill_null(0)
     )
     if way.how == "event":
         return joined.with_columns(part=pl.when(pl.col("then") > 0).then("left").otherwise(0))
