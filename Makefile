@@ -6,6 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 CRM    ?= salesforce
 OUT    ?= boardline-demo
+# What is started hundreds of times is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help

@@ -217,7 +217,7 @@ def test_what_nobody_keeps_the_past_of_is_told_where_it_counts(
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@settings(relaxed, max_examples=100, derandomize=False)
+@settings(relaxed, max_examples=30, derandomize=False)
 @given(lives(HISTORIC, NOTICED_ONLY, [LATE], PASTLESS, most=25), tracked)
 def test_they_do_in_many_more_lives(store: Store, inputs: Inputs, life: Life, tracked: Sequence[str]) -> None:
     numbers_of_then_stay(store, inputs, life, tracked, CUTS, range(4))
@@ -308,7 +308,7 @@ def test_how_the_crm_was_read_makes_no_difference(
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@settings(relaxed, max_examples=60, derandomize=False)
+@settings(relaxed, max_examples=20, derandomize=False)
 @given(lives(HISTORIC, PASTLESS, [LATE], most=25), orders, st.integers(1, 4))
 def test_nor_does_it_in_many_more_lives(
     store: Store, inputs: Inputs, life: Life, order: Sequence[Stream], size: int

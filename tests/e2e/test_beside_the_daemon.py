@@ -33,7 +33,7 @@ def somebody(address: str) -> str:
         return str(reader.connection.execute(query).scalar_one())
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def test_both_go_on(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     with site("salesforce", tmp_path / "site", now=now, accounts=30, deals=200, months=10) as served:

@@ -172,7 +172,7 @@ def limited(*arguments: str | Path) -> tuple[int, str]:
     return done.returncode, done.stderr.decode()
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", [pytest.param("sqlite", marks=pytest.mark.slow), "postgresql"])
 def test_what_does_not_fit_is_named_and_leaves_nothing(
     request: pytest.FixtureRequest, config: Path, served: Site, tmp_path: Path, kind: str
 ) -> None:

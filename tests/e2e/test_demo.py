@@ -22,7 +22,7 @@ from tests.e2e.process import boardline
 SAMPLES = Path(__file__).parents[2] / "../shared/data/salesforce_samples"
 
 
-@pytest.mark.parametrize("crm", ["salesforce", "hubspot"])
+@pytest.mark.parametrize("crm", ["salesforce", pytest.param("hubspot", marks=pytest.mark.slow)])
 def test_the_demo_runs_the_whole_job(crm: str, tmp_path: Path) -> None:
     done = boardline("demo", "--crm", crm, "--out", tmp_path / "demo")
 

@@ -21,7 +21,7 @@ from tests.e2e.process import BOARDLINE, Done, Site, boardline, clean_environmen
 KEY = "a-key-that-nobody-may-read-4711"
 
 
-@pytest.fixture(scope="module", params=["salesforce", "hubspot"])
+@pytest.fixture(scope="module", params=["salesforce", pytest.param("hubspot", marks=pytest.mark.slow)])
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with site(request.param, tmp_path_factory.mktemp("site"), accounts=15, deals=60, months=8) as place:
         done = place.run("sync", "--once")
@@ -122,7 +122,10 @@ def test_what_could_not_be_erased_is_erased_by_the_same_command_again(copy: Path
     assert "no contact or lead in the store is" in third.err
 
 
-@pytest.mark.parametrize(("answer", "status", "left"), [(b"n\n", 2, 1), (b"\n", 2, 1), (b"y\n", 0, 0)])
+@pytest.mark.parametrize(
+    ("answer", "status", "left"),
+    [pytest.param(b"n\n", 2, 1, marks=pytest.mark.slow), (b"\n", 2, 1), (b"y\n", 0, 0)],
+)
 def test_at_a_terminal_a_person_is_asked(copy: Path, answer: bytes, status: int, left: int) -> None:
     who, *_ = someone(copy)
     terminal, theirs = pty.openpty()

@@ -68,12 +68,12 @@ def run(place: Site, *command: str) -> subprocess.CompletedProcess[str]:
     ("command", "part"),
     [
         (["kpis"], "Net revenue retention"),
-        (["quality"], "field completeness"),
-        (["report"], "SCORECARD"),
+        pytest.param(["quality"], "field completeness", marks=pytest.mark.slow),
+        pytest.param(["report"], "SCORECARD", marks=pytest.mark.slow),
         (["status"], "last pass: complete"),
         (["quarantine", "list"], " in quarantine"),
         (["db", "check"], "The store is whole."),
-        (["audit"], "no baseline: engagement_start is not set"),
+        pytest.param(["audit"], "no baseline: engagement_start is not set", marks=pytest.mark.slow),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -85,7 +85,11 @@ def test_what_only_reads_works(locked: Site, command: list[str], part: str) -> N
     assert {entry: entry.stat().st_mtime_ns for entry in locked.folder.iterdir()} == before
 
 
-@pytest.mark.parametrize("command", [["sync", "--once"], ["report", "--post"]], ids=lambda value: value[0])
+@pytest.mark.parametrize(
+    "command",
+    [["sync", "--once"], pytest.param(["report", "--post"], marks=pytest.mark.slow)],
+    ids=lambda value: value[0],
+)
 def test_what_writes_says_why_it_cannot(locked: Site, command: list[str]) -> None:
     done = run(locked, *command)
     assert done.returncode == 2, done.stdout
@@ -94,9 +98,15 @@ def test_what_writes_says_why_it_cannot(locked: Site, command: list[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    "command", [["report", "--out"], ["quality", "--csv"], ["db", "export", "--out"], ["db", "backup", "--to"]],
+    "command",
+    [
+        pytest.param(["report", "--out"], marks=pytest.mark.slow),
+        ["quality", "--csv"],
+        pytest.param(["db", "export", "--out"], marks=pytest.mark.slow),
+        ["db", "backup", "--to"],
+    ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_what_is_read_can_be_written_elsewhere(locked: Site, command: list[str]) -> None:
     refused = run(locked, *command, "HERE")
     assert refused.returncode == 2, refused.stdout

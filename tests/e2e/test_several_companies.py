@@ -39,7 +39,9 @@ def changed(place: Site, folder: Path, **companies: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", ["kpis", "quality", "report"])
+@pytest.mark.parametrize(
+    "command", ["report", *(pytest.param(name, marks=pytest.mark.slow) for name in ("kpis", "quality"))]
+)
 def test_a_company_that_was_never_synced_keeps_no_other_from_its_numbers(served: Site, command: str) -> None:
     one, text = served.run(command, "--company", "demo"), served.run(command)
     assert one.status == 0, one.err

@@ -62,7 +62,13 @@ def stopped(place: Site, config: Path, number: int, *options: str) -> tuple[int,
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGHUP, 1), (signal.SIGINT, 130), (signal.SIGTERM, 1)], ids=str
+    ("number", "status"),
+    [
+        pytest.param(signal.SIGHUP, 1, marks=pytest.mark.slow),
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 1, marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_a_pass_that_is_stopped_is_not_done(
     served: Site, tmp_path: Path, number: signal.Signals, status: int
@@ -103,7 +109,12 @@ def test_nohup_means_it(served: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+    ("number", "status"),
+    [
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
+    ],
 )
 def test_any_command_says_that_it_was_stopped(tmp_path: Path, number: signal.Signals, status: int) -> None:
     ours, theirs = pty.openpty()
