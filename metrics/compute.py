@@ -176,6 +176,7 @@ def _asked(
         money=lambda bound: in_minor_units(facts, bound, month),
         settled=lambda days: settled(facts, month, days),
         client=client_targets.target(facts, kpi, month, cut, segment),
+        client_lacks=client_targets.lacking(facts, kpi, month, cut, segment),
         higher_is_better=kpi.higher_is_better,
     )
 
