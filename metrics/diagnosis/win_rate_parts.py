@@ -21,7 +21,7 @@ _REASONS = 3
 
 
 def find(case: Case) -> Cause | None:
-    gap = case.call.options.get("gap", 0.0)
+    gap = case.option("gap")
     spreads = [spread for cut in _CUTS if (spread := _spread(case, cut, gap)) is not None]
     if gap and not spreads:
         return None
@@ -103,4 +103,4 @@ def _records(closed: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-DIAGNOSIS = Diagnosis("win_rate_parts", "Who wins and why deals are lost", find)
+DIAGNOSIS = Diagnosis("win_rate_parts", "Who wins and why deals are lost", find, {"gap": 0})
