@@ -24,6 +24,7 @@ from metrics.facts import Facts
 from metrics.inputs import InputFault
 from metrics.judge import Asked, Verdict
 from metrics.kpi import CUTS, EVIDENCE, MEASURE, Kpi, KpiValue, Status, Unit
+from metrics.kpi_ids import MONEY
 from metrics.period import month_last, shift
 from metrics.playbook_parts import CIRCUMSTANCES
 from metrics.words import UNKNOWN
@@ -238,7 +239,7 @@ def _status(
 
 
 def _number(value: float | None, unit: Unit | None) -> int | float | None:
-    if value is None or unit not in ("currency", "count") or value != int(value):
+    if value is None or unit not in (*MONEY, "count") or value != int(value):
         return value
     return int(value)
 
@@ -356,7 +357,7 @@ def as_json(values: Sequence[KpiValue], company: str, known_at: datetime, curren
 
 def printed(value: int | float | None, unit: Unit | None, currency: str) -> str | int | float | None:
     """A number as JSON has it: money as decimal text in major units, anything else as it is."""
-    if value is None or unit != "currency":
+    if value is None or unit not in MONEY:
         return value
     minor = Decimal(value if isinstance(value, int) else repr(value)).to_integral_value(ROUND_HALF_EVEN)
     digits = exponent(currency)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
-Unit = Literal["currency", "ratio", "count", "days", "months", "points", "multiple"]
+Unit = Literal["currency", "currency_days", "ratio", "count", "days", "months", "points", "multiple"]
+
+# Units that are made of amounts of money; ``currency_days`` are days weighed by amounts, no money of anybody.
+MONEY: Final[tuple[Unit, ...]] = ("currency", "currency_days")
 
 # Every KPI of the product; a playbook may only name these.
 UNITS: Final[Mapping[str, Unit]] = {

@@ -24,6 +24,7 @@ from metrics.change_words import Words
 from metrics.facts import Facts
 from metrics.inputs import other_settings, settings_of
 from metrics.kpi import Kpi, KpiValue
+from metrics.kpi_ids import MONEY
 from metrics.period import month_last
 from pipeline.recorded import Recorded
 from pipeline.records import Published
@@ -160,7 +161,7 @@ class _Compared:
             self.facts.accounts.select("account_id", "customer"), on="account_id", how="left"
         )  # fmt: skip
         homes = customers.select("external_id", "customer")
-        money = (kpi.parts[0] or kpi.unit) == "currency"
+        money = (kpi.parts[0] or kpi.unit) in MONEY
         caused = causes.decide(records, self.happened, homes, otherwise, money)
         return caused.join(
             _names(self.facts, after), on=["object", "external_id"], how="left", maintain_order="left"
@@ -176,7 +177,7 @@ class _Compared:
     ) -> tuple[float | None, float | None]:
         """What the records have to explain, and what of it they do not; see ``Restatement``."""
         then, now = row["numerator"], value.numerator
-        if value.parts[0] != "currency" or not self._same_currency(value):
+        if value.parts[0] not in MONEY or not self._same_currency(value):
             return None, None
         if None in (then, now, row["value"], value.value):
             return None, None

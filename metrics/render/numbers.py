@@ -72,9 +72,12 @@ def change(now: float | None, before: float | None, unit: Unit, currency: str) -
 def quantity(
     value: float, unit: Unit, currency: str, edges: Collection[float] = (), exact: bool = False
 ) -> str:
-    """A number in its unit: ``$4.21M``, ``97.1%``, ``2.25×``, ``103 days``, ``20.0 months``, ``1,204``."""
+    """A number in its unit: ``$4.21M``, ``97.1%``, ``2.25×``, ``103 days``, ``20.0 months``, ``1,204``; days
+    weighed by amounts are ``$4.21M × days``."""
     if unit == "currency":
         return money(value, currency) if exact else money_short(value, currency)
+    if unit == "currency_days":
+        return f"{money(value, currency) if exact else money_short(value, currency)} × days"
     if unit == "ratio":
         return percent(value, 4 if exact else 1, edges)
     number = Decimal(repr(float(value)))

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from metrics.board import BoardReport, CauseShare, RecordChange, Restatement
 from metrics.kpi import Unit
+from metrics.kpi_ids import MONEY
 from metrics.render import annex, numbers
 from metrics.render.safe import link, plain
 
@@ -132,7 +133,7 @@ def _change(item: Restatement) -> str:
 
 
 def _signed(value: float, unit: Unit, currency: str) -> str:
-    text = numbers.quantity(value, unit, currency, exact=unit == "currency")
+    text = numbers.quantity(value, unit, currency, exact=unit in MONEY)
     return text if value < 0 else f"+{text}"
 
 
@@ -152,9 +153,9 @@ def _causes(item: Restatement) -> str:
 
 
 def _rest(shares: tuple[CauseShare, ...], item: Restatement) -> str:
-    if item.contribution_unit != "currency" or any(share.step is None for share in shares):
+    if item.contribution_unit not in MONEY or any(share.step is None for share in shares):
         return ""
-    return f" ({_signed(sum(share.step or 0 for share in shares), 'currency', item.currency)})"
+    return f" ({_signed(sum(share.step or 0 for share in shares), item.contribution_unit, item.currency)})"
 
 
 def _share(share: CauseShare, item: Restatement) -> str:
@@ -162,8 +163,8 @@ def _share(share: CauseShare, item: Restatement) -> str:
     first, _, rest = noun.partition(" ")
     many = f"{first}s {rest}".strip()
     amount = ""
-    if item.contribution_unit == "currency" and share.step is not None:
-        amount = f" ({_signed(share.step, 'currency', item.currency)})"
+    if item.contribution_unit in MONEY and share.step is not None:
+        amount = f" ({_signed(share.step, item.contribution_unit, item.currency)})"
     return f"{share.records:,} {noun if share.records == 1 else many} {said(share)}{amount}"
 
 

@@ -20,11 +20,13 @@ from metrics.facts import Facts
 from metrics.happened import HAPPENED
 from metrics.judge import Judge
 from metrics.playbook import load
+from metrics.render import restated
 from metrics.restatement import restatements
 from pipeline.company import ArrSettings, Company, Inputs
 from pipeline.recorded import Recorded
 from pipeline.records import Published
 from pipeline.tables import SCHEMAS
+from tests.unit.board_sample import report
 from tests.unit.books import DATES, Books, at
 from tests.unit.test_kpi_cases import Words
 
@@ -217,6 +219,22 @@ def test_a_number_that_lost_records_which_were_never_kept_says_how_much_is_missi
     item = found(kept, books.known(LATER))["arr"]
     assert told(item) == []
     assert (item.difference, item.unexplained) == (-60_000_00, -60_000_00)
+
+
+def test_days_weighed_by_amounts_are_not_told_as_money() -> None:
+    """60,000 in 30 days and 60,000 in 10 took 20; of 90,000 in 30 days there are 30 x 30,000 more."""
+    books = Ledger()
+    for key, day in (("slow", "2026-04-03"), ("fast", "2026-04-23")):
+        books.step({"deal": {"key": key, "account": "acme", "created": day, "arr": 60_000, "start": "2026-05-03",
+                             "history": [[day, "Discovery"], ["2026-05-03", "Won"]]}})  # fmt: skip
+    then = published(books.known(POSTED))
+    books.step({"set": ["slow", "arr", "2026-06-15", 90_000_00]})
+    item = found(then, books.known(LATER))["cycle_days_weighted"]
+    assert (item.unit, item.contribution_unit) == ("days", "currency_days")
+    assert (item.published, item.now) == (20, 22)
+    assert told(item) == [("changed", "deals", 1, 900_000_00, "arr")]
+    (line,) = restated.lines(report(restatements=(item,)))
+    assert "its numerator +$900,000.00 × days: 1 deal changed: ARR (+$900,000.00 × days)" in line.why
 
 
 def test_another_definition_is_the_cause_of_what_nothing_happened_to() -> None:
