@@ -10,6 +10,7 @@ from metrics.condition import Quantity, Subject, all_hold
 from metrics.kpi import Status, Unit
 from metrics.playbook import Line, Playbook, Rule
 from metrics.render import numbers
+from metrics.words import by_segment
 
 # How a circumstance that stands in for a number is named in a sentence.
 MEASURES: Final[Mapping[str, str]] = {
@@ -142,8 +143,9 @@ def _sentence(rule: Rule, line: Line, asked: Asked, subject: Subject) -> str:
 
 
 def _subject_words(asked: Asked) -> str:
-    segment = "".join(f" of {name}" for name in asked.segment.values())
-    return f"{asked.title or asked.kpi}{segment}{f' ({asked.period})' if asked.period else ''}"
+    return (
+        f"{asked.title or asked.kpi}{by_segment(asked.segment)}{f' ({asked.period})' if asked.period else ''}"
+    )
 
 
 def _text(asked: Asked, value: float) -> str:

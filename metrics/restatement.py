@@ -119,6 +119,7 @@ class _Compared:
         return Restatement(
             kpi=value.id,
             title=value.title,
+            cut=row["cut"],
             segment=row["segment"],
             month=self.one.month,
             unit=value.unit,
@@ -235,6 +236,7 @@ def as_json(item: Restatement, printed: Callable[..., Any] = compute.printed) ->
     return {
         "kpi": item.kpi,
         "month": item.month,
+        "cut": item.cut or None,
         "segment": item.segment or None,
         "published": printed(item.published, item.unit, before),
         "published_at": iso(item.published_at),

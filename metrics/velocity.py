@@ -120,12 +120,19 @@ def _rounded(exact: pl.Expr, cut: str | None) -> pl.Expr:
     return measures.whole(exact, ["month"] if cut in _ADDING else ["month", "segment"], _TRUSTED)
 
 
+def _cell_name() -> pl.Expr:
+    """``SMB x inbound``, ``size unknown x partner``."""
+    known = [pl.when(pl.col(one) == UNKNOWN).then(pl.lit(f"{one} {UNKNOWN}")).otherwise(one) for one in _CELL]
+    return pl.format("{} x {}", *known)
+
+
 def velocity(facts: Facts, cut: str | None) -> pl.LazyFrame:
     """The sum of the cells that have all inputs; n: their closed deals. Beside it the yield of an opportunity."""
     if cut == "product":
         return measures.nothing()
     found = cells(facts, cut)
-    whole, name = pl.col("missing").is_null(), pl.format("{} x {} ({})", *_CELL, "missing")
+    whole = pl.col("missing").is_null()
+    name = pl.format("{} ({})", _cell_name(), "missing")
     sums = found.group_by("month", "segment").agg(
         velocity=(pl.col("each") * pl.col("opportunities").cast(pl.Decimal(38, 0))).filter(whole).sum(),
         opportunities=pl.col("opportunities").filter(whole).sum(),
@@ -209,7 +216,6 @@ def deals_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFra
     # In the order in which the segments are rounded, so that each record's step adds up to that of its segment.
     rows = rows.sort("segment", "external_id", "_opportunity")
     entered = pl.col("_opportunity")
-    cell = pl.format("{} x {}", *_CELL)
     days = pl.when(pl.col("left_out").is_null()).then(pl.format(", {} days", "days"))
     value = pl.when(pl.col("won") & (pl.col("value") != 0)).then(
         pl.format(", {}", in_words(pl.col("value"), facts.currency))
@@ -223,7 +229,7 @@ def deals_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFra
         rows.with_columns(
             contribution=_rounded(pl.when(entered).then("each"), cut),
             note=pl.when(entered).then(pl.format("qualified {}", "qualified_day")).otherwise(closed),
-            cell=cell,
+            cell=_cell_name(),
         )
         .group_by("external_id", "segment")
         .agg(

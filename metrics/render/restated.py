@@ -15,6 +15,7 @@ from metrics.kpi import Unit
 from metrics.kpi_ids import MONEY
 from metrics.render import annex, numbers
 from metrics.render.safe import link, plain
+from metrics.words import by_segment
 
 TITLE: Final = "Restated since it was published"
 _CAUSES: Final = 4  # of one number; the rest is counted
@@ -77,7 +78,7 @@ def _shows(item: Restatement) -> bool:
 
 
 def _what(item: Restatement) -> str:
-    segment = f", {plain(item.segment, 60)}" if item.segment else ""
+    segment = by_segment({item.cut: plain(item.segment, 60)}) if item.segment else ""
     return f"{item.title}{segment}, {numbers.month_name(item.month)}"
 
 

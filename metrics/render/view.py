@@ -219,10 +219,11 @@ def wins(report: BoardReport) -> Table | None:
     if not report.win_rates:
         return None
     low = any(value.status == "low_sample" for value in report.win_rates)
+    by = next((cut for value in report.win_rates for cut in value.segment), "segment")
     return Table(
         title=wording.win_title(report),
-        caption="Win rate of new business by segment, deals closed in the quarter to date",
-        columns=("Segment", "Win rate", "Won", "Closed", "Status"),
+        caption=f"Win rate of new business by {by}, deals closed in the quarter to date",
+        columns=(by.capitalize(), "Win rate", "Won", "Closed", "Status"),
         rows=tuple(
             (
                 plain(next(iter(value.segment.values()), "All"), 40),

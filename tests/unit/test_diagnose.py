@@ -314,7 +314,7 @@ def test_the_enterprise_segment_has_its_own_line() -> None:
     finding = found(books, "hr_tech", "cycle")
     assert finding.segment == {"size": "Enterprise"}
     assert finding.sentence.startswith(
-        "Sales cycle of Enterprise (2026-Q2) is 300 days, above 9 months: deals stay"
+        "Sales cycle by size: Enterprise (2026-Q2) is 300 days, above 9 months: deals stay"
     )
 
 

@@ -141,9 +141,21 @@ def test_only_a_cell_that_a_spreadsheet_may_read_is_quoted(attack: str) -> None:
         assert not re.search(r"'\\?[-+=＝]", page)
 
 
+def test_a_segment_that_stands_alone_names_its_cut() -> None:
+    when = datetime(2026, 5, 3, tzinfo=UTC)
+    item = Restatement(
+        "win_rate", "Win rate", "industry", "unknown", "2026-04", "ratio", "USD", 0.25, when, 0.5
+    )
+    rates = (ratio("win_rate", "Win rate", 0.25, n=40, segment={"size": "unknown"}),)
+    for form in render_forms(report(restatements=(item,), win_rates=rates)).values():
+        told = " ".join(unescape(form.decode()).replace("\\", "").split())
+        assert "Win rate by industry: unknown, April 2026" in told
+        assert "size unknown wins 25.0%" in told
+
+
 def test_a_signed_amount_of_ours_is_not_quoted_in_any_form() -> None:
     when = datetime(2026, 5, 3, tzinfo=UTC)
-    item = Restatement("arr", "ARR", "", "2026-04", "currency", "USD", 500_00, when, 700_00,
+    item = Restatement("arr", "ARR", "", "", "2026-04", "currency", "USD", 500_00, when, 700_00,
                        contribution_unit="currency", difference=200_00.0)  # fmt: skip
     forms = render_forms(report(restatements=(item,)))
     for form, amount in (("md", r"\+$200.00"), ("txt", "+$200.00"), ("html", "+$200.00")):
