@@ -86,9 +86,8 @@ def _segment(case: Case, first: date) -> list[str]:
     if found.height < 2:
         return []
     row = found.row(0, named=True)
-    return [
-        f"{segment_name('size', row['size'])} takes longest (median {_days(row['days'])}, {count(row['n'], 'deal')})"
-    ]
+    name = segment_name("size", row["size"])
+    return [f"{name} takes longest (median {_days(row['days'])}, {count(row['n'], 'deal')})"]
 
 
 def _days(value: object) -> str:
