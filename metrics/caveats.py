@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from metrics import unread
+from metrics import unplaced, unread
 from metrics.board import Caveat
 from metrics.facts import Facts
 from metrics.kpi import KpiValue
@@ -121,7 +121,7 @@ def _list(facts: Facts) -> Iterator[Caveat]:
         )
         yield Caveat(
             "Customers of the opening list",
-            f"{unmatched}; {where}.",
+            f"{unmatched} ({unplaced.amounts(facts)} a year); {where}.",
             "Write the account's id into customer_key.",
         )
 

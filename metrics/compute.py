@@ -18,7 +18,7 @@ from connectors.errors import ConfigurationError
 from connectors.registry import units
 from connectors.schema import exponent, iso
 from metrics import bridge as arr_bridge
-from metrics import circumstances, client_targets, reliability
+from metrics import circumstances, client_targets, reliability, unplaced
 from metrics.condition import Quantity
 from metrics.facts import Facts
 from metrics.inputs import InputFault
@@ -122,6 +122,7 @@ def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Ite
     doubts = {} if rows["value"].is_null().all() else reliability.doubts(facts, kpi)
     unread = facts.info is not None and facts.info.incomplete
     guessed = reliability.not_reconstructed(facts, kpi, cut)
+    placeless = {} if rows["value"].is_null().all() else unplaced.told(facts, kpi, cut)
     periods = {month: facts.calendar.label(month, kpi.period) for month in facts.months}
     top, bottom = kpi.parts
     known_at, currency = facts.known_at, facts.currency
@@ -152,7 +153,7 @@ def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Ite
             segment=segments[segment],
             status=status,
             target=target,
-            reasons=(*reasons, *guessed) if guessed else reasons,
+            reasons=(*reasons, *guessed, *placeless.get((month, segment), ())),
             definition=kpi.definition,
             known_at=known_at,
             currency=currency,

@@ -46,6 +46,7 @@ ROWS: Final = pl.Schema(
         "product": pl.String,
         "product_name": pl.String,
         "problem": pl.String,
+        "placed": pl.Boolean,  # whether an account matches its customer
     }
 )
 
@@ -93,6 +94,7 @@ def rows(
         product=pl.coalesce("product_id", "_product"),
         product_name=pl.coalesce("product_name", "_product"),
         problem=_problem(currencies, settings),
+        placed=pl.col("customer").is_not_null(),
     ).select(pl.col(name).cast(dtype) for name, dtype in ROWS.items())
 
 
