@@ -77,7 +77,7 @@ def test_where_retention_leaks(book: str) -> None:
         ("c0", -100_000), ("c8", -100_000), ("c4", -40_000), ("c5", 30_000),
     ]  # fmt: skip
     assert finding.total == 12
-    assert finding.records[0].note == "SMB, churned: 1000.00 USD a year before, 0.00 USD now"
+    assert finding.records[0].note == "SMB, churned: $1,000.00 a year before, $0.00 now"
 
 
 def test_seats_and_modules_are_told_apart() -> None:
@@ -110,7 +110,7 @@ def test_who_was_lost_and_how_long_they_had_been_there() -> None:
     )
     assert parts(finding)["Lost within the first year"] == 3
     assert finding.records[0].note == (
-        "1000.00 USD a year before, 0.00 USD now; customer from 2025-03-01 to 2026-03-01"
+        "$1,000.00 a year before, $0.00 now; customer from 2025-03-01 to 2026-03-01"
     )
     arr = found(lost(0), "supply_chain", "lost_arr")
     assert arr.sentence.startswith(
@@ -130,7 +130,7 @@ def test_growth_in_its_parts() -> None:
         "ARR growth, year over year (2025-07..2026-06) is 3.3%: in 12 months new logos brought $2.50K, expansion $300;"
         " contraction took $400 and churn $2K."
     )
-    assert finding.records[0].note == "new logo: 2500.00 USD"
+    assert finding.records[0].note == "new logo: $2,500.00"
     assert parts(finding) == {
         "New logos": 250_000, "Expansion": 30_000, "Reactivation": 0, "Contraction": -40_000, "Churn": -200_000,
     }  # fmt: skip

@@ -161,9 +161,7 @@ def test_evidence_of_velocity_names_the_inputs_of_a_deal() -> None:
     notes = dict(
         registered()["sales_velocity"].evidence(facts, "2026-03").select("external_id", "note").iter_rows()
     )
-    assert (
-        notes["large"] == "Enterprise x outbound: qualified 2026-01-10; won 2026-03-11, 6000.00 USD, 60 days"
-    )
+    assert notes["large"] == "Enterprise x outbound: qualified 2026-01-10; won 2026-03-11, $6,000.00, 60 days"
     assert notes["lost"] == "SMB x inbound: qualified 2026-01-10; lost 2026-03-11"
     assert notes["open 0"] == "SMB x inbound: qualified 2026-01-10"
 
