@@ -299,6 +299,32 @@ def test_a_contract_of_the_crm_that_changed_or_went_is_told() -> None:
     assert told(found(then, books.known(LATER, company))["arr"]) == [("deleted", "contracts", 1, -12_000)]
 
 
+def test_a_corrected_rate_is_the_cause_of_stocks_of_whatever_arr_is_read_from(tmp_path: Path) -> None:
+    """1,000 EUR of a customer a year ago and now, at 1.10 when it was told and at 1.20 since; 500 USD beside it."""
+    path = tmp_path / "list.csv"
+    path.write_text(
+        f"{HEADER}acme,,1000,EUR,2025-01-01,,finance,\nglobex,,500,USD,2025-01-01,2026-01-01,finance,\n"
+    )
+    listed = Company(
+        name="test", currency="USD", arr=ArrSettings(source="opening_arr"), inputs=Inputs(opening_arr=path)
+    )
+    signed = Company(name="test", currency="USD", arr=ArrSettings(source="contract"))
+    for company, table in ((listed, "opening_arr"), (signed, "contracts")):
+        books = Ledger()
+        books.contract("euros", "acme", "2025-01-01", "2026-12-31", 2_000, currency="EUR")  # in two years
+        books.contract("dollars", "globex", "2025-01-01", "2025-12-31", 500)
+        books.step({"rate": ["EUR", "2025-01-01", "1.10", "2025-01-01"]})
+        then = published(books.known(POSTED, company))
+        books.step({"rate": ["EUR", "2025-01-01", "1.20", "2026-06-20"]})
+        items = found(then, books.known(LATER, company))
+        assert told(items["arr"]) == [("fx", table, 1, 100)]
+        # 1,100 of 1,600 were kept, and 1,200 of 1,700 are.
+        for kpi in ("nrr", "grr"):
+            assert told(items[kpi]) == [("fx", "accounts", 1, 100)]
+            assert (items[kpi].published, items[kpi].now) == (pytest.approx(11 / 16), pytest.approx(12 / 17))
+            assert items[kpi].unexplained == 0
+
+
 def test_a_quota_that_was_changed_is_a_revised_target() -> None:
     books = Ledger()
     books.deal(
