@@ -20,6 +20,7 @@ from metrics.words import by_segment
 TITLE: Final = "Restated since it was published"
 _CAUSES: Final = 4  # of one number; the rest is counted
 _CENT: Final = 0.5
+_SILENT: Final = "The records behind it are the same; what they hold has changed"
 _NOUNS: Final = {
     "deals": "deal",
     "accounts": "account",
@@ -69,7 +70,11 @@ def lines(report: BoardReport) -> tuple[RestatedLine, ...]:
 
 def evidence(report: BoardReport) -> tuple[annex.EvidenceList, ...]:
     """The records behind each restated number, with what happened to each."""
-    return tuple(_records(item, report) for item in report.restatements if item.records and _shows(item))
+    return tuple(
+        _records(item, report, number)
+        for number, item in enumerate(report.restatements)
+        if item.records and _shows(item)
+    )
 
 
 def _shows(item: Restatement) -> bool:
@@ -89,7 +94,7 @@ def _line(item: Restatement, report: BoardReport) -> RestatedLine:
         what=_what(item),
         published=f"{before} ({when})",
         now=_figure(item.now, item.unit, item.currency),
-        why=". ".join(_why(item)) or _silent(item),
+        why=". ".join(_why(item)) or _SILENT,
     )
 
 
@@ -112,12 +117,6 @@ def _why(item: Restatement) -> Iterator[str]:
         yield plain("; ".join(item.inputs), 300)
     if item.now is None and item.reasons:
         yield plain("; ".join(item.reasons), 300)
-
-
-def _silent(item: Restatement) -> str:
-    if item.segment:
-        return "The records behind a segment are told with the whole company's number"
-    return "The records behind it are the same; what they hold has changed"
 
 
 def _change(item: Restatement) -> str:
@@ -188,10 +187,11 @@ def _field(field: str | None) -> str:
     return _FIELDS.get(field, field.removesuffix("_id").replace("_", " "))
 
 
-def _records(item: Restatement, report: BoardReport) -> annex.EvidenceList:
+def _records(item: Restatement, report: BoardReport, number: int) -> annex.EvidenceList:
+    """``number``: its place, which tells segments apart that are called whatever the CRM calls them."""
     share = annex.shown(len(item.records), item.total)
     return annex.EvidenceList(
-        kpi=f"restated-{item.kpi}-{item.month}",
+        kpi=f"restated-{item.kpi}-{item.month}{f'-{item.cut}-{number}' if item.segment else ''}",
         title=f"Restated: {_what(item)}",
         shown=share,
         caption=f"Records that count otherwise in {_what(item)}: {share}"

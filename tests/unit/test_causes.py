@@ -221,6 +221,35 @@ def test_a_number_that_lost_records_which_were_never_kept_says_how_much_is_missi
     assert (item.difference, item.unexplained) == (-60_000_00, -60_000_00)
 
 
+def test_a_segment_is_restated_with_its_own_records() -> None:
+    """One of two SMB deals lost is deleted, and the one that Enterprise won becomes SMB's: 1 of 2, then 2 of 2."""
+    books = Ledger()
+    for key, size, stage in (
+        ("won", "SMB", "Won"), ("lost", "SMB", "Lost"), ("grew", "Enterprise", "Won"), ("stays", "Enterprise", "Lost"),
+    ):  # fmt: skip
+        told_of = {"key": key, "account": "acme", "created": "2026-04-03", "start": "2026-05-03", "arr": 100}
+        history = [["2026-04-03", "Discovery"], ["2026-05-03", stage]]
+        books.step({"deal": told_of | {"history": history, "segment": size}})
+    then = published(books.known(POSTED))
+    books.step({"delete": ["lost", "2026-06-12"]})
+    books.step({"set": ["grew", "segment", "2026-06-15", "SMB"]})
+    items = restatements([then], books.known(LATER), {"deals": "https://crm.example/{id}"})
+    parts = {item.segment: item for item in items if item.kpi == "win_rate" and item.cut}
+    small, large = parts["SMB"], parts["Enterprise"]
+    assert (small.published, small.now, large.published, large.now) == (0.5, 1, 0.5, 0)
+    assert {(one.external_id, one.before, one.after, one.cause, one.field) for one in small.records} == {
+        ("lost", 0, None, "deleted", None), ("grew", None, 1, "changed", "segment"),
+    }  # fmt: skip
+    assert [(one.external_id, one.before, one.after, one.cause, one.url) for one in large.records] == [
+        ("grew", 1, None, "changed", "https://crm.example/grew")
+    ]
+    made = report(restatements=items)
+    told = {line.what: line.why for line in restated.lines(made)}
+    assert told["Win rate by size: Enterprise, May 2026"].endswith("1 deal changed: segment")
+    lists = [one for one in restated.evidence(made) if "by size" in one.title]
+    assert len({one.kpi for one in lists}) == len(lists) == 2
+
+
 def test_days_weighed_by_amounts_are_not_told_as_money() -> None:
     """60,000 in 30 days and 60,000 in 10 took 20; of 90,000 in 30 days there are 30 x 30,000 more."""
     books = Ledger()
