@@ -85,7 +85,7 @@ def _sentences(
         most = (
             f", {segment_name('size', sizes['size'][0])} most ({sizes['n'][0]:,})" if sizes.height > 1 else ""
         )
-        of = f"{lost.height:,} of {count(cohort.height, 'customer')}"
+        of = f"{lost.height:,} of the {count(cohort.height, 'customer')} live a year before"
         found.append(f"{of} left with {case.money(float(lost['then'].sum()))}{most}")
         found.append(f"{early.height:,} of them by their first anniversary")
     if shrunk.height:

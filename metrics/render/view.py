@@ -192,7 +192,9 @@ def points(report: BoardReport) -> Table | None:
     names = [name.capitalize() for name, _ in report.nrr_points[0].parts]
     return Table(
         title=wording.points_title(report),
-        caption=f"Points that make NRR of {numbers.month_name(report.month)}, by size; they add up to NRR less 100",
+        caption=f"Points that make NRR of {numbers.month_name(report.month)}, by size; they add up to NRR less 100."
+        " They are the movements of every month: who left and came back is in churn and in reactivation, but not among"
+        " the lost where a year ago is compared with now",
         columns=("Customers", *names, "Sum"),
         rows=tuple(
             (
