@@ -7,18 +7,15 @@ are compared with, segments that the playbook does not know, and options that a 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from connectors import registry
 from metrics.condition import Comparison, Kind, Quantity, When
 from metrics.kpi_ids import UNITS, Unit
-from metrics.playbook_parts import CIRCUMSTANCE_UNITS, Line, Occasion
+from metrics.playbook_parts import CIRCUMSTANCE_UNITS, Call, Fit, Hidden, Line, Occasion, Segment, Shift
 from metrics.yaml_lines import Place
-
-if TYPE_CHECKING:
-    from metrics.playbook import Playbook
 
 
 @dataclass(frozen=True)
@@ -28,6 +25,23 @@ class Fault:
     place: Place
     text: str
     about: Place = ()
+
+
+class Book(Protocol):
+    """The parts of a playbook that say something of each other."""
+
+    @property
+    def kpis(self) -> Mapping[str, Line]: ...
+    @property
+    def shifts(self) -> Sequence[Shift]: ...
+    @property
+    def hidden(self) -> Sequence[Hidden]: ...
+    @property
+    def segments(self) -> Mapping[str, Segment]: ...
+    @property
+    def diagnoses(self) -> Mapping[str, Call]: ...
+    @property
+    def fit(self) -> Sequence[Fit]: ...
 
 
 # How a bound may be written by the unit of what it is compared with, and an example of it.
@@ -46,7 +60,7 @@ _NAMES: Final[Mapping[Kind, str]] = {
 _LARGEST_SHARE: Final = 2  # a bare number from here on can be a percentage
 
 
-def faults(book: Playbook) -> Iterator[Fault]:
+def faults(book: Book) -> Iterator[Fault]:
     """Every fault in the order of the playbook's parts."""
     for kpi, line in book.kpis.items():
         yield from _of_line(kpi, line, book)
@@ -63,7 +77,7 @@ def faults(book: Playbook) -> Iterator[Fault]:
         yield from _of_occasion(("fit", index), fit)
 
 
-def _of_line(kpi: str, line: Line, book: Playbook) -> Iterator[Fault]:
+def _of_line(kpi: str, line: Line, book: Book) -> Iterator[Fault]:
     for index, rule in enumerate(line.rules):
         place: Place = ("kpis", kpi, "rules", index)
         yield from _of_bounds(place, line.judged_by or kpi, rule)
@@ -106,7 +120,7 @@ def _wrong_unit(measure: str, unit: Unit, bound: Quantity) -> str | None:
     return None
 
 
-def _of_segment(place: Place, segment: str | None, book: Playbook) -> Iterator[Fault]:
+def _of_segment(place: Place, segment: str | None, book: Book) -> Iterator[Fault]:
     if segment is None or segment in book.segments:
         return
     if not book.segments:
