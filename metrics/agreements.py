@@ -28,8 +28,10 @@ from typing import Final
 
 import polars as pl
 
+from metrics import contract_rows
 from metrics.basis import after, annualised, divided_half_even
-from metrics.lines import PARTS
+from metrics.contract_rows import contracts as contracts
+from metrics.contract_rows import parts as parts
 from metrics.period import Calendar
 from metrics.settlement import OPEN_END, REPLACED_WITHIN_DAYS
 from metrics.words import stated
@@ -40,31 +42,11 @@ NOT_IN_FORCE: Final = "not in force"  # how the reason begins that is no fault
 _CALLED: Final = {"contract": "contracts", "cpq": "subscriptions of a CPQ package"}
 _LONGEST: Final = 64  # changes of changes; more are a circle
 _DAYS: Final = 365  # of twelve months, for the days over
-ROWS: Final = pl.Schema(
-    {
-        "external_id": pl.String,
-        "name": pl.String,
-        "currency": pl.String,
-        "start": pl.Date,
-        "amount": pl.Int64,
-        "arr": pl.Int64,
-        "kind": pl.String,
-        "quantity": pl.Float64,
-        "contract": pl.String,
-        "made_of": pl.String,
-        "row": pl.String,
-        "deal_id": pl.String,
-        "customer": pl.String,
-        "deal_type": pl.String,
-        "own_end": pl.Date,
-        "signed": pl.Date,
-        "product": pl.String,
-        "product_name": pl.String,
-        "start_assumed": pl.Boolean,
-        "terminated": pl.Boolean,
-        "in_force": pl.Boolean,
-        "problem": pl.String,
-    }
+ROWS: Final = contract_rows.schema(
+    external_id=pl.String,
+    name=pl.String,
+    amount=pl.Int64,
+    in_force=pl.Boolean,
 )
 
 
@@ -111,24 +93,20 @@ def rows(
         stated(pl.col("currency")).fill_null(home), deal_type=_deal_type()
     )
     counted = placed.with_columns(arr=_arr(settings), in_force=_in_force(settings))
-    return (
-        counted.filter((pl.col("signed") <= calendar.known_day).fill_null(value=True))
-        .with_columns(
-            contract="external_id",
-            made_of="external_id",
-            row="external_id",
-            product=pl.coalesce("product_id", stated(pl.col("product"))),
-            product_name=pl.coalesce(stated(pl.col("product")), "product_id"),
-            kind=pl.when(pl.col("kind").is_in(["seat", "module"])).then("kind"),
-            amount="agreed",
-            terminated=pl.col("terminated_date").is_not_null(),
-            start="starts",
-            own_end=pl.min_horizontal("ends", "terminated_date"),
-            problem=_problem(currencies),
-        )
-        .select(pl.col(name).cast(dtype) for name, dtype in ROWS.items())
-        .sort("external_id")
+    described = counted.filter((pl.col("signed") <= calendar.known_day).fill_null(value=True)).with_columns(
+        contract="external_id",
+        made_of="external_id",
+        row="external_id",
+        product=pl.coalesce("product_id", stated(pl.col("product"))),
+        product_name=pl.coalesce(stated(pl.col("product")), "product_id"),
+        kind=pl.when(pl.col("kind").is_in(["seat", "module"])).then("kind"),
+        amount="agreed",
+        terminated=pl.col("terminated_date").is_not_null(),
+        start="starts",
+        own_end=pl.min_horizontal("ends", "terminated_date"),
+        problem=_problem(currencies),
     )
+    return contract_rows.shaped(described, ROWS).sort("external_id")
 
 
 def _of_contracts(contracts: pl.DataFrame) -> pl.DataFrame:
@@ -268,38 +246,6 @@ def _problem(currencies: Sequence[str]) -> pl.Expr:
         .then(pl.lit("a total without an end or a term"))
         .when(~pl.col("currency").is_in(list(currencies)))
         .then(pl.lit("currency without an exchange rate"))
-    )
-
-
-def contracts(described: pl.DataFrame) -> pl.DataFrame:
-    """The rows that are contracts, with the columns that ``metrics.settlement.settle`` takes.
-
-    One that was terminated before it began never was one.
-    """
-    return described.filter(pl.col("problem").is_null() & (pl.col("start") < pl.col("own_end"))).select(
-        "contract",
-        "made_of",
-        "customer",
-        "deal_type",
-        "currency",
-        "start",
-        "own_end",
-        "signed",
-        "arr",
-        "deal_id",
-        "start_assumed",
-        "terminated",
-        term=pl.lit(None, dtype=pl.Int64),
-        term_assumed=pl.lit(value=False),
-        totals=pl.lit(value=False),
-    )
-
-
-def parts(described: pl.DataFrame) -> pl.DataFrame:
-    """What those contracts are made of: the columns of ``metrics.lines.PARTS``."""
-    nothing = pl.lit(None, dtype=pl.Date)
-    return (
-        described.filter(pl.col("problem").is_null()).with_columns(begins=nothing, ends=nothing).select(PARTS)
     )
 
 

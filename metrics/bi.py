@@ -21,6 +21,7 @@ from metrics.facts import Facts
 from metrics.inputs import settings_of
 from metrics.judge import Judge
 from metrics.kpi import CUTS, KpiValue, Unit
+from metrics.kpi_ids import MONEY
 from metrics.period import month_first, month_of, shift
 from metrics.playbook import Playbook
 from pipeline import computed
@@ -124,7 +125,7 @@ def _kpi(value: KpiValue) -> tuple[Any, ...]:
 
 def _major(value: float | None, unit: Unit | None, currency: str) -> float | None:
     """As it is printed: money in major units, rounded to the minor one."""
-    return round(value) / 10 ** exponent(currency) if value is not None and unit == "currency" else value
+    return round(value) / 10 ** exponent(currency) if value is not None and unit in MONEY else value
 
 
 def movements(facts: Facts) -> pl.DataFrame:

@@ -244,6 +244,7 @@ class CauseShare:
 class Restatement:
     """A published number that is another one now, and the records that make the difference.
 
+    ``cut``, ``segment``: of a segment of a number (``size``, ``SMB``), both empty for the whole company.
     ``other_definition``, ``other_currency``: the ones it was published under, where they changed; ``other_settings``:
     the keys of the configuration that said something else then; ``inputs``: what of its input files was revised since.
     ``causes``: the largest first. ``records``: the largest of ``total``, in ``contribution_unit``.
@@ -254,6 +255,7 @@ class Restatement:
 
     kpi: str
     title: str
+    cut: str
     segment: str
     month: str
     unit: Unit

@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from connectors.registry import units
 from metrics import compute
 from metrics.facts import Facts
 from metrics.finding import CausePart
@@ -43,6 +44,11 @@ class Case:
     def period(self) -> Mapping[str, Any]:
         """The month's row of ``Facts.periods``."""
         return self.facts.periods.row(by_predicate=pl.col("month") == self.month, named=True)
+
+    def option(self, name: str) -> float:
+        """An option of the diagnosis, as the call gives it or as it is by default."""
+        default = units("metrics.diagnosis", "DIAGNOSIS")[self.call.rule].options[name]
+        return self.call.options.get(name, float(default))
 
     def number(self, kpi: str, months_before: int = 0) -> float | None:
         """A number of the whole company; None where it is not known."""
@@ -108,11 +114,15 @@ class Cause:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One diagnosis. ``find`` gives None where the records show nothing that is worth a sentence."""
+    """One diagnosis. ``find`` gives None where the records show nothing that is worth a sentence.
+
+    ``options``: the numbers that a call may give it, with what they are where it does not.
+    """
 
     id: str
     title: str
     find: Callable[[Case], Cause | None] = field(repr=False)
+    options: Mapping[str, float] = field(default_factory=dict)
 
 
 def count(number: int, one: str, many: str | None = None) -> str:

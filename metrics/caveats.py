@@ -7,12 +7,14 @@ from typing import Final
 
 import polars as pl
 
+from metrics import unplaced, unread
 from metrics.board import Caveat
 from metrics.facts import Facts
 from metrics.kpi import KpiValue
 from pipeline.records import SourceInfo
 
 _HISTORY: Final = ("stage", "amount", "close_date")  # what earlier pipelines are rebuilt from
+_NAMED: Final = 5  # rows of a file that a caveat names
 _MANY: Final = 0.2  # share of deals from which on an unmapped type is worth a board's time
 
 
@@ -50,6 +52,7 @@ def of(facts: Facts, info: SourceInfo | None, headline: Sequence[KpiValue]) -> t
         *_types(facts),
         *quotas,
         *_inputs(facts, headline),
+        *_targets(facts),
         *_undefined(headline, bool(quotas)),
     )
 
@@ -118,7 +121,7 @@ def _list(facts: Facts) -> Iterator[Caveat]:
         )
         yield Caveat(
             "Customers of the opening list",
-            f"{unmatched}; {where}.",
+            f"{unmatched} ({unplaced.amounts(facts)} a year); {where}.",
             "Write the account's id into customer_key.",
         )
 
@@ -170,6 +173,18 @@ def _inputs(facts: Facts, headline: Sequence[KpiValue]) -> Iterator[Caveat]:
                 f"Numbers that need it are not computable: {fault.told}.",
                 'Correct the file; "boardline check" lists its faults.',
             )
+
+
+def _targets(facts: Facts) -> Iterator[Caveat]:
+    """Targets that no number is held against."""
+    lost = unread.targets(facts)
+    if lost:
+        more = f"; and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+        yield Caveat(
+            "Targets that count for nothing",
+            f"In {'; '.join(lost[:_NAMED])}{more}.",
+            'Correct the rows; "boardline check" lists all of them.',
+        )
 
 
 def _undefined(headline: Sequence[KpiValue], quotas: bool) -> Iterator[Caveat]:

@@ -18,12 +18,13 @@ from connectors.errors import ConfigurationError
 from connectors.registry import units
 from connectors.schema import exponent, iso
 from metrics import bridge as arr_bridge
-from metrics import circumstances, client_targets, reliability
+from metrics import circumstances, client_targets, reliability, unplaced
 from metrics.condition import Quantity
 from metrics.facts import Facts
 from metrics.inputs import InputFault
 from metrics.judge import Asked, Verdict
 from metrics.kpi import CUTS, EVIDENCE, MEASURE, Kpi, KpiValue, Status, Unit
+from metrics.kpi_ids import MONEY
 from metrics.period import month_last, shift
 from metrics.playbook_parts import CIRCUMSTANCES
 from metrics.words import UNKNOWN
@@ -121,6 +122,7 @@ def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Ite
     doubts = {} if rows["value"].is_null().all() else reliability.doubts(facts, kpi)
     unread = facts.info is not None and facts.info.incomplete
     guessed = reliability.not_reconstructed(facts, kpi, cut)
+    placeless = {} if rows["value"].is_null().all() else unplaced.told(facts, kpi, cut)
     periods = {month: facts.calendar.label(month, kpi.period) for month in facts.months}
     top, bottom = kpi.parts
     known_at, currency = facts.known_at, facts.currency
@@ -151,7 +153,7 @@ def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Ite
             segment=segments[segment],
             status=status,
             target=target,
-            reasons=(*reasons, *guessed) if guessed else reasons,
+            reasons=(*reasons, *guessed, *placeless.get((month, segment), ())),
             definition=kpi.definition,
             known_at=known_at,
             currency=currency,
@@ -176,6 +178,7 @@ def _asked(
         money=lambda bound: in_minor_units(facts, bound, month),
         settled=lambda days: settled(facts, month, days),
         client=client_targets.target(facts, kpi, month, cut, segment),
+        client_lacks=client_targets.lacking(facts, kpi, month, cut, segment),
         higher_is_better=kpi.higher_is_better,
     )
 
@@ -237,7 +240,7 @@ def _status(
 
 
 def _number(value: float | None, unit: Unit | None) -> int | float | None:
-    if value is None or unit not in ("currency", "count") or value != int(value):
+    if value is None or unit not in (*MONEY, "count") or value != int(value):
         return value
     return int(value)
 
@@ -355,7 +358,7 @@ def as_json(values: Sequence[KpiValue], company: str, known_at: datetime, curren
 
 def printed(value: int | float | None, unit: Unit | None, currency: str) -> str | int | float | None:
     """A number as JSON has it: money as decimal text in major units, anything else as it is."""
-    if value is None or unit != "currency":
+    if value is None or unit not in MONEY:
         return value
     minor = Decimal(value if isinstance(value, int) else repr(value)).to_integral_value(ROUND_HALF_EVEN)
     digits = exponent(currency)

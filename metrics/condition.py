@@ -1,9 +1,10 @@
 """What a playbook compares a number with: bounds as they are written, and conditions on other numbers.
 
 Bounds are strict as they are named: ``below`` <, ``at_most`` <=, ``above`` >, ``at_least`` >=. A bound is a number,
-a share (``105%``), a length of time in days (``30 days``, ``1 week``, ``9 months`` of 365/12 days each) or an amount
-(``$100K``, ``EUR 5M``), which is converted into the currency of the number it is compared with. What differs from its
-bound in the tenth digit lies on it: a quotient of exact amounts ends in the rounding of the machine.
+a share (``105%``; without the sign below 2 only, for 105 could be either), a length of time in days (``30 days``,
+``1 week``, ``9 months`` of 365/12 days each) or an amount (``$100K``, ``EUR 5M``), which is converted into the currency
+of the number it is compared with; each only of a number in that unit. What differs from its bound in the tenth digit
+lies on it: a quotient of exact amounts ends in the rounding of the machine.
 
 ``rising_over`` and ``falling_over`` compare a number with itself so many months before; with ``mature_days`` both are
 of months that had been over for so long, for a cohort that still fills up proves nothing.
@@ -15,7 +16,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
@@ -28,14 +29,27 @@ _MONEY: Final = re.compile(r"^(?:(\$)|([A-Z]{3})\s*)(\d+(?:\.\d+)?)\s*([KMB]?)$"
 _SCALE: Final = {"": 1.0, "K": 1e3, "M": 1e6, "B": 1e9}
 
 
+Kind = Literal["number", "share", "time", "money"]
+
+
 @dataclass(frozen=True)
 class Quantity:
     """One bound. ``currency`` None: a plain number; else ``value`` is in its major units. ``text``: as it was written
-    where that says more than the number does."""
+    where that says more than the number does. ``kind``: what it was written as."""
 
     value: float
     currency: str | None = None
     text: str | None = None
+    kind: Kind = "number"
+
+    @property
+    def written(self) -> str:
+        """As it stands in the playbook, or as good as that."""
+        return (
+            self.text or f"{self.value * 100:.10g}%"
+            if self.kind == "share"
+            else self.text or f"{self.value:.10g}"
+        )
 
     def words(self, unit: Unit, currency: str) -> str:
         """As a sentence names it."""
@@ -51,11 +65,11 @@ def _quantity(value: Any) -> Any:
         return Quantity(float(value))
     text = value.strip() if isinstance(value, str) else ""
     if text.endswith("%"):
-        return Quantity(_share(text) / 100)
+        return Quantity(_share(text) / 100, kind="share")
     if found := _TIME.match(text):
-        return Quantity(float(found[1]) * _DAYS[found[2]], text=text)
+        return Quantity(float(found[1]) * _DAYS[found[2]], text=text, kind="time")
     if found := _MONEY.match(text):
-        return Quantity(float(found[3]) * _SCALE[found[4]], found[2] or "USD", text)
+        return Quantity(float(found[3]) * _SCALE[found[4]], found[2] or "USD", text, "money")
     raise ValueError(f"{value!r} is no bound; write 3, 105%, 9 months or $100K")
 
 

@@ -149,14 +149,20 @@ def with_quota(facts: Facts, sums: pl.LazyFrame, cut: str | None, key: str = "qu
     named = facts.periods.lazy().select("month", "quarter_first", "quarter")
     joined = sums if key in sums.collect_schema() else sums.join(named, on="month", maintain_order="left")
     quotas = of_quarter.select(
-        "segment", pl.col("quarter_first").alias(key), quota="value", _known=pl.lit(value=True)
+        "segment",
+        "lacking",
+        pl.col("quarter_first").alias(key),
+        quota="value",
+        _known=pl.lit(value=True),
     )
     found = joined.join(quotas, on=[key, "segment"], how="left", nulls_equal=True, maintain_order="left")
     by = "" if cut is None else f" by {cut}"
     given = pl.when(pl.col("quota") != 0).then("quota")
     no_quota = (
-        pl.when(pl.col("_known") & given.is_null())
-        .then(pl.format("a quota of {} is zero or in a currency without an exchange rate", "quarter"))
+        pl.when(pl.col("lacking").is_not_null())
+        .then(pl.format("needs {} rate, for a quota of {}", "lacking", "quarter"))
+        .when(pl.col("_known") & given.is_null())
+        .then(pl.format("a quota of {} is zero", "quarter"))
         .when(given.is_null())
         .then(pl.format("needs a quota{} of {}: in the CRM or in the targets file", pl.lit(by), "quarter"))
     )

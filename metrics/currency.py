@@ -157,14 +157,21 @@ def _cross(steps: pl.DataFrame, home: str, report: str) -> list[tuple[str, objec
 
 
 def in_words(minor: pl.Expr, currency: str) -> pl.Expr:
-    """Minor units as exact text in major units, for notes: 20684400 USD -> ``206844.00 USD``."""
+    """Minor units as exact text for notes, as the report writes money: 20684400 USD -> ``$206,844.00``."""
     digits = exponent(currency)
     size = minor.cast(pl.Int64).abs()
     sign = pl.when(minor < 0).then(pl.lit("-")).otherwise(pl.lit(""))
-    text = (size // 10**digits).cast(pl.String)
+    backwards = (size // 10**digits).cast(pl.String).str.reverse()
+    text = backwards.str.replace_all(r"(\d{3})", "$1,").str.reverse().str.strip_prefix(",")
     if digits:
         text = text + "." + (size % 10**digits).cast(pl.String).str.zfill(digits)
-    return pl.concat_str(sign, text, pl.lit(f" {currency}"))
+    return pl.concat_str(sign, pl.lit(symbol(currency)), text)
 
 
+def symbol(currency: str) -> str:
+    """What stands before an amount: ``$``, or ``CHF `` where there is no sign that everybody knows."""
+    return _SYMBOLS.get(currency, f"{currency} ")
+
+
+_SYMBOLS: Final = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "CAD": "CA$", "AUD": "A$", "INR": "₹"}
 _ONE: Final = pl.lit(Decimal(1)).cast(pl.Decimal(38, 12))

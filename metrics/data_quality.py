@@ -17,7 +17,7 @@ from metrics.facts import Facts
 from metrics.kpi import EVIDENCE, MEASURE, Kpi
 from metrics.words import UNKNOWN
 from pipeline.company import Company, QualitySettings
-from pipeline.quality import cells_over, opened_at
+from pipeline.quality import Completeness, cells_over, completeness_over, opened_at
 from pipeline.required import in_words
 from pipeline.scores import named
 
@@ -35,7 +35,7 @@ def configured(kpi: Kpi, company: Company) -> Kpi:
 
 
 def filled_cells(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    """Filled required cells of open deals over all of them; n: required cells. Cut by owner only."""
+    """Filled required cells of open deals over all of them; n: required cells. Cut by owner or size."""
     rows: list[dict[str, object]] = []
     if cut is None:
         rows = [
@@ -45,7 +45,7 @@ def filled_cells(facts: Facts, cut: str | None) -> pl.LazyFrame:
     else:
         found = {
             month: {group.group: group for group in scored.groups}
-            for month, scored in facts.completeness_by(cut).items()
+            for month, scored in _split(facts, cut).items()
         }
         every = sorted({UNKNOWN, *(name for groups in found.values() for name in groups)})
         for month, groups in found.items():
@@ -56,6 +56,19 @@ def filled_cells(facts: Facts, cut: str | None) -> pl.LazyFrame:
                 for name in every
             ]
     return _doubted(rows, _guessed(facts))
+
+
+def _split(facts: Facts, cut: str) -> Mapping[str, Completeness]:
+    """Month -> completeness with its parts: by owner, or by the size that all numbers of a deal are cut by (R15)."""
+    if cut == "owner":
+        return facts.completeness_by(cut)
+    sizes = facts.deals.select("external_id", segment="size")
+    opened = facts.open_deals.drop("segment").join(sizes, on="external_id", how="left", maintain_order="left")
+    moments = facts.moments
+    done = completeness_over(
+        opened, facts.raw_frames, facts.company, facts.info, [*moments.values()], "segment"
+    )
+    return {month: done[moment] for month, moment in moments.items()}
 
 
 def scores(facts: Facts) -> pl.LazyFrame:
@@ -114,8 +127,11 @@ def cells_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFra
         .then(pl.format("blank: {}", "_blank"))
         .otherwise(pl.lit("all filled"))
     )
-    if cut is not None:
+    if cut == "owner":
         rows = named(rows.with_columns(group="owner_id"), facts.raw_frames, cut).with_columns(owner="group")
+    elif cut is not None:
+        traits = facts.deals.select("external_id", cut)
+        rows = rows.join(traits, on="external_id", how="left", maintain_order="left")
     return measures.opened(rows, cut).sort("contribution", maintain_order=True)
 
 

@@ -22,6 +22,7 @@ from connectors.errors import BoardlineError, DeliveryConflict
 from metrics import snapshot
 from metrics.board import BoardReport
 from metrics.render import FORMS, numbers, render_forms
+from metrics.words import by_segment
 from pipeline.company import Company
 from pipeline.records import DeliveryRecord
 from pipeline.store import Store
@@ -206,8 +207,7 @@ def _printed(report: BoardReport) -> dict[str, str]:
         if bridge is not None
     }
     segments = {
-        f"Win rate of {', '.join(value.segment.values())}": f"{value.value!r} {value.n}"
-        for value in report.win_rates
+        f"Win rate{by_segment(value.segment)}": f"{value.value!r} {value.n}" for value in report.win_rates
     }
     stages = {"Pipeline by stage": repr([(row.stage, row.deals, row.amount) for row in report.pipeline])}
     return {**scores, **bridges, **segments, **stages}

@@ -26,6 +26,7 @@ from metrics.playbook import Playbook
 from metrics.playbook_parts import Call
 from metrics.render import numbers
 from metrics.scope import hidden_kpis, holds
+from metrics.words import by_segment
 
 SHOWN: Final = 10  # records of one finding
 _DOUBTFUL: Final = {"unreliable": "the number is unreliable", "low_sample": "low sample"}
@@ -132,8 +133,7 @@ def _number(value: KpiValue, when: When, client: float | None) -> str:
     """``Win rate (2026-Q2) is 15.0%, below 20%``: the number and what it is compared with."""
     test = when.get(value.id)
     edges = [bound.value for _, bound in test.bounds if bound.currency is None] if test else []
-    segment = "".join(f" of {name}" for name in value.segment.values())
-    text = f"{value.title}{segment} ({value.period}) is {numbers.value_text(value, edges)}"
+    text = f"{value.title}{by_segment(value.segment)} ({value.period}) is {numbers.value_text(value, edges)}"
     if client is not None:
         return (
             f"{text}, against the client's target of {numbers.quantity(client, value.unit, value.currency)}"

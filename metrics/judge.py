@@ -10,6 +10,7 @@ from metrics.condition import Quantity, Subject, all_hold
 from metrics.kpi import Status, Unit
 from metrics.playbook import Line, Playbook, Rule
 from metrics.render import numbers
+from metrics.words import by_segment
 
 # How a circumstance that stands in for a number is named in a sentence.
 MEASURES: Final[Mapping[str, str]] = {
@@ -42,8 +43,8 @@ class Asked:
 
     ``segment``: {} for the whole company, {"size": "SMB"} for a part of it. ``other``: another KPI of the same month
     and segment, or a circumstance, so many months before. ``money``: an amount in minor units of the report's
-    currency; ``settled``: see ``Subject``. ``client``: the client's own target, None where there is none.
-    ``higher_is_better``: of the KPI.
+    currency; ``settled``: see ``Subject``. ``client``: the client's own target, None where there is none, or where
+    it cannot be computed, and ``client_lacks`` then says why. ``higher_is_better``: of the KPI.
     """
 
     kpi: str
@@ -57,6 +58,7 @@ class Asked:
     money: Callable[[Quantity], float | None] = _no_rate
     settled: Callable[[int], int] = _at_once
     client: float | None = None
+    client_lacks: str | None = None
     higher_is_better: bool | None = None
 
     def about(self, name: str) -> Subject:
@@ -113,7 +115,8 @@ class Judge:
 
 def _target(line: Line, asked: Asked) -> str | None:
     """The playbook's words, and the client's own target."""
-    own = None if asked.client is None else f"the client's own: {_text(asked, asked.client)}"
+    told = asked.client_lacks if asked.client is None else _text(asked, asked.client)
+    own = None if told is None else f"the client's own: {told}"
     return "; ".join(text for text in (line.target, own) if text) or None
 
 
@@ -140,8 +143,9 @@ def _sentence(rule: Rule, line: Line, asked: Asked, subject: Subject) -> str:
 
 
 def _subject_words(asked: Asked) -> str:
-    segment = "".join(f" of {name}" for name in asked.segment.values())
-    return f"{asked.title or asked.kpi}{segment}{f' ({asked.period})' if asked.period else ''}"
+    return (
+        f"{asked.title or asked.kpi}{by_segment(asked.segment)}{f' ({asked.period})' if asked.period else ''}"
+    )
 
 
 def _text(asked: Asked, value: float) -> str:

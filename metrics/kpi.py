@@ -16,10 +16,10 @@ import polars as pl
 
 from metrics.alternatives import Alternative
 from metrics.facts import Facts
+from metrics.kpi_ids import Unit as Unit
 from metrics.words import CUTS as CUTS
 from pipeline.company import Company
 
-Unit = Literal["currency", "ratio", "count", "days", "months", "points", "multiple"]
 Status = Literal[
     "on_target", "watch", "off_target", "no_target", "unreliable", "low_sample", "not_computable"
 ]

@@ -1,17 +1,55 @@
-"""The names of the KPIs, for whoever only checks a name."""
+"""The names of the KPIs and what each is measured in, for whoever only checks what was written about one."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Literal
+
+Unit = Literal["currency", "currency_days", "ratio", "count", "days", "months", "points", "multiple"]
+
+# Units that are made of amounts of money; ``currency_days`` are days weighed by amounts, no money of anybody.
+MONEY: Final[tuple[Unit, ...]] = ("currency", "currency_days")
 
 # Every KPI of the product; a playbook may only name these.
-KPI_IDS: Final = (
-    "arr", "carr", "arr_new_logo", "arr_expansion_seat", "arr_expansion_module", "arr_expansion_other",
-    "arr_reactivation", "arr_contraction", "arr_churn", "arr_growth_mom", "arr_growth_yoy", "nrr", "grr",
-    "logo_churn", "win_rate", "win_rate_value", "win_rate_cohort", "avg_deal_size", "cycle_days_median",
-    "cycle_days_weighted", "sales_velocity", "stage_days", "poc_days", "poc_conversion",
-    "pipeline_coverage", "pipeline_coverage_weighted", "forecast_in_quarter", "forecast_accuracy_error",
-    "cac_payback_months", "lead_to_opportunity", "mql_to_sql", "marketing_sourced_pipeline",
-    "marketing_sourced_revenue", "partner_sourced_pipeline", "partner_sourced_revenue", "cost_per_lead",
-    "health_score", "field_completeness", "data_cleanliness",
-)  # fmt: skip
+UNITS: Final[Mapping[str, Unit]] = {
+    "arr": "currency",
+    "carr": "currency",
+    "arr_new_logo": "currency",
+    "arr_expansion_seat": "currency",
+    "arr_expansion_module": "currency",
+    "arr_expansion_other": "currency",
+    "arr_reactivation": "currency",
+    "arr_contraction": "currency",
+    "arr_churn": "currency",
+    "arr_growth_mom": "ratio",
+    "arr_growth_yoy": "ratio",
+    "nrr": "ratio",
+    "grr": "ratio",
+    "logo_churn": "ratio",
+    "win_rate": "ratio",
+    "win_rate_value": "ratio",
+    "win_rate_cohort": "ratio",
+    "avg_deal_size": "currency",
+    "cycle_days_median": "days",
+    "cycle_days_weighted": "days",
+    "sales_velocity": "currency",
+    "stage_days": "days",
+    "poc_days": "days",
+    "poc_conversion": "ratio",
+    "pipeline_coverage": "multiple",
+    "pipeline_coverage_weighted": "multiple",
+    "forecast_in_quarter": "currency",
+    "forecast_accuracy_error": "ratio",
+    "cac_payback_months": "months",
+    "lead_to_opportunity": "ratio",
+    "mql_to_sql": "ratio",
+    "marketing_sourced_pipeline": "currency",
+    "marketing_sourced_revenue": "currency",
+    "partner_sourced_pipeline": "currency",
+    "partner_sourced_revenue": "currency",
+    "cost_per_lead": "currency",
+    "health_score": "points",
+    "field_completeness": "ratio",
+    "data_cleanliness": "points",
+}
+KPI_IDS: Final = tuple(UNITS)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import polars as pl
 
 from metrics import agreements, opening
 from metrics.facts import Facts
 from metrics.inputs import InputFault
+
+_PLACELESS: Final = "no account matches it: counted in ARR, but in no size, industry or motion"
 
 
 def left_out(facts: Facts) -> pl.DataFrame:
@@ -61,13 +65,14 @@ def _listed_out(facts: Facts) -> pl.DataFrame:
         listed = facts.opening_list
     except InputFault:  # every number that needs it names the fault
         listed = opening.none()
-    return listed.filter(pl.col("problem").is_not_null()).select(
+    counted = pl.col("problem").is_null()
+    return listed.filter(~counted | ~pl.col("placed")).select(
         "currency",
         object=pl.lit("opening_arr"),
         external_id=pl.format("line {}", "line"),
         name="customer_key",
-        kpis=pl.lit("ARR"),
-        reason="problem",
+        kpis=pl.when(counted).then(pl.lit("ARR by segment")).otherwise(pl.lit("ARR")),
+        reason=pl.when(counted).then(pl.lit(_PLACELESS)).otherwise("problem"),
         amount="arr",
         _on="start",
     )

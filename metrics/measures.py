@@ -157,12 +157,16 @@ def explained(
     return joined.with_columns(reason=pl.when(text != "").then(text)).drop("note")
 
 
-def whole(exact: pl.Expr, over: str = "month") -> pl.Expr:
+def whole(exact: pl.Expr, over: str | Sequence[str] = "month", digits: int | None = None) -> pl.Expr:
     """Exact amounts (decimals) in minor units, rounded so that those of a month add up to its rounded total (R15).
 
     Each is the step that the rounded running sum takes with it, so it is less than one unit from its exact amount.
+    ``digits``: of amounts that are quotients, to how many digits a sum of them is exact: three thirds are one.
     """
-    total = exact.fill_null(0).cum_sum().round(0, mode="half_to_even").cast(pl.Int64)
+    running = exact.fill_null(0).cum_sum()
+    if digits is not None:
+        running = running.round(digits, mode="half_to_even")
+    total = running.round(0, mode="half_to_even").cast(pl.Int64)
     return (total - total.shift(1, fill_value=0)).over(over)
 
 

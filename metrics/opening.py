@@ -24,29 +24,16 @@ from typing import Final
 
 import polars as pl
 
-from metrics.lines import PARTS
+from metrics import contract_rows
+from metrics.contract_rows import contracts as contracts
+from metrics.contract_rows import parts as parts
 from metrics.settlement import OPEN_END
 from pipeline.company import ArrSettings
 
-ROWS: Final = pl.Schema(
-    {
-        "line": pl.Int64,
-        "customer_key": pl.String,
-        "currency": pl.String,
-        "start": pl.Date,
-        "arr": pl.Int64,
-        "kind": pl.String,
-        "contract": pl.String,
-        "made_of": pl.String,
-        "row": pl.String,
-        "customer": pl.String,
-        "deal_type": pl.String,
-        "own_end": pl.Date,
-        "signed": pl.Date,
-        "product": pl.String,
-        "product_name": pl.String,
-        "problem": pl.String,
-    }
+ROWS: Final = contract_rows.schema(
+    line=pl.Int64,
+    customer_key=pl.String,
+    placed=pl.Boolean,  # whether an account matches its customer
 )
 
 
@@ -76,7 +63,7 @@ def rows(
         .join(_products(lines), on="_key", how="left")
     )
     contract = pl.format("opening_arr line {}", "line")
-    return named.select(
+    described = named.select(
         "line",
         "customer_key",
         "currency",
@@ -93,7 +80,9 @@ def rows(
         product=pl.coalesce("product_id", "_product"),
         product_name=pl.coalesce("product_name", "_product"),
         problem=_problem(currencies, settings),
-    ).select(pl.col(name).cast(dtype) for name, dtype in ROWS.items())
+        placed=pl.col("customer").is_not_null(),
+    )
+    return contract_rows.shaped(described, ROWS)
 
 
 def _problem(currencies: list[str], settings: ArrSettings) -> pl.Expr:
@@ -127,34 +116,3 @@ def _products(lines: pl.DataFrame) -> pl.DataFrame:
         )
     )
     return found.filter(pl.col("_ids") == 1).drop("_ids")
-
-
-def contracts(described: pl.DataFrame) -> pl.DataFrame:
-    """The rows that are contracts, with the columns that ``metrics.settlement.settle`` takes."""
-    return described.filter(pl.col("problem").is_null()).select(
-        "contract",
-        "made_of",
-        "customer",
-        "deal_type",
-        "currency",
-        "start",
-        "own_end",
-        "signed",
-        "arr",
-        deal_id=pl.lit(None, dtype=pl.String),
-        term=pl.lit(None, dtype=pl.Int64),
-        start_assumed=pl.lit(value=False),
-        term_assumed=pl.lit(value=False),
-        totals=pl.lit(value=False),
-        terminated=pl.lit(value=False),
-    )
-
-
-def parts(described: pl.DataFrame) -> pl.DataFrame:
-    """What those contracts are made of: the columns of ``metrics.lines.PARTS``."""
-    nothing = pl.lit(None, dtype=pl.Date)
-    return (
-        described.filter(pl.col("problem").is_null())
-        .with_columns(quantity=pl.lit(None, dtype=pl.Float64), begins=nothing, ends=nothing)
-        .select(PARTS)
-    )

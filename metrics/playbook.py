@@ -37,6 +37,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from connectors.errors import ConfigurationError
 from connectors.schema import TABLES
 from metrics.condition import Comparison, Part
+from metrics.playbook_faults import faults
 from metrics.playbook_parts import (
     KPI_IDS,
     Call,
@@ -111,10 +112,6 @@ class Playbook(Part):
         never = {kpi for hidden in self.hidden if not hidden.owned_when for kpi in hidden.kpis}
         if shown := [kpi for kpi in (*self.headline, *self.supporting) if kpi in never]:
             raise ValueError(f"{shown[0]} is hidden and on the scorecard; take it out of one of them")
-        named = [rule.segment for line in self.kpis.values() for rule in line.rules]
-        for segment in (*named, *(call.segment for call in self.diagnoses.values())):
-            if segment is not None:
-                known(segment, self.segments, "segment")
         return self
 
     @property
@@ -168,7 +165,7 @@ def load(name_or_path: str) -> Playbook:
 
     Raises ``ConfigurationError`` naming file, line and remedy.
     """
-    merged = _read(name_or_path, _DEEPEST)
+    merged = _read(name_or_path, ())
     merged.setdefault("title", merged["name"])
     return Playbook.model_validate(merged)
 
@@ -184,28 +181,56 @@ def applied(company: C) -> C:
     return company.model_copy(update={"required_deal_fields": fields})
 
 
-def _read(name_or_path: str, depth: int) -> dict[str, Any]:
-    """The playbook as plain data with what it extends merged in; checked, so that errors name the right line."""
+def _read(name_or_path: str, extending: tuple[str, ...]) -> dict[str, Any]:
+    """The playbook as plain data with what it extends merged in; checked, so that errors name the right line.
+
+    ``extending``: the playbooks that led here, each extended by the one before it.
+    """
     written, where = _text(name_or_path)
     data, lines = parse(written, where, _TOP)
     extended = data.pop("extends", None)
     base: dict[str, Any] = {}
     if extended is not None:
-        at = f"{where}, line {lines.get(('extends',), 1)}"
-        if not isinstance(extended, str) or depth == 0:
-            raise ConfigurationError(
-                f"{at}: extends names one playbook; they may extend each other {_DEEPEST} deep"
-            )
-        beside = Path(name_or_path).parent / extended
-        base = _read(extended if extended in shipped() else str(beside), depth - 1)
+        at = f"{where}, line {lines.get(('extends',), 1)}: extends"
+        base = _read(_extended(name_or_path, extended, extending, at), (*extending, name_or_path))
     own = {"name": Path(name_or_path).stem if name_or_path not in shipped() else name_or_path, **data}
     by_entry = {key: _merged(base.get(key, {}), own[key]) for key in _MERGED if key in own}
     merged: dict[str, Any] = {**base, **own, **by_entry}
     try:
-        Playbook.model_validate({"title": "", **merged})
+        book = Playbook.model_validate({"title": "", **merged})
     except ValidationError as error:
         raise ConfigurationError(_explain(error, where, lines)) from None
+    for fault in faults(book):
+        taken_out = fault.place not in lines and fault.about in lines
+        place = fault.about if taken_out else fault.place
+        raise ConfigurationError(_placed(place, fault.text, where, lines))
     return merged
+
+
+def _extended(name_or_path: str, extended: Any, extending: tuple[str, ...], at: str) -> str:
+    """What a playbook extends, as a name or a path; refused where that leads back to it, or too deep."""
+    if not isinstance(extended, str):
+        raise ConfigurationError(
+            f"{at} names one playbook, by its name ({', '.join(shipped())}) or the path of a .yaml file"
+        )
+    if extended in shipped():
+        return extended
+    beside = Path(name_or_path).parent / extended
+    way = (*extending, name_or_path)
+    again = [index for index, one in enumerate(way) if Path(one).resolve() == beside.resolve()]
+    remedy = f"extend a shipped one ({', '.join(shipped())}), or leave extends out"
+    if again == [len(way) - 1]:
+        raise ConfigurationError(f"{at}: {extended} is this playbook itself; {remedy}")
+    if again:
+        circle = " -> ".join(Path(one).name for one in (*way[again[0] :], extended))
+        raise ConfigurationError(f"{at}: they extend each other in a circle ({circle}); {remedy}")
+    if len(way) > _DEEPEST:
+        chain = " -> ".join(Path(one).name for one in (*way, extended))
+        raise ConfigurationError(
+            f"{at}: playbooks may extend each other {_DEEPEST} deep, and this is more ({chain}); put two of them"
+            " together"
+        )
+    return str(beside)
 
 
 def _merged(base: Any, own: Any) -> Any:
@@ -265,14 +290,19 @@ def _explain(error: ValidationError, where: str, lines: dict[Place, int]) -> str
     # An unknown key comes first: it is often the misspelt form of the one that is missing.
     fault = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     place: Place = tuple(part for part in fault["loc"] if part != "[key]")
-    at = place
-    while at and at not in lines:
-        at = at[:-1]
     message = _FAULTS.get(fault["type"], fault["msg"].removeprefix("Value error, "))
     if fault["type"] == "extra_forbidden":
         part = next((_AT[str(key)] for key in reversed(place[:-1]) if key in _AT), Playbook)
         keys = [*part.model_fields, *(["extends"] if part is Playbook else [])]
         near = difflib.get_close_matches(str(place[-1]), keys, 1)
         message = "unknown key" + (f"; did you mean {near[0]}?" if near else "")
+    return _placed(place, message, where, lines)
+
+
+def _placed(place: Place, message: str, where: str, lines: dict[Place, int]) -> str:
+    """A fault with its line, or that of the part it is in; what stands only in an extended playbook has none here."""
+    at = place
+    while at and at not in lines:
+        at = at[:-1]
     dotted = ".".join(str(part) for part in place) or "playbook"
     return f"{where}, line {lines.get(at, 1)}: {dotted}: {message}"

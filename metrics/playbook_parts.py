@@ -6,7 +6,7 @@ The texts ``target``, ``says``, ``next`` and ``otherwise`` are printed as they s
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -14,12 +14,20 @@ from pydantic import AfterValidator, Field, model_validator
 from connectors import registry
 from metrics.condition import Comparison, Part, When, looks_back
 from metrics.kpi_ids import KPI_IDS as KPI_IDS
+from metrics.kpi_ids import Unit
 
 # What a condition may ask beside KPIs: see ``metrics.circumstances``.
-CIRCUMSTANCES: Final = (
-    "company_arr", "paying_customers", "arr_growth_compound", "sales_team", "engagement_months", "full_gtm",
-    "founder_led", "partner_led",
-)  # fmt: skip
+CIRCUMSTANCE_UNITS: Final[Mapping[str, Unit]] = {
+    "company_arr": "currency",
+    "paying_customers": "count",
+    "arr_growth_compound": "ratio",
+    "sales_team": "count",
+    "engagement_months": "months",
+    "full_gtm": "count",  # these three: 1 or 0
+    "founder_led": "count",
+    "partner_led": "count",
+}
+CIRCUMSTANCES: Final = tuple(CIRCUMSTANCE_UNITS)
 
 
 def known(name: str, names: Iterable[str], what: str) -> str:
@@ -146,7 +154,7 @@ class Call(Occasion):
 
     ``segment``: the conditions are asked of that segment. ``off_client_target``: called for where the number misses the
     client's own target, whole or by size. ``says``: what the source document makes of it. ``next``: what to check or do
-    next. ``options``: numbers the diagnosis takes.
+    next. ``options``: numbers the diagnosis takes, by the names that it says.
     """
 
     rule: str

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Final
 
 import polars as pl
@@ -24,7 +25,9 @@ from metrics.change_words import Words
 from metrics.facts import Facts
 from metrics.inputs import other_settings, settings_of
 from metrics.kpi import Kpi, KpiValue
+from metrics.kpi_ids import MONEY
 from metrics.period import month_last
+from metrics.words import UNKNOWN
 from pipeline.recorded import Recorded
 from pipeline.records import Published
 
@@ -33,6 +36,7 @@ _SAME: Final = 1e-9  # relative: below it two computations of a ratio are one
 _SHOWN: Final = 10  # records of one restatement
 _CENT: Final = 0.5  # minor units: sums of parts that were rounded one by one
 _FILES: Final = "inputs: "
+_KEY: Final = ["object", "external_id"]
 
 
 def restatements(
@@ -94,6 +98,7 @@ class _Compared:
         )
         self.settings = other_settings(self.one.definitions, settings_of(self.facts.company, self.facts.info))
         self._happened: pl.DataFrame | None = None
+        self._places: dict[tuple[str, str], pl.DataFrame] = {}
 
     @property
     def happened(self) -> pl.DataFrame:
@@ -102,22 +107,48 @@ class _Compared:
             self._happened = happenings.since(self.facts, self.then)
         return self._happened
 
+    @cached_property
+    def facts_then(self) -> Facts:
+        """What is known now of what was known then: in which segment a record lay when the number was published."""
+        facts = self.facts
+        return Facts(
+            facts.company, [self.one.month], self.one.known_at, facts.raw_frames, facts.info, facts.unkept
+        )
+
+    def _evidence(self, kpi: Kpi, cut: str, segment: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The records behind a number when it was published, and those of today.
+
+        Those of the whole were frozen; which of them were a segment's is told by where they lay then.
+        """
+        whole = self.one.evidence.filter(kpi=kpi.id)
+        if not cut:
+            return whole, compute.evidence(self.facts, kpi, self.one.month)
+        after = compute.evidence(self.facts, kpi, self.one.month, cut)
+        if (kpi.id, cut) not in self._places:
+            then = compute.evidence(self.facts_then, kpi, self.one.month, cut)
+            # Of a record that is not told of then (it was heard of late) where it lies today stands in.
+            placed = pl.concat([frame.select(*_KEY, "segment") for frame in (then, after)])
+            self._places[kpi.id, cut] = placed.with_columns(pl.col(_KEY).fill_null("")).unique(
+                _KEY, keep="first", maintain_order=True
+            )
+        before = whole.join(self._places[kpi.id, cut], on=_KEY, how="left", maintain_order="left")
+        mine = pl.col("segment").fill_null(UNKNOWN) == segment
+        return before.filter(mine).drop("segment"), after.filter(segment=segment).drop("segment")
+
     def restated(self, row: Mapping[str, Any], value: KpiValue) -> Restatement:
-        """One number; the records behind a segment of it were not frozen, so it has none."""
+        """One number, whole or of a segment."""
         kpi = compute.registered()[value.id].under(self.facts.company)
         definition = row["definition"] if row["definition"] != value.definition else None
         inputs = tuple(revisions.of_files(self.facts, kpi, self.then, self.settings))
-        records, shares = pl.DataFrame(), tuple[CauseShare, ...]()
-        difference, unexplained = None, None
-        if not row["cut"]:
-            after = compute.evidence(self.facts, kpi, self.one.month)
-            records = self._caused(kpi, after, self._otherwise(definition, inputs))
-            shares = tuple(_shares(records, self._same_currency(value)))
-            difference, unexplained = self._unexplained(kpi, row, value, after, shares)
+        before, after = self._evidence(kpi, row["cut"], row["segment"])
+        records = self._caused(kpi, before, after, self._otherwise(definition, inputs))
+        shares = tuple(_shares(records, self._same_currency(value)))
+        difference, unexplained = self._unexplained(row, value, before, after, shares)
         words = Words(self.facts)
         return Restatement(
             kpi=value.id,
             title=value.title,
+            cut=row["cut"],
             segment=row["segment"],
             month=self.one.month,
             unit=value.unit,
@@ -154,13 +185,13 @@ class _Compared:
         }
         return next((name for name, holds in reasons.items() if holds), "unknown")
 
-    def _caused(self, kpi: Kpi, after: pl.DataFrame, otherwise: str) -> pl.DataFrame:
-        records = causes.moved(self.one.evidence.filter(kpi=kpi.id), after)
+    def _caused(self, kpi: Kpi, before: pl.DataFrame, after: pl.DataFrame, otherwise: str) -> pl.DataFrame:
+        records = causes.moved(before, after)
         customers = self.facts.raw("deals").select("external_id", "account_id").join(
             self.facts.accounts.select("account_id", "customer"), on="account_id", how="left"
         )  # fmt: skip
         homes = customers.select("external_id", "customer")
-        money = (kpi.parts[0] or kpi.unit) == "currency"
+        money = (kpi.parts[0] or kpi.unit) in MONEY
         caused = causes.decide(records, self.happened, homes, otherwise, money)
         return caused.join(
             _names(self.facts, after), on=["object", "external_id"], how="left", maintain_order="left"
@@ -168,21 +199,21 @@ class _Compared:
 
     def _unexplained(
         self,
-        kpi: Kpi,
         row: Mapping[str, Any],
         value: KpiValue,
+        before: pl.DataFrame,
         after: pl.DataFrame,
         shares: tuple[CauseShare, ...],
     ) -> tuple[float | None, float | None]:
         """What the records have to explain, and what of it they do not; see ``Restatement``."""
         then, now = row["numerator"], value.numerator
-        if value.parts[0] != "currency" or not self._same_currency(value):
+        if value.parts[0] not in MONEY or not self._same_currency(value):
             return None, None
         if None in (then, now, row["value"], value.value):
             return None, None
         published, today = float(then), float(now or 0)
-        before = self.one.evidence.filter(kpi=kpi.id)["contribution"].cast(pl.Float64)
-        gaps = (sum(before.drop_nulls()) - published, sum(after["contribution"].drop_nulls()) - today)
+        told = before["contribution"].cast(pl.Float64)
+        gaps = (sum(told.drop_nulls()) - published, sum(after["contribution"].drop_nulls()) - today)
         adds_up = max(map(abs, gaps)) <= _CENT
         # Of an average the records make the sum; an amount is itself their sum, or something is missing from them.
         if not adds_up and (value.unit != "currency" or value.denominator is not None):
@@ -234,6 +265,7 @@ def as_json(item: Restatement, printed: Callable[..., Any] = compute.printed) ->
     return {
         "kpi": item.kpi,
         "month": item.month,
+        "cut": item.cut or None,
         "segment": item.segment or None,
         "published": printed(item.published, item.unit, before),
         "published_at": iso(item.published_at),

@@ -123,7 +123,7 @@ def quotas(
     crm: pl.DataFrame, filed: pl.DataFrame, owners: pl.DataFrame, calendar: Calendar, rates: Rates
 ) -> pl.DataFrame:
     """Quotas in the report's currency: quarter_first, cut, segment (null: the whole company), value (minor units; null
-    where one of them is in a currency without rate, for part of a quota is none).
+    where one of them is in a currency without rate, for part of a quota is none), lacking (that currency).
 
     Those of the CRM (``crm``: its live rows, currency filled) where a quarter has any, else those of the targets file
     (``filed``: its rows of the metric ``quota``); each row at the rate of the quarter's first day. The CRM's are given
@@ -133,23 +133,26 @@ def quotas(
     none = pl.lit(None, dtype=pl.String)
     dated = crm.with_columns(quarter_first=calendar.quarter_first(pl.col("start_date")))
     valued = rates.convert(dated, "amount", "quarter_first", "value").join(owners, on="owner_id", how="left")
-    whole = valued.group_by("quarter_first").agg(_whole_sum()).with_columns(cut=none, segment=none)
+    whole = valued.group_by("quarter_first").agg(*_whole_sum()).with_columns(cut=none, segment=none)
     owned = (
         valued.with_columns(segment=pl.coalesce("owner", "owner_id", pl.lit(UNKNOWN)))
         .group_by("quarter_first", "segment")
-        .agg(_whole_sum())
+        .agg(*_whole_sum())
         .with_columns(cut=pl.lit("owner"))
     )
     given = (
         rates.convert(filed, "amount", "quarter_first", "value")
         .join(whole.select("quarter_first"), on="quarter_first", how="anti")
         .group_by("quarter_first", "cut", "segment")
-        .agg(_whole_sum())
+        .agg(*_whole_sum())
     )
-    columns = ("quarter_first", "cut", "segment", "value")
+    columns = ("quarter_first", "cut", "segment", "value", "lacking")
     return pl.concat([whole.select(columns), owned.select(columns), given.select(columns)])
 
 
-def _whole_sum() -> pl.Expr:
-    value = pl.col("value")
-    return pl.when(value.is_null().any()).then(None).otherwise(value.sum()).alias("value")
+def _whole_sum() -> tuple[pl.Expr, pl.Expr]:
+    value, unvalued = pl.col("value"), pl.col("value").is_null()
+    return (
+        pl.when(unvalued.any()).then(None).otherwise(value.sum()).alias("value"),
+        pl.col("currency").filter(unvalued).min().alias("lacking"),
+    )

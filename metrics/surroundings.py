@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 
 from connectors.schema import UTC
+from metrics import agreements, opening
 from metrics.facts import Facts
 from metrics.happened import HAPPENED, Then, became, frame, later, log_since
 from metrics.inputs import InputFault
@@ -119,7 +120,8 @@ def layout(facts: Facts, then: Then) -> pl.DataFrame:
 
 
 def rates(facts: Facts, then: Then) -> pl.DataFrame:
-    """Deals in a currency of which a rate that was in force by the number's last day has changed."""
+    """Records in a currency of which a rate that was in force by the number's last day has changed: deals, and, where
+    ARR is read from them, contracts of the CRM and rows of the opening list with their customers."""
     rows = later(facts.raw("exchange_rates"), then, "exchange_rates", "modified_at", "deleted_at")
     last = pl.col("start_date") <= max(then.day, facts.calendar.day(f"{then.day:%Y-%m}"))
     moved = (
@@ -129,21 +131,39 @@ def rates(facts: Facts, then: Then) -> pl.DataFrame:
         .group_by("currency")
         .agg(pl.col("at").max())
     )
-    deals = facts.raw_deals.select("external_id", "currency").filter(pl.col("currency") != facts.currency)
-    own = deals.join(moved, on="currency")
+    priced = _priced(facts).filter(pl.col("currency") != facts.currency)
+    own = priced.join(moved, on="currency")
     report = moved.filter(
         pl.col("currency") == facts.currency
     )  # every other currency is converted through it
-    hit = own if report.is_empty() else deals.with_columns(at=pl.lit(report["at"][0], UTC))
+    hit = own if report.is_empty() else priced.with_columns(at=pl.lit(report["at"][0], UTC))
     return frame(
-        hit.select("external_id", "currency", "at"),
-        object=pl.lit("deals"),
+        hit,
+        object=pl.col("object"),
         external_id=pl.col("external_id"),
         cause=pl.lit("fx"),
         field=pl.lit("exchange rate"),
         new=pl.col("currency"),
         at=pl.col("at"),
     )
+
+
+def _priced(facts: Facts) -> pl.DataFrame:
+    """object, external_id, currency of what numbers are converted from."""
+    deals = facts.raw_deals.select("external_id", "currency", object=pl.lit("deals"))
+    table = agreements.TABLE.get(facts.company.arr.source)
+    kept = facts.agreements.select("external_id", "currency", object=pl.lit(table, dtype=pl.String))
+    try:
+        listed = facts.opening_list
+    except InputFault:  # every number that needs it names the fault
+        listed = opening.none()
+    rows = listed.select(
+        pl.format("line {}", "line").alias("external_id"), "currency", object=pl.lit("opening_arr")
+    )
+    theirs = listed.select(
+        pl.col("customer").alias("external_id"), "currency", object=pl.lit("accounts")
+    ).unique(maintain_order=True)
+    return pl.concat([deals, kept, rows, theirs])
 
 
 def lapsed(facts: Facts, then: Then) -> pl.DataFrame:

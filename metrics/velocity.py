@@ -16,6 +16,9 @@ from metrics.words import UNKNOWN, when_any
 
 LEVERS: Final = ("opportunities", "deal_size", "win_rate", "cycle_days")
 _CELL: Final = ("size", "motion")
+_ADDING: Final = (None, *_CELL)  # ways to cut it whose segments make the whole (ruling 23)
+_EXACT: Final = pl.Decimal(38, 15)
+_TRUSTED: Final = 8  # digits of a sum of quotients that are cut off after 15
 _MISSING: Final = {  # input -> what a cell without it lacks
     "win_rate": "no deal closed",
     "deal_size": "no win with a value",
@@ -68,8 +71,8 @@ def cells(facts: Facts, cut: str | None = None) -> pl.LazyFrame:
 
     Columns: month, segment, size, motion, opportunities, deal_size (mean ARR of the wins, minor units), won, closed,
     win_rate, cycle_days (median), per_opportunity (deal_size x win_rate / cycle_days: currency a day), velocity
-    (opportunities times that), missing (the inputs it lacks, in words; null where it has all). An input that the
-    quarter does not give is null, and so is the velocity.
+    (opportunities times that), each (per_opportunity as an exact decimal), missing (the inputs it lacks, in words; null
+    where it has all). An input that the quarter does not give is null, and so is the velocity.
     """
     won, sized = pl.col("won"), pl.col("won") & (pl.col("value") != 0)
     totals = (
@@ -78,6 +81,8 @@ def cells(facts: Facts, cut: str | None = None) -> pl.LazyFrame:
         .agg(
             opportunities=pl.col("_opportunity").sum().cast(pl.Int64),
             deal_size=pl.col("value").filter(sized).mean(),
+            sold=pl.col("value").filter(sized).sum(),
+            sized=sized.sum(),
             won=won.sum().cast(pl.Int64),
             closed=(~pl.col("_opportunity")).sum().cast(pl.Int64),
             cycle_days=pl.col("days").filter(won & pl.col("left_out").is_null()).median(),
@@ -93,9 +98,32 @@ def cells(facts: Facts, cut: str | None = None) -> pl.LazyFrame:
             per_opportunity=pl.col("deal_size") * pl.col("win_rate") / pl.col("cycle_days"),
             missing=measures.notes(*lacks),
         )
-        .with_columns(velocity=pl.col("opportunities") * pl.col("per_opportunity"))
+        .with_columns(
+            velocity=pl.col("opportunities") * pl.col("per_opportunity"),
+            each=pl.when(pl.col("missing").is_null()).then(_each()),
+        )
+        .drop("sold", "sized")
         .sort("month", "segment", *_CELL)
     )
+
+
+def _each() -> pl.Expr:
+    """What an opportunity brings, of whole numbers: floating point would move the cent on which a sum is rounded."""
+    twice_days = (pl.col("cycle_days") * 2).cast(pl.Int64)  # a median may end on a half
+    top = pl.col("sold").cast(_EXACT) * (pl.col("won") * 2).cast(pl.Decimal(38, 0))
+    parts = pl.col("sized").cast(pl.Int64) * pl.col("closed") * twice_days
+    return top / pl.when(parts > 0).then(parts).cast(pl.Decimal(38, 0))
+
+
+def _rounded(exact: pl.Expr, cut: str | None) -> pl.Expr:
+    """Rounded once (ruling 6): the total, or, where the segments do not make it, each segment of its own."""
+    return measures.whole(exact, ["month"] if cut in _ADDING else ["month", "segment"], _TRUSTED)
+
+
+def _cell_name() -> pl.Expr:
+    """``SMB x inbound``, ``size unknown x partner``."""
+    known = [pl.when(pl.col(one) == UNKNOWN).then(pl.lit(f"{one} {UNKNOWN}")).otherwise(one) for one in _CELL]
+    return pl.format("{} x {}", *known)
 
 
 def velocity(facts: Facts, cut: str | None) -> pl.LazyFrame:
@@ -103,22 +131,21 @@ def velocity(facts: Facts, cut: str | None) -> pl.LazyFrame:
     if cut == "product":
         return measures.nothing()
     found = cells(facts, cut)
-    whole, name = pl.col("missing").is_null(), pl.format("{} x {} ({})", *_CELL, "missing")
+    whole = pl.col("missing").is_null()
+    name = pl.format("{} ({})", _cell_name(), "missing")
     sums = found.group_by("month", "segment").agg(
-        velocity=pl.col("velocity").filter(whole),
+        velocity=(pl.col("each") * pl.col("opportunities").cast(pl.Decimal(38, 0))).filter(whole).sum(),
         opportunities=pl.col("opportunities").filter(whole).sum(),
         n=pl.col("closed").filter(whole).sum().cast(pl.Int64),
         cells=whole.sum(),
         lacking=name.filter(~whole).str.join(", "),
     )
-    # The cells are added up in their order: in any other the last digits differ, from one run to the next.
-    sums = sums.with_columns(pl.col("velocity").list.sum())
     totals = measures.grid(facts.periods.lazy(), _rows(facts, cut), cut).join(
         sums, on=["month", "segment"], how="left", nulls_equal=True, maintain_order="left"
     )
     counted = pl.col("cells").fill_null(0) > 0
     some = pl.when(pl.col("opportunities") > 0).then("opportunities")
-    each = (pl.col("velocity") / some).round(0, mode="half_to_even")
+    each = (pl.col("velocity").cast(pl.Float64) / some).round(0, mode="half_to_even")
     note = measures.notes(
         pl.when(~counted).then(
             pl.lit("no size and motion has a closed deal, a win with a value and a cycle in the quarter")
@@ -132,7 +159,7 @@ def velocity(facts: Facts, cut: str | None) -> pl.LazyFrame:
     empty = pl.lit(None, dtype=pl.Float64)
     return measures.measure(
         totals.with_columns(
-            value=pl.when(counted).then("velocity"),
+            value=pl.when(counted).then(_rounded(pl.col("velocity"), cut)),
             numerator=empty,
             denominator=empty,
             n=pl.col("n").fill_null(0),
@@ -148,7 +175,8 @@ def levers(facts: Facts, month: str, before: str) -> pl.DataFrame:
     whole change; null where there is none). Log shares: in a cell with a velocity above 0 in both, a lever's part of
     the change is ln(its ratio) / ln(ratio of the velocities), a cycle's with its sign turned; they add up to the change
     of the cell. ``cells`` is what cells bring or take that have a velocity in one of the two only. All five add up to
-    the change of the KPI. A quarter to date has fewer opportunities than a whole one: compare like with like.
+    the change of the KPI, but for its rounding. A quarter to date has fewer opportunities than a whole one: compare
+    like with like.
     Raises ``KeyError`` for a month that the facts do not cover. Source: definition book, section 3.
     """
     for one in (month, before):
@@ -178,12 +206,16 @@ def levers(facts: Facts, month: str, before: str) -> pl.DataFrame:
 
 
 def deals_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
-    """Evidence: every opportunity brings its cell's yield; the deals closed, which make that yield, stand with 0."""
+    """Evidence: every opportunity brings its cell's yield; the deals closed, which make that yield, stand with 0.
+
+    The yields are rounded so that they add up to the value: of two opportunities in a cell one may bring a cent more.
+    """
     place = ["segment", *_CELL]
-    yields = cells(facts, cut).filter(pl.col("month") == month).select(*place, "per_opportunity")
+    yields = cells(facts, cut).filter(pl.col("month") == month).select(*place, "each")
     rows = _rows(facts, cut).filter(pl.col("month") == month).join(yields, on=place, nulls_equal=True)
+    # In the order in which the segments are rounded, so that each record's step adds up to that of its segment.
+    rows = rows.sort("segment", "external_id", "_opportunity")
     entered = pl.col("_opportunity")
-    cell = pl.format("{} x {}", *_CELL)
     days = pl.when(pl.col("left_out").is_null()).then(pl.format(", {} days", "days"))
     value = pl.when(pl.col("won") & (pl.col("value") != 0)).then(
         pl.format(", {}", in_words(pl.col("value"), facts.currency))
@@ -195,9 +227,9 @@ def deals_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFra
     )
     notes = (
         rows.with_columns(
-            contribution=pl.when(entered).then(pl.col("per_opportunity").fill_null(0)).otherwise(0.0),
+            contribution=_rounded(pl.when(entered).then("each"), cut),
             note=pl.when(entered).then(pl.format("qualified {}", "qualified_day")).otherwise(closed),
-            cell=cell,
+            cell=_cell_name(),
         )
         .group_by("external_id", "segment")
         .agg(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import polars as pl
@@ -12,6 +13,16 @@ UNKNOWN: Final = "unknown"
 
 # The ways a number can be cut (definition book, R15).
 CUTS: Final = ("size", "industry", "motion", "product", "owner", "pipeline")
+
+
+def by_segment(segment: Mapping[str, str]) -> str:
+    """What follows a number's title: nothing for the whole company, `` by size: Enterprise`` for a segment of it."""
+    return "".join(f" by {cut}: {name}" for cut, name in segment.items())
+
+
+def segment_name(cut: str, name: str) -> str:
+    """A segment where it stands alone: ``Enterprise``, but ``size unknown``, for the bucket is there in every cut."""
+    return f"{cut} {UNKNOWN}" if name == UNKNOWN else name
 
 
 def stated(text: pl.Expr) -> pl.Expr:

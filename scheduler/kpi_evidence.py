@@ -15,6 +15,7 @@ from metrics.judge import Judge
 from metrics.kpi import KpiValue
 from metrics.render.numbers import undefined_text, value_text
 from metrics.render.safe import plain
+from metrics.words import by_segment
 from pipeline.records import SourceInfo
 from scheduler.app import App
 from scheduler.config import CompanyConfig
@@ -93,7 +94,8 @@ def _rows(
 
 def _print(run: Invocation, value: KpiValue, rows: list[dict[str, Any]]) -> None:
     number = value_text(value) or undefined_text(value)
-    segment = "".join(f" of {plain(name)}" for name in value.segment.values())
+    segment = plain(by_segment(value.segment))
+    segment = f" {segment}" if segment else ""
     run.out.print(f"{value.id}{segment} {value.period}: {plain(number, 400)} ({value.definition})")
     table = Table(box=None, pad_edge=False)
     for name in ("object", "id", "name", "contribution", "note", "link"):

@@ -16,7 +16,7 @@ from metrics.period import shift
 
 
 def find(case: Case) -> Cause | None:
-    below, fell = case.call.options.get("below", 40.0), case.call.options.get("fell", 15.0)
+    below, fell = case.option("below"), case.option("fell")
     now, before = _scores(case, case.month), shift(case.month, -1)
     then = _scores(case, before) if before in case.facts.months else now.clear()
     both = now.join(then.select("external_id", then="contribution"), on="external_id", how="left")
@@ -44,4 +44,4 @@ def _scores(case: Case, month: str) -> pl.DataFrame:
     return compute.evidence(case.facts, kpi, month).filter(pl.col("contribution").is_not_null())
 
 
-DIAGNOSIS = Diagnosis("customers_at_risk", "Customers at risk", find)
+DIAGNOSIS = Diagnosis("customers_at_risk", "Customers at risk", find, {"below": 40, "fell": 15})

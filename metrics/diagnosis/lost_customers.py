@@ -13,6 +13,7 @@ from metrics import bridge, recurring
 from metrics.case import Case, Cause, Diagnosis, count, share
 from metrics.currency import in_words
 from metrics.finding import CausePart
+from metrics.words import segment_name
 
 
 def find(case: Case) -> Cause | None:
@@ -30,7 +31,10 @@ def find(case: Case) -> Cause | None:
         parts=(
             *(
                 CausePart(
-                    f"Lost, {size}", float(arr), "currency", f"{count(n, 'customer')}, {share(arr, then)} of ARR"
+                    f"Lost, {segment_name('size', size)}",
+                    float(arr),
+                    "currency",
+                    f"{count(n, 'customer')}, {share(arr, then)} of ARR",
                 )
                 for size, n, arr in sizes.iter_rows()
             ),
@@ -78,8 +82,10 @@ def _sentences(
 ) -> list[str]:
     found = []
     if lost.height:
-        most = f", {sizes['size'][0]} most ({sizes['n'][0]:,})" if sizes.height > 1 else ""
-        of = f"{lost.height:,} of {count(cohort.height, 'customer')}"
+        most = (
+            f", {segment_name('size', sizes['size'][0])} most ({sizes['n'][0]:,})" if sizes.height > 1 else ""
+        )
+        of = f"{lost.height:,} of the {count(cohort.height, 'customer')} live a year before"
         found.append(f"{of} left with {case.money(float(lost['then'].sum()))}{most}")
         found.append(f"{early.height:,} of them by their first anniversary")
     if shrunk.height:

@@ -11,6 +11,7 @@ from metrics.case import Case, Cause, Diagnosis
 from metrics.finding import CausePart
 from metrics.kpi import KpiValue
 from metrics.render import numbers
+from metrics.words import segment_name
 
 
 def find(case: Case) -> Cause | None:
@@ -32,7 +33,7 @@ def find(case: Case) -> Cause | None:
 
 
 def _name(value: KpiValue) -> str:
-    return next(iter(value.segment.values()), "")
+    return "".join(segment_name("channel", name) for name in value.segment.values())
 
 
 DIAGNOSIS = Diagnosis("payback_by_channel", "CAC payback by channel", find)

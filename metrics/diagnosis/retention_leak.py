@@ -2,6 +2,8 @@
 
 Churn of small accounts, contraction of mid-market accounts, and customers who never expanded after landing, each in
 points of the ARR a year before; seats and modules apart. Small and mid-market are the playbook's segments by size.
+Compared are two days, a year before and now. The points beside NRR are the movements of every month between them, so
+there a customer that left and came back is churn and reactivation, and here neither.
 Source: dev-tools document ("diagnose the leak"); HR-tech document (seats and modules); definition book, section 2.
 """
 
@@ -34,7 +36,8 @@ def find(case: Case) -> Cause | None:
         for name, value in {**leaks, "expansion": sums["expansion"]}.items()
     )
     return Cause(
-        words=_words(case, then, leaks, sums["expansion"], kept.height, flat.height),
+        words=f"of the {count(cohort.height, 'customer')} live a year before, compared then and now, "
+        + _words(case, then, leaks, sums["expansion"], kept.height, flat.height),
         parts=(
             *parts,
             CausePart(
@@ -85,8 +88,8 @@ def _words(case: Case, then: float, leaks: dict[str, float], expansion: float, k
     named = ", ".join(f"{name} {_points(value, then)}" for name, value in leaks.items() if value)
     worst = max(leaks, key=lambda name: leaks[name])
     return (
-        f"of {_points(lost, then)} points lost, {named}; expansion gave back {_points(expansion, then)}; {unexpanded};"
-        f" the largest part is {worst}"
+        f"{_points(lost, then)} points were lost: {named}; expansion gave back"
+        f" {_points(expansion, then)}; {unexpanded}; the largest part is {worst}"
     )
 
 

@@ -18,6 +18,7 @@ from metrics.case import Case, Cause, Diagnosis, count
 from metrics.finding import CausePart
 from metrics.period import month_first, month_of, shift
 from metrics.render import numbers
+from metrics.words import segment_name
 
 
 def find(case: Case) -> Cause | None:
@@ -85,7 +86,8 @@ def _segment(case: Case, first: date) -> list[str]:
     if found.height < 2:
         return []
     row = found.row(0, named=True)
-    return [f"{row['size']} takes longest (median {_days(row['days'])}, {count(row['n'], 'deal')})"]
+    name = segment_name("size", row["size"])
+    return [f"{name} takes longest (median {_days(row['days'])}, {count(row['n'], 'deal')})"]
 
 
 def _days(value: object) -> str:

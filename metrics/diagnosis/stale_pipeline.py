@@ -17,7 +17,7 @@ from metrics.render import numbers
 
 
 def find(case: Case) -> Cause | None:
-    times = case.call.options.get("times_the_median_cycle", 2.0)
+    times = case.option("times_the_median_cycle")
     cycle = stalls.median_cycle(case.facts, case.period["trailing_first"], case.day)
     day = case.period["snapshot_day"]
     deals = case.deals_behind().join(case.facts.deals.select("external_id", "created_day"), on="external_id")
@@ -50,4 +50,4 @@ def find(case: Case) -> Cause | None:
     )
 
 
-DIAGNOSIS = Diagnosis("stale_pipeline", "Stale pipeline", find)
+DIAGNOSIS = Diagnosis("stale_pipeline", "Stale pipeline", find, {"times_the_median_cycle": 2})

@@ -14,14 +14,14 @@ from metrics.case import Case, Cause, Diagnosis, count
 from metrics.finding import CausePart
 from metrics.kpi import KpiValue
 from metrics.render import numbers
-from metrics.words import UNKNOWN, stated
+from metrics.words import UNKNOWN, by_segment, stated
 
 _CUTS = ("size", "industry", "motion")
 _REASONS = 3
 
 
 def find(case: Case) -> Cause | None:
-    gap = case.call.options.get("gap", 0.0)
+    gap = case.option("gap")
     spreads = [spread for cut in _CUTS if (spread := _spread(case, cut, gap)) is not None]
     if gap and not spreads:
         return None
@@ -44,7 +44,7 @@ def find(case: Case) -> Cause | None:
         words="; ".join(words),
         parts=(
             *(
-                CausePart(f"Win rate of {_name(value)}", value.value, "ratio", f"n={value.n or 0:,}")
+                CausePart(f"Win rate{by_segment(value.segment)}", value.value, "ratio", f"n={value.n or 0:,}")
                 for _, worst, best in spreads
                 for value in (worst, best)
             ),
@@ -103,4 +103,4 @@ def _records(closed: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-DIAGNOSIS = Diagnosis("win_rate_parts", "Who wins and why deals are lost", find)
+DIAGNOSIS = Diagnosis("win_rate_parts", "Who wins and why deals are lost", find, {"gap": 0})

@@ -35,7 +35,7 @@ KPI = Kpi(
     period="trailing_quarters",
     definition="cycle_days_weighted/1: days from first meeting to won x ARR / ARR, new business won in four quarters, "
     "without self-serve",
-    parts=("currency", "currency"),
+    parts=("currency_days", "currency"),
     requires=(("deals", "close_date"), ("deals", "type"), ("deals", "arr")),
     reads=(*cycles.READS, "line_items", "exchange_rates"),
     compute=compute,

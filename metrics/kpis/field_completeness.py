@@ -3,7 +3,7 @@
 Formula: filled cells / required cells over all open deals of every type at D (unknown stages are open), of the
 company's required fields (default: amount, close date, stage, owner, account, next step). Amount, close date and
 stage as of D, the others as known now. Empty: null, 0, placeholders such as tbd or n/a, and a close date that the CRM
-filled in and nobody changed. n: required cells.
+filled in and nobody changed. n: required cells. By size: the deal's own segment, else its account's (ruling 24).
 Exclusions: fields that the CRM hides or the company has not mapped. Unit: ratio. Source: definition book,
 section 6, ruling 35.
 Elsewhere:
@@ -38,6 +38,6 @@ KPI = Kpi(
     requires=(),
     compute=compute,
     evidence=evidence,
-    cuts=("owner",),
+    cuts=("size", "owner"),
     alternatives=alternatives.REQUIRED_FIELDS,
 )

@@ -5,7 +5,8 @@ of D.
 Cohort: customers with ARR > 0 at the end of the same month a year before. New logos and customers that had left
 before are out; one that left and came back counts at today's ARR. Null where the cohort's ARR is 0.
 Beside it: the points that seats, modules, other expansion, reactivation, contraction and churn add; they sum to NRR
-less 100.
+less 100. They are the movements of every month, so a customer that left and came back is in churn and in reactivation;
+the diagnosis of a leak compares the two ends of the year, where it is in neither, so its churn may be less.
 Options (retention: nrr, window, beside): (opening + expansion - contraction - churn) / opening, with or without
 reactivation; what became of the ARR that was up for renewal, over it (`renewal_base`: contracts whose term ended in the
 window, the escalators of the others stripped); three months or one. See metrics.retention and metrics.renewal_base. The

@@ -7,7 +7,8 @@ that got to the qualified stage in the fiscal quarter of the month, from its fir
 define them, within the cell; the win rate is always the broad one, for opportunities that nobody will decide are among
 those it is multiplied with; the size always the mean. Per opportunity, without their number, it stands in the note, and
 so do the cells that lack an input. Null where no cell has all. By size and motion the segments add up; by owner,
-industry or pipeline the cells lie inside the segment, so they need not. n: deals closed in the cells.
+industry or pipeline the cells lie inside the segment, so they need not. The total is rounded once, and its records
+and segments of size and motion add up to it. n: deals closed in the cells.
 Exclusions: those of its four inputs.
 Unit: money a day. Source: definition book, section 3, rulings 2, 5, 18 to 23.
 Elsewhere:

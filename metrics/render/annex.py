@@ -12,6 +12,7 @@ from metrics.board import BoardReport, Evidence, Quality
 from metrics.evidence import Record
 from metrics.finding import Finding
 from metrics.kpi import Unit
+from metrics.kpi_ids import MONEY
 from metrics.render import numbers, wording
 from metrics.render.safe import link, plain
 
@@ -100,7 +101,7 @@ def _record(record: Record, unit: Unit, currency: str) -> RecordLine:
 
 
 def _exactly(value: float | None, unit: Unit, currency: str) -> str:
-    return _NONE if value is None else numbers.quantity(value, unit, currency, exact=unit == "currency")
+    return _NONE if value is None else numbers.quantity(value, unit, currency, exact=unit in MONEY)
 
 
 def quality(report: BoardReport) -> Confidence | None:

@@ -12,8 +12,9 @@ from markupsafe import Markup
 
 from metrics.board import BoardReport, ScoreRow, StageRow
 from metrics.render import annex, charts, numbers, restated, view, wording
-from metrics.render.safe import link, plain
+from metrics.render.safe import cell, link, plain
 
+_LONGEST: Final = 4000
 _BLANKS: Final = re.compile(r"\n\s*\n+")
 
 
@@ -154,6 +155,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["crm"] = plain
+    environment.filters["cell"] = lambda text: cell(text, _LONGEST)
     return environment
 
 

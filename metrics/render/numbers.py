@@ -13,9 +13,9 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
 from connectors.schema import exponent
+from metrics.currency import symbol
 from metrics.kpi import KpiValue, Unit
 
-_SYMBOLS: Final = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "CAD": "CA$", "AUD": "A$", "INR": "₹"}
 _SCALES: Final = ((Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M"), (Decimal(10) ** 3, "K"))
 _MOST_DIGITS: Final = 8
 MONTHS: Final = (
@@ -72,9 +72,12 @@ def change(now: float | None, before: float | None, unit: Unit, currency: str) -
 def quantity(
     value: float, unit: Unit, currency: str, edges: Collection[float] = (), exact: bool = False
 ) -> str:
-    """A number in its unit: ``$4.21M``, ``97.1%``, ``2.25×``, ``103 days``, ``20.0 months``, ``1,204``."""
+    """A number in its unit: ``$4.21M``, ``97.1%``, ``2.25×``, ``103 days``, ``20.0 months``, ``1,204``; days
+    weighed by amounts are ``$4.21M × days``."""
     if unit == "currency":
         return money(value, currency) if exact else money_short(value, currency)
+    if unit == "currency_days":
+        return f"{money(value, currency) if exact else money_short(value, currency)} × days"
     if unit == "ratio":
         return percent(value, 4 if exact else 1, edges)
     number = Decimal(repr(float(value)))
@@ -151,5 +154,4 @@ def _plain(number: Decimal) -> Decimal | int:
 
 def _signed(amount: Decimal, currency: str, digits: str) -> str:
     sign = "-" if amount < 0 and any(letter in "123456789" for letter in digits) else ""
-    symbol = _SYMBOLS.get(currency)
-    return f"{sign}{symbol}{digits}" if symbol else f"{sign}{currency} {digits}"
+    return f"{sign}{symbol(currency)}{digits}"

@@ -12,12 +12,15 @@ from zoneinfo import ZoneInfo
 
 from metrics.board import BoardReport, CauseShare, RecordChange, Restatement
 from metrics.kpi import Unit
+from metrics.kpi_ids import MONEY
 from metrics.render import annex, numbers
 from metrics.render.safe import link, plain
+from metrics.words import by_segment
 
 TITLE: Final = "Restated since it was published"
 _CAUSES: Final = 4  # of one number; the rest is counted
 _CENT: Final = 0.5
+_SILENT: Final = "The records behind it are the same; what they hold has changed"
 _NOUNS: Final = {
     "deals": "deal",
     "accounts": "account",
@@ -67,7 +70,11 @@ def lines(report: BoardReport) -> tuple[RestatedLine, ...]:
 
 def evidence(report: BoardReport) -> tuple[annex.EvidenceList, ...]:
     """The records behind each restated number, with what happened to each."""
-    return tuple(_records(item, report) for item in report.restatements if item.records and _shows(item))
+    return tuple(
+        _records(item, report, number)
+        for number, item in enumerate(report.restatements)
+        if item.records and _shows(item)
+    )
 
 
 def _shows(item: Restatement) -> bool:
@@ -76,7 +83,7 @@ def _shows(item: Restatement) -> bool:
 
 
 def _what(item: Restatement) -> str:
-    segment = f", {plain(item.segment, 60)}" if item.segment else ""
+    segment = by_segment({item.cut: plain(item.segment, 60)}) if item.segment else ""
     return f"{item.title}{segment}, {numbers.month_name(item.month)}"
 
 
@@ -87,7 +94,7 @@ def _line(item: Restatement, report: BoardReport) -> RestatedLine:
         what=_what(item),
         published=f"{before} ({when})",
         now=_figure(item.now, item.unit, item.currency),
-        why=". ".join(_why(item)) or _silent(item),
+        why=". ".join(_why(item)) or _SILENT,
     )
 
 
@@ -112,12 +119,6 @@ def _why(item: Restatement) -> Iterator[str]:
         yield plain("; ".join(item.reasons), 300)
 
 
-def _silent(item: Restatement) -> str:
-    if item.segment:
-        return "The records behind a segment are told with the whole company's number"
-    return "The records behind it are the same; what they hold has changed"
-
-
 def _change(item: Restatement) -> str:
     """``-$50,000.00``; of an average or a share what its sum changed by; nothing where that means nothing."""
     if item.difference is not None:
@@ -132,7 +133,7 @@ def _change(item: Restatement) -> str:
 
 
 def _signed(value: float, unit: Unit, currency: str) -> str:
-    text = numbers.quantity(value, unit, currency, exact=unit == "currency")
+    text = numbers.quantity(value, unit, currency, exact=unit in MONEY)
     return text if value < 0 else f"+{text}"
 
 
@@ -152,9 +153,9 @@ def _causes(item: Restatement) -> str:
 
 
 def _rest(shares: tuple[CauseShare, ...], item: Restatement) -> str:
-    if item.contribution_unit != "currency" or any(share.step is None for share in shares):
+    if item.contribution_unit not in MONEY or any(share.step is None for share in shares):
         return ""
-    return f" ({_signed(sum(share.step or 0 for share in shares), 'currency', item.currency)})"
+    return f" ({_signed(sum(share.step or 0 for share in shares), item.contribution_unit, item.currency)})"
 
 
 def _share(share: CauseShare, item: Restatement) -> str:
@@ -162,8 +163,8 @@ def _share(share: CauseShare, item: Restatement) -> str:
     first, _, rest = noun.partition(" ")
     many = f"{first}s {rest}".strip()
     amount = ""
-    if item.contribution_unit == "currency" and share.step is not None:
-        amount = f" ({_signed(share.step, 'currency', item.currency)})"
+    if item.contribution_unit in MONEY and share.step is not None:
+        amount = f" ({_signed(share.step, item.contribution_unit, item.currency)})"
     return f"{share.records:,} {noun if share.records == 1 else many} {said(share)}{amount}"
 
 
@@ -186,10 +187,11 @@ def _field(field: str | None) -> str:
     return _FIELDS.get(field, field.removesuffix("_id").replace("_", " "))
 
 
-def _records(item: Restatement, report: BoardReport) -> annex.EvidenceList:
+def _records(item: Restatement, report: BoardReport, number: int) -> annex.EvidenceList:
+    """``number``: its place, which tells segments apart that are called whatever the CRM calls them."""
     share = annex.shown(len(item.records), item.total)
     return annex.EvidenceList(
-        kpi=f"restated-{item.kpi}-{item.month}",
+        kpi=f"restated-{item.kpi}-{item.month}{f'-{item.cut}-{number}' if item.segment else ''}",
         title=f"Restated: {_what(item)}",
         shown=share,
         caption=f"Records that count otherwise in {_what(item)}: {share}"

@@ -1,7 +1,8 @@
 """CRM text is written by strangers: what of it may reach a board.
 
 Whatever a record is called, in no form of the report may its name become markup, a mention, a link, a
-spreadsheet formula or a trick with invisible characters. HTML is escaped by the templates on top of ``plain``.
+spreadsheet formula or a trick with invisible characters. HTML is escaped by the templates on top of ``plain``; the
+cells of its tables, which people paste into spreadsheets, are ``cell``.
 """
 
 from __future__ import annotations
@@ -23,11 +24,17 @@ _ADDRESS: Final = re.compile(r"@|＠|:(?=/|[^\W\d_])|(?<=[^\W\d_]):(?=\w)|(?<=[^
 
 
 def plain(text: str | None, longest: int = _LONGEST) -> str:
-    """One harmless line: no control, bidirectional or invisible characters, no formula, not endless."""
+    """One harmless line: no control, bidirectional or invisible characters, not endless."""
     kept = "".join(_visible(letter) for letter in text or "")
     line = " ".join(kept.split())
     if len(line) > longest:
         line = f"{line[: longest - 1].rstrip()}…"
+    return line
+
+
+def cell(text: str | None, longest: int = _LONGEST) -> str:
+    """``plain``, and a spreadsheet that a table is pasted into takes it for no formula."""
+    line = plain(text, longest)
     return f"'{line}" if _FORMULA.match(line) else line
 
 

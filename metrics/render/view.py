@@ -192,7 +192,9 @@ def points(report: BoardReport) -> Table | None:
     names = [name.capitalize() for name, _ in report.nrr_points[0].parts]
     return Table(
         title=wording.points_title(report),
-        caption=f"Points that make NRR of {numbers.month_name(report.month)}, by size; they add up to NRR less 100",
+        caption=f"Points that make NRR of {numbers.month_name(report.month)}, by size; they add up to NRR less 100."
+        " They are the movements of every month: who left and came back is in churn and in reactivation, but not among"
+        " the lost where a year ago is compared with now",
         columns=("Customers", *names, "Sum"),
         rows=tuple(
             (
@@ -219,10 +221,11 @@ def wins(report: BoardReport) -> Table | None:
     if not report.win_rates:
         return None
     low = any(value.status == "low_sample" for value in report.win_rates)
+    by = next((cut for value in report.win_rates for cut in value.segment), "segment")
     return Table(
         title=wording.win_title(report),
-        caption="Win rate of new business by segment, deals closed in the quarter to date",
-        columns=("Segment", "Win rate", "Won", "Closed", "Status"),
+        caption=f"Win rate of new business by {by}, deals closed in the quarter to date",
+        columns=(by.capitalize(), "Win rate", "Won", "Closed", "Status"),
         rows=tuple(
             (
                 plain(next(iter(value.segment.values()), "All"), 40),

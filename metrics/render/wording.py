@@ -13,6 +13,7 @@ from metrics.board import BoardReport, Bridge, Movement, Point, ScoreRow, StageR
 from metrics.kpi import KpiValue, Status
 from metrics.render import numbers
 from metrics.render.safe import plain
+from metrics.words import segment_name
 
 STATUS: Final[dict[Status, str]] = {
     "on_target": "On target",
@@ -217,7 +218,7 @@ def win_title(report: BoardReport) -> str:
 
 
 def _segment(value: KpiValue) -> str:
-    return plain(next(iter(value.segment.values()), "All"), 40)
+    return plain("".join(segment_name(cut, name) for cut, name in value.segment.items()) or "All", 40)
 
 
 def pipeline_title(report: BoardReport) -> str:

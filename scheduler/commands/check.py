@@ -11,9 +11,9 @@ import typer
 
 from connectors.errors import BoardlineError
 from connectors.source import Capabilities
-from metrics import arr, inputs, unavailable
+from metrics import arr, inputs, unavailable, unread
 from metrics.compute import registered
-from metrics.facts import FALLBACK_CURRENCY
+from metrics.facts import FALLBACK_CURRENCY, Facts
 from metrics.inputs import InputFault, Known, Reading
 from metrics.inputs.accounts import Accounts
 from metrics.period import Calendar
@@ -207,6 +207,8 @@ def _inputs(app: App, company: CompanyConfig, currency: str) -> Iterator[Line]:
         else:
             yield Line(company.name, what, _rows(read))
             yield from (Line(company.name, what, text, note=True) for text in _oddities(read))
+            if kind == "targets" and known is not None:
+                yield from (Line(company.name, what, text, note=True) for text in _unread(app, company, now))
     if missing:
         yield Line(
             company.name,
@@ -227,6 +229,18 @@ def _accounts(app: App, company: CompanyConfig, now: datetime) -> Accounts | Non
             return Accounts.of(store.frame(company.name, "accounts"), now)
     except BoardlineError:
         return None
+
+
+def _unread(app: App, company: CompanyConfig, now: datetime) -> Sequence[str]:
+    """The targets that no number is held against, as far as the store can tell."""
+    try:
+        with Store.open(app.store_url, upgrade=False) as store:
+            frames = store.frames(company.name, unread.TABLES)
+            info = store.source_info(company.name)
+        month = f"{now.astimezone(company.zone):%Y-%m}"
+        return unread.targets(Facts(company, [month], now, frames, info))
+    except BoardlineError as error:
+        return (f"could not be compared with what was synced: {error}",)
 
 
 def _faults(fault: InputFault) -> Iterator[str]:

@@ -147,7 +147,7 @@ def _print(run: Invocation, company: CompanyConfig, known_at: datetime, values: 
     for name in ("n", "status", "why"):
         table.add_column(name, justify="right" if name == "n" else "left")
     for value in values:
-        segment = plain(next(iter(value.segment.values()), ""))
+        segment = plain("".join(f"{cut}: {name}" for cut, name in value.segment.items()))
         table.add_row(
             value.title,
             value.period,

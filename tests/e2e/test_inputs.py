@@ -47,7 +47,8 @@ def test_check_reads_good_files_to_their_end(served: Site, tmp_path: Path) -> No
     config = configured(
         served,
         tmp_path,
-        targets=f"{TARGETS}2026-Q2,,quota,1000,plan,2026-04-01\n2026-Q2,,quota,2000,plan,2100-01-01\n",
+        targets=f"{TARGETS}2026-Q2,,quota,1000,plan,2026-04-01\n2026-Q2,,quota,2000,plan,2100-01-01\n"
+        "2026-Q2,size=Giant,win_rate,30%,plan,\n",
         usage=f"customer_key,week,active,licensed\n{account},2026-05-04,1,2\nhttps://www.{domain}/,2026-05-11,1,2\n"
         "nobody.example,2026-05-04,1,2\n",
         spend="\ufeffmonth,channel,kind,amount\n2026-05,events,program,10.50\n",
@@ -55,7 +56,9 @@ def test_check_reads_good_files_to_their_end(served: Site, tmp_path: Path) -> No
     done = boardline("check", "-c", config)
     assert done.status == 0, done.out
     lines = done.out.splitlines()
-    assert "ok    demo: inputs.targets: targets.csv: 1 figures; 1 more count from their as_of on" in lines
+    assert "ok    demo: inputs.targets: targets.csv: 2 figures; 1 more count from their as_of on" in lines
+    nowhere = "note  demo: inputs.targets: targets.csv line 4: no record lies in size=Giant; write one of "
+    assert any(line.startswith(nowhere) for line in lines)
     assert "ok    demo: inputs.usage: usage.csv: 3 figures" in lines
     assert "ok    demo: inputs.spend: spend.csv: 1 figures" in lines
     lost = "note  demo: inputs.usage: 1 of 3 customers of usage.csv matches no account: nobody.example"

@@ -74,7 +74,7 @@ def _quality(truth: Truth, of: Segments) -> dict[str, Number]:
             lambda month: list(cells_of(truth, month)),
             lambda cut, row: of.deal(cut, row[0]),
             complete,
-            ("owner",),
+            ("size", "owner"),
         ),
         "data_cleanliness": Number(
             lambda month: (),

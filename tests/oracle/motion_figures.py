@@ -29,7 +29,13 @@ def numbers(motion: Motion, of: Segments, targets: StageTargets) -> dict[str, Nu
         "poc_conversion": (motion.pilots, _conversion),
     }
     return {
-        kpi: Number(rows, lambda cut, row: of.deal(cut, row.deal.record), figure, DEAL_CUTS)
+        kpi: Number(
+            rows,
+            lambda cut, row: of.deal(cut, row.deal.record),
+            figure,
+            DEAL_CUTS,
+            adding=(None, "size", "motion") if kpi == "sales_velocity" else None,
+        )
         for kpi, (rows, figure) in ways.items()
     }
 

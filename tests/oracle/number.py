@@ -39,7 +39,8 @@ class Number:
 
     ``rows``: what it counts in a month. ``segment``: where a row lies. ``figure``: what the rows of a segment come to.
     ``weight``: of numbers whose rows are weighed with probabilities, what each brings. ``against``: further rows, which
-    are there only for one way to cut it.
+    are there only for one way to cut it. ``adding``: of money whose exact value is a quotient, the ways to cut it whose
+    segments make the whole; None: the value is no such money.
     """
 
     rows: Callable[[str], Sequence[Any]]
@@ -48,6 +49,7 @@ class Number:
     cuts: tuple[str, ...]
     weight: Callable[[Any], Amount] | None = None
     against: Callable[[str, str | None], Sequence[Any]] | None = None
+    adding: Sequence[str | None] | None = None
     _of_month: dict[str, Sequence[Any]] = field(default_factory=dict)
 
     def whole(self, month: str) -> Figure:
@@ -63,11 +65,26 @@ class Number:
                 segments.add(segment)
                 parts.setdefault((month, segment), []).append(row)
         ordered = sorted(segments, key=str)
-        found = {}
+        found: dict[tuple[str, str | None], Figure] = {}
         for month in months:
             cells = [Cell(month, cut, segment, parts.get((month, segment), ())) for segment in ordered]
-            for cell in self._weighed(cells):
-                found[month, cell.segment] = self.figure(cell)
+            figures = [self.figure(cell) for cell in self._weighed(cells)]
+            found |= {
+                (month, cell.segment): figure
+                for cell, figure in zip(cells, self._in_cents(figures, cut), strict=True)
+            }
+        return found
+
+    def _in_cents(self, figures: list[Figure], cut: str | None) -> list[Figure]:
+        """Ruling 6: rounded once; the parts of a whole as ``_weighed`` does it, what makes no whole each of its own."""
+        if self.adding is None:
+            return figures
+        exact, found = Fraction(0), []
+        for figure in figures:
+            before = exact if cut in self.adding else Fraction(0)
+            exact = before + Fraction(figure.value or 0)
+            cents = None if figure.value is None else round(exact) - round(before)
+            found.append(Figure(cents, figure.numerator, figure.denominator, figure.n))
         return found
 
     def _rows(self, month: str, cut: str | None) -> Sequence[Any]:

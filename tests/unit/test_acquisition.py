@@ -120,7 +120,7 @@ def test_evidence_of_payback_holds_what_was_paid_and_whom_it_won(facts: Facts) -
     assert opened.filter(object="accounts").height == whole.n
     first = opened.filter(external_id="2025-01 inbound people USD").row(0, named=True)
     assert (first["name"], first["contribution"]) == ("inbound, people", 2237)
-    assert first["note"] == "22.37 USD of January 2025, line 98 of the spend file"
+    assert first["note"] == "$22.37 of January 2025, line 98 of the spend file"
 
 
 def test_evidence_of_leads_names_no_person(facts: Facts) -> None:

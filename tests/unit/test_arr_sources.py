@@ -120,6 +120,52 @@ def test_rows_of_a_list_that_do_not_count_are_listed(tmp_path: Path) -> None:
     ]
 
 
+LOST = [
+    ["A", "", "10", "USD", "2024-01-01"],
+    ["Yeti", "", "12000", "USD", "2024-01-01"],
+    ["Zorg", "", "3000", "USD", "2024-06-01", "2025-05-01"],
+]
+
+
+def test_customers_of_a_list_without_an_account_are_named_where_arr_is_printed(tmp_path: Path) -> None:
+    """Left out of ARR, and of what is made of it, as long as they could have been in either end of it."""
+    books = Books()
+    books.account("A")
+    books.deal("open", stage="Discovery", account_id="A")
+    facts = listed(books, tmp_path, LOST, deals_from="2025-01-01")
+    both = (
+        "customers of the opening list left out, for no account matches: Yeti $12,000.00, Zorg $3,000.00, $15,000.00"
+        " in all"
+    )
+    alone = "customers of the opening list left out, for no account matches: Yeti $12,000.00"
+    values = compute(facts, ["arr", "nrr", "arr_churn", "win_rate"])
+    assert only(values, id="arr", month="2025-06").value == 10_00
+    for kpi_id in ("arr", "nrr", "arr_churn"):
+        assert both in only(values, id=kpi_id, month="2025-06").reasons
+        assert alone in only(values, id=kpi_id, month="2026-06").reasons
+    assert not any("Yeti" in reason for reason in only(values, id="win_rate", month="2025-06").reasons)
+    assert (
+        "(Yeti $12,000.00, Zorg $3,000.00, $15,000.00 in all a year)"
+        in said(facts)["Customers of the opening list"]
+    )
+
+
+def test_those_that_count_without_an_account_are_named_in_the_whole_and_in_unknown(tmp_path: Path) -> None:
+    books = Books()
+    books.account("A", segment="SMB")
+    facts = listed(books, tmp_path, LOST)
+    alone = "customers of the opening list counted without an account: Yeti $12,000.00"
+    assert alone in only(compute(facts, ["arr"]), month="2026-06").reasons
+    parts = {one.segment["size"]: one for one in compute(facts, ["arr"], ("size",)) if one.month == "2026-06"}
+    assert (parts["unknown"].value, parts["SMB"].value) == (12_000_00, 10_00)
+    assert alone in parts["unknown"].reasons
+    assert alone not in parts["SMB"].reasons
+    assert left_out(facts).select("external_id", "name", "kpis", "value").rows() == [
+        ("line 3", "Yeti", "ARR by segment", 12_000_00),
+        ("line 4", "Zorg", "ARR by segment", 3_000_00),
+    ]
+
+
 def test_deals_that_a_list_stands_for_are_not_listed_as_faulty(tmp_path: Path) -> None:
     books = Books()
     books.account("A")
@@ -253,7 +299,7 @@ def test_contracted_step_ups_are_told_with_other_expansion() -> None:
     books.line("w", "Seat", "seat", 10, 108, start_date="2025-01-01")
     facts = books.facts("2025-01", "2025-02", arr={"source": "line_items", "basis": "arr"})
     told = {value.month: value.reasons for value in compute(facts, ["arr_expansion_other"])}
-    assert told == {"2025-01": ("of it contracted before (escalator): 8.00 USD",), "2025-02": ()}
+    assert told == {"2025-01": ("of it contracted before (escalator): $8.00",), "2025-02": ()}
 
 
 def kept_books() -> Books:

@@ -20,11 +20,13 @@ from metrics.facts import Facts
 from metrics.happened import HAPPENED
 from metrics.judge import Judge
 from metrics.playbook import load
+from metrics.render import restated
 from metrics.restatement import restatements
 from pipeline.company import ArrSettings, Company, Inputs
 from pipeline.recorded import Recorded
 from pipeline.records import Published
 from pipeline.tables import SCHEMAS
+from tests.unit.board_sample import report
 from tests.unit.books import DATES, Books, at
 from tests.unit.test_kpi_cases import Words
 
@@ -219,6 +221,51 @@ def test_a_number_that_lost_records_which_were_never_kept_says_how_much_is_missi
     assert (item.difference, item.unexplained) == (-60_000_00, -60_000_00)
 
 
+def test_a_segment_is_restated_with_its_own_records() -> None:
+    """One of two SMB deals lost is deleted, and the one that Enterprise won becomes SMB's: 1 of 2, then 2 of 2."""
+    books = Ledger()
+    for key, size, stage in (
+        ("won", "SMB", "Won"), ("lost", "SMB", "Lost"), ("grew", "Enterprise", "Won"), ("stays", "Enterprise", "Lost"),
+    ):  # fmt: skip
+        told_of = {"key": key, "account": "acme", "created": "2026-04-03", "start": "2026-05-03", "arr": 100}
+        history = [["2026-04-03", "Discovery"], ["2026-05-03", stage]]
+        books.step({"deal": told_of | {"history": history, "segment": size}})
+    then = published(books.known(POSTED))
+    books.step({"delete": ["lost", "2026-06-12"]})
+    books.step({"set": ["grew", "segment", "2026-06-15", "SMB"]})
+    items = restatements([then], books.known(LATER), {"deals": "https://crm.example/{id}"})
+    parts = {item.segment: item for item in items if item.kpi == "win_rate" and item.cut}
+    small, large = parts["SMB"], parts["Enterprise"]
+    assert (small.published, small.now, large.published, large.now) == (0.5, 1, 0.5, 0)
+    assert {(one.external_id, one.before, one.after, one.cause, one.field) for one in small.records} == {
+        ("lost", 0, None, "deleted", None), ("grew", None, 1, "changed", "segment"),
+    }  # fmt: skip
+    assert [(one.external_id, one.before, one.after, one.cause, one.url) for one in large.records] == [
+        ("grew", 1, None, "changed", "https://crm.example/grew")
+    ]
+    made = report(restatements=items)
+    told = {line.what: line.why for line in restated.lines(made)}
+    assert told["Win rate by size: Enterprise, May 2026"].endswith("1 deal changed: segment")
+    lists = [one for one in restated.evidence(made) if "by size" in one.title]
+    assert len({one.kpi for one in lists}) == len(lists) == 2
+
+
+def test_days_weighed_by_amounts_are_not_told_as_money() -> None:
+    """60,000 in 30 days and 60,000 in 10 took 20; of 90,000 in 30 days there are 30 x 30,000 more."""
+    books = Ledger()
+    for key, day in (("slow", "2026-04-03"), ("fast", "2026-04-23")):
+        books.step({"deal": {"key": key, "account": "acme", "created": day, "arr": 60_000, "start": "2026-05-03",
+                             "history": [[day, "Discovery"], ["2026-05-03", "Won"]]}})  # fmt: skip
+    then = published(books.known(POSTED))
+    books.step({"set": ["slow", "arr", "2026-06-15", 90_000_00]})
+    item = found(then, books.known(LATER))["cycle_days_weighted"]
+    assert (item.unit, item.contribution_unit) == ("days", "currency_days")
+    assert (item.published, item.now) == (20, 22)
+    assert told(item) == [("changed", "deals", 1, 900_000_00, "arr")]
+    (line,) = restated.lines(report(restatements=(item,)))
+    assert "its numerator +$900,000.00 × days: 1 deal changed: ARR (+$900,000.00 × days)" in line.why
+
+
 def test_another_definition_is_the_cause_of_what_nothing_happened_to() -> None:
     books = Ledger()
     then = published(books.known(POSTED))
@@ -279,6 +326,33 @@ def test_a_contract_of_the_crm_that_changed_or_went_is_told() -> None:
     assert (item.records[0].name, item.records[0].field) == ("K one", None)
     contract |= {"deleted_at": at("2026-06-16")}
     assert told(found(then, books.known(LATER, company))["arr"]) == [("deleted", "contracts", 1, -12_000)]
+
+
+def test_a_corrected_rate_is_the_cause_of_stocks_of_whatever_arr_is_read_from(tmp_path: Path) -> None:
+    """1,000 EUR of a customer a year ago and now, at 1.10 when it was told and at 1.20 since; 500 USD beside it."""
+    path = tmp_path / "list.csv"
+    path.write_text(
+        f"{HEADER}acme,,1000,EUR,2025-01-01,,finance,\nglobex,,500,USD,2025-01-01,2026-01-01,finance,\n"
+    )
+    listed = Company(
+        name="test", currency="USD", arr=ArrSettings(source="opening_arr"), inputs=Inputs(opening_arr=path)
+    )
+    signed = Company(name="test", currency="USD", arr=ArrSettings(source="contract"))
+    for company, table in ((listed, "opening_arr"), (signed, "contracts")):
+        books = Ledger()
+        books.contract("euros", "acme", "2025-01-01", "2026-12-31", 2_000, currency="EUR")  # in two years
+        books.contract("dollars", "globex", "2025-01-01", "2025-12-31", 500)
+        books.step({"rate": ["EUR", "2025-01-01", "1.10", "2025-01-01"]})
+        then = published(books.known(POSTED, company))
+        books.step({"rate": ["EUR", "2025-01-01", "1.20", "2026-06-20"]})
+        items = found(then, books.known(LATER, company))
+        assert told(items["arr"]) == [("fx", table, 1, 100)]
+        # 1,100 of 1,600 were kept, and 1,200 of 1,700 are.
+        for kpi in ("nrr", "grr"):
+            assert told(items[kpi]) == [("fx", "accounts", 1, 100)]
+            assert items[kpi].published == pytest.approx(11 / 16)
+            assert items[kpi].now == pytest.approx(12 / 17)
+            assert items[kpi].unexplained == 0
 
 
 def test_a_quota_that_was_changed_is_a_revised_target() -> None:

@@ -16,7 +16,7 @@ from metrics.compute import registered
 from metrics.definitions import Defined, Way
 from metrics.facts import Facts
 from metrics.inputs import InputFault
-from metrics.kpi_ids import KPI_IDS
+from metrics.kpi_ids import KPI_IDS, UNITS
 from metrics.unavailable import REASONS
 from pipeline.company import (
     AcquisitionSettings,
@@ -95,7 +95,7 @@ def beside(one: Defined) -> dict[str, float | None]:
 
 def test_the_kpis_are_those_of_the_design() -> None:
     assert KPI_IDS == IDS
-    assert set(registered()) == set(IDS)
+    assert {name: kpi.unit for name, kpi in registered().items()} == UNITS
     assert tuple(found({})) == IDS
 
 

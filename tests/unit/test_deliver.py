@@ -212,5 +212,5 @@ def test_differences_name_every_kind_of_number() -> None:
     assert differences(before, changed) == (
         "Pipeline by stage",
         "ARR bridge of 12 months to May 2026",
-        "Win rate of Mid-market",
+        "Win rate by size: Mid-market",
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from metrics import playbook
+from metrics.compute import compute
 from metrics.diagnose import diagnose, registered
 from metrics.facts import Facts
 from metrics.finding import Finding
@@ -15,7 +16,7 @@ from metrics.period import shift
 from metrics.playbook import Playbook
 from metrics.scope import hidden_kpis, scorecard
 from pipeline.company import Company
-from tests.unit.books import Books, at
+from tests.unit.books import Books, at, only
 
 MONTH = "2026-06"
 NOW = at("2026-06-30", 23)
@@ -59,8 +60,9 @@ def test_where_retention_leaks(book: str) -> None:
     finding = found(leaking(), book, "retention")
     assert finding.sentence.startswith("Net revenue retention (2025-07..2026-06) is 82.5%, ")
     assert (
-        "of 20.0 points lost, churn of small accounts 8.3, churn of larger accounts 8.3, contraction of mid-market"
-        " accounts 3.3; expansion gave back 2.5; 9 of 10 kept customers never expanded" in finding.sentence
+        "of the 12 customers live a year before, compared then and now, 20.0 points were lost: churn of small accounts"
+        " 8.3, churn of larger accounts 8.3, contraction of mid-market accounts 3.3; expansion gave back 2.5; 9 of 10"
+        " kept customers never expanded" in finding.sentence
     )
     assert finding.next == playbook.load(book).diagnoses["retention"].next
     assert parts(finding) == {
@@ -77,7 +79,19 @@ def test_where_retention_leaks(book: str) -> None:
         ("c0", -100_000), ("c8", -100_000), ("c4", -40_000), ("c5", 30_000),
     ]  # fmt: skip
     assert finding.total == 12
-    assert finding.records[0].note == "SMB, churned: 1000.00 USD a year before, 0.00 USD now"
+    assert finding.records[0].note == "SMB, churned: $1,000.00 a year before, $0.00 now"
+
+
+def test_who_left_and_came_back_is_churn_in_the_points_and_not_lost_in_the_diagnosis() -> None:
+    """Both say by what they count: c9, one of twelve alike, was away from September to December."""
+    books = leaking()
+    books.won("away", "c9", "2025-09-01", 1000, 12, type="Churn")
+    books.won("back", "c9", "2025-12-01", 1000, 24)
+    value = only(compute(books.facts(*MONTHS, now=NOW), ["nrr"]), month="2026-06")
+    assert "reactivation +8.3" in value.reasons[0]
+    assert "churn -25.0" in value.reasons[0]  # c0, c8 and c9 of 12
+    sentence = found(books, "hr_tech", "retention").sentence
+    assert "compared then and now, 20.0 points were lost: churn of small accounts 8.3" in sentence
 
 
 def test_seats_and_modules_are_told_apart() -> None:
@@ -105,16 +119,16 @@ def lost(early: int) -> Books:
 def test_who_was_lost_and_how_long_they_had_been_there() -> None:
     finding = found(lost(3), "supply_chain", "churn")
     assert finding.sentence == (
-        "Logo churn (2025-07..2026-06) is 25.0%, above 20.0%: 5 of 20 customers left with $5K; 3 of them by their"
-        " first anniversary; product or implementation, not sales leadership."
+        "Logo churn (2025-07..2026-06) is 25.0%, above 20.0%: 5 of the 20 customers live a year before left with $5K;"
+        " 3 of them by their first anniversary; product or implementation, not sales leadership."
     )
     assert parts(finding)["Lost within the first year"] == 3
     assert finding.records[0].note == (
-        "1000.00 USD a year before, 0.00 USD now; customer from 2025-03-01 to 2026-03-01"
+        "$1,000.00 a year before, $0.00 now; customer from 2025-03-01 to 2026-03-01"
     )
     arr = found(lost(0), "supply_chain", "lost_arr")
     assert arr.sentence.startswith(
-        "Gross revenue retention (2025-07..2026-06) is 75.0%, below 80.0%: 5 of 20 customers"
+        "Gross revenue retention (2025-07..2026-06) is 75.0%, below 80.0%: 5 of the 20 customers"
     )
     assert "gross ARR churn above 20%" in arr.sentence, "which of the two it was is named"
     assert "0 of them by their first anniversary" in arr.sentence
@@ -130,7 +144,7 @@ def test_growth_in_its_parts() -> None:
         "ARR growth, year over year (2025-07..2026-06) is 3.3%: in 12 months new logos brought $2.50K, expansion $300;"
         " contraction took $400 and churn $2K."
     )
-    assert finding.records[0].note == "new logo: 2500.00 USD"
+    assert finding.records[0].note == "new logo: $2,500.00"
     assert parts(finding) == {
         "New logos": 250_000, "Expansion": 30_000, "Reactivation": 0, "Contraction": -40_000, "Churn": -200_000,
     }  # fmt: skip
@@ -314,7 +328,7 @@ def test_the_enterprise_segment_has_its_own_line() -> None:
     finding = found(books, "hr_tech", "cycle")
     assert finding.segment == {"size": "Enterprise"}
     assert finding.sentence.startswith(
-        "Sales cycle of Enterprise (2026-Q2) is 300 days, above 9 months: deals stay"
+        "Sales cycle by size: Enterprise (2026-Q2) is 300 days, above 9 months: deals stay"
     )
 
 

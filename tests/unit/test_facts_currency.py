@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.schema import exponent
-from metrics.currency import Rates
+from metrics.currency import Rates, in_words
+from metrics.render.numbers import money
 from tests.unit.books import Books, frame
 
 FIRST = date(2026, 1, 1)
@@ -87,3 +88,14 @@ def test_rows_keep_their_order_and_columns() -> None:
     result = table.convert(rows, "amount", "day", "value")
     assert result.columns == ["k", "amount", "currency", "day", "value"]
     assert result.select("k", "value").rows() == [(1, 2), (2, 2), (3, 6)]
+
+
+@pytest.mark.parametrize("currency", ["USD", "JPY", "CHF", "KWD", "EUR"])
+def test_notes_write_money_as_the_report_does(currency: str) -> None:
+    amounts = [0, 5, -5, 99, 100, 99_999, 100_000, -123_456_789, 39_897_866, 10**15]
+    told = pl.DataFrame({"minor": amounts}).select(in_words(pl.col("minor"), currency)).to_series()
+    assert told.to_list() == [money(amount, currency) for amount in amounts]
+
+
+def test_an_amount_that_is_not_known_has_no_words() -> None:
+    assert pl.select(in_words(pl.lit(None, pl.Int64), "USD")).item() is None

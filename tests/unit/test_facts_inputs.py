@@ -8,10 +8,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from metrics import playbook, unread
 from metrics.caveats import of as caveats_of
 from metrics.compute import compute, evidence, registered
 from metrics.facts import Facts
 from metrics.inputs import InputFault, kinds, settings_of
+from metrics.judge import Judge
 from metrics.kpi import EVIDENCE
 from pipeline.company import Company, Inputs
 from pipeline.records import SourceInfo
@@ -176,7 +178,46 @@ def test_part_of_a_quota_is_none() -> None:
     value = only(compute(found.facts("2026-05", now=at("2026-05-31")), ["pipeline_coverage"]))
     assert (value.value, value.reasons) == (
         None,
-        ("a quota of 2026-Q2 is zero or in a currency without an exchange rate",),
+        ("needs CHF rate, for a quota of 2026-Q2",),
+    )
+
+
+LOST = (
+    "2026-Q2,size=Enterprise,quota,1,plan,\n"  # nothing is wrong with it
+    "2026-Q2,size=enterprize,quota,1,plan,\n"
+    "2026-Q2,size=ENTERPRISE,win_rate,25%,plan,\n"  # nor with this one
+    "2026-Q2,size=ENTERPRISE,quota,1,plan,2026-02-01\n"
+    "2026-Q2,owner=Bob,quota,1,plan,\n"
+    "2026-Q2,,stage_days:discovery,14,plan,\n"
+    "2026-Q2,,stage_days:Discovry,14,plan,\n"
+    "2026-Q2,pipeline=default,lead_to_opportunity,10%,plan,\n"
+)
+
+
+def test_targets_that_nothing_is_held_against_are_told_with_their_lines(tmp_path: Path) -> None:
+    files = written(tmp_path, "targets", TARGETS + LOST)
+    facts = pipeline().facts("2026-05", now=at("2026-05-31"), inputs=files)
+    assert unread.targets(facts) == (
+        "targets.csv line 3: no record lies in size=enterprize; did you mean Enterprise?",
+        "targets.csv line 5: no record lies in size=ENTERPRISE; did you mean Enterprise?",
+        "targets.csv line 6: no record lies in owner=Bob; did you mean Bo?",
+        "targets.csv line 8: the CRM has no stage 'Discovry'; did you mean Discovery?",
+        "targets.csv line 9: lead_to_opportunity cannot be cut by pipeline; it can be cut by motion, owner",
+    )
+    info = SourceInfo("test", "salesforce", "USD", {}, {}, frozenset(), (), "", at("2026-05-31"))
+    (told,) = [caveat for caveat in caveats_of(facts, info, ()) if caveat.title.startswith("Targets")]
+    assert told.text.startswith("In targets.csv line 3: no record lies in size=enterprize; did you mean")
+
+
+def test_a_target_in_a_currency_without_a_rate_is_not_computable(tmp_path: Path) -> None:
+    text = "period,segment,metric,value,currency\n2026-Q2,,arr,5000000,EUR\n2026-Q2,,win_rate,0.25,EUR\n"
+    facts = pipeline().facts("2026-05", now=at("2026-05-31"), inputs=written(tmp_path, "targets", text))
+    values = compute(facts, ["arr", "win_rate"], judge=Judge(playbook.load("hr_tech")))
+    assert only(values, id="arr").target == "the client's own: not computable: needs EUR rate"
+    assert "the client's own: 25.0%" in (only(values, id="win_rate").target or "")
+    assert unread.targets(facts) == (
+        "targets.csv line 2: arr in EUR: not computable: needs EUR rate to USD; add it in the CRM, or write the amount"
+        " in USD",
     )
 
 

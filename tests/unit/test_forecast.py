@@ -119,11 +119,11 @@ def test_overdue_deals_are_listed_and_counted() -> None:
         ("day", "late", date(2026, 1, 20), 500),
         ("snapshot", "late", date(2026, 1, 20), 500),
     ]
-    assert "1 overdue deals (5.00 USD) left out" in only(compute(facts, ["pipeline_coverage"])).reasons[0]
+    assert "1 overdue deals ($5.00) left out" in only(compute(facts, ["pipeline_coverage"])).reasons[0]
     for kpi in ("pipeline_coverage", "pipeline_coverage_weighted"):
         last = registered()[kpi].evidence(facts, "2026-02").tail(1)
         assert last.select("external_id", "contribution", "note").row(0) == (
-            "late", 0.0, "left out: overdue since 2026-01-20, 5.00 USD",
+            "late", 0.0, "left out: overdue since 2026-01-20, $5.00",
         )  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def test_what_the_cro_called_stands_beside_the_roll_up(tmp_path: Path) -> None:
         ("total", 1126, None, None),
     ]
     told = only(compute(facts, ["forecast_in_quarter"])).reasons[0]
-    assert "called: commit 12.50 USD on 2026-02-08, most_likely 11.00 USD on 2026-02-08" in told
+    assert "called: commit $12.50 on 2026-02-08, most_likely $11.00 on 2026-02-08" in told
     earlier = books.facts("2026-02", now=at("2026-02-03"), inputs={"calls": calls})
     assert forecast.roll_up(earlier).filter(category="commit")["called"].to_list() == [1000]
 
@@ -236,10 +236,10 @@ def test_evidence_of_the_error_adds_up_to_it() -> None:
     assert (value.numerator, value.denominator) == (374, 1000)  # half of 1252 was forecast
     assert rows["contribution"].sum() == 374
     assert rows.filter(external_id="won").select("contribution", "note").row(0) == (
-        500, "forecast 5.00 USD, won 10.00 USD on 2026-02-10",
+        500, "forecast $5.00, won $10.00 on 2026-02-10",
     )  # fmt: skip
     assert rows.filter(external_id="committed").select("contribution", "note").row(0) == (
-        -100, "forecast 1.00 USD, not won in the quarter",
+        -100, "forecast $1.00, not won in the quarter",
     )  # fmt: skip
 
 
@@ -248,7 +248,7 @@ def test_evidence_of_a_forecast_tells_the_odds() -> None:
     rows = registered()["forecast_in_quarter"].evidence(facts, "2026-02")
     assert rows.select("external_id", "contribution", "note").head(2).rows() == [
         ("won", 1000, "won 2026-02-10"),
-        ("committed", 100, "Proposal, closing 2026-03-31: 50.0% of 2.00 USD (by p1)"),
+        ("committed", 100, "Proposal, closing 2026-03-31: 50.0% of $2.00 (by p1)"),
     ]
 
 

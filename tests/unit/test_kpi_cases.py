@@ -186,9 +186,9 @@ def test_the_evidence_of_nrr_tells_what_moved_each_customer(tmp_path: Path) -> N
     facts = facts_of(case, tmp_path)
     records = evidence(facts, registered()["nrr"], "2025-12")
     notes = dict(records.select("external_id", "note").rows())
-    assert notes["A"] == "100.00 USD a year before, 130.00 USD now; seat 20.00 USD; module 10.00 USD"
-    assert notes["G"] == "20.00 USD a year before, 25.00 USD now; reactivation 25.00 USD; churn -20.00 USD"
-    assert notes["D"] == "40.00 USD a year before, 40.00 USD now"
+    assert notes["A"] == "$100.00 a year before, $130.00 now; seat $20.00; module $10.00"
+    assert notes["G"] == "$20.00 a year before, $25.00 now; reactivation $25.00; churn -$20.00"
+    assert notes["D"] == "$40.00 a year before, $40.00 now"
 
 
 @pytest.mark.parametrize("case", cases())

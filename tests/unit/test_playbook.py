@@ -280,7 +280,42 @@ RULES = "extends: hr_tech\nkpis:\n  nrr:\n    rules:\n      - "
         (RULES + "{status: watch, when: {nrr: {}}}\n", "line 5: kpis.nrr.rules.0.when.nrr: at least one of"),
         (RULES + "{status: watch, when: {nrr: {abov: 1}}}\n",
          "line 5: kpis.nrr.rules.0.when.nrr.abov: unknown key; did you mean above?"),
-        (RULES + "{status: watch, above: 1, segment: huge}\n", "there is no segment 'huge'"),
+        (RULES + "{status: watch, above: 1, segment: huge}\n",
+         "line 5: kpis.nrr.rules.0.segment: there is no segment 'huge'; known are small, mid_market, enterprise"),
+        ("extends: hr_tech\ntitle: x\nsegments: {small: null}\ndiagnoses:\n  a: {rule: retention_leak, kpi: nrr, "
+         "next: x,\n    segment: enterprize}\n",
+         "line 6: diagnoses.a.segment: there is no segment 'enterprize'; did you mean enterprise?"),
+        ("extends: hr_tech\nsegments:\n  enterprise: null\n",
+         "line 3: segments.enterprise: there is no segment 'enterprise'; known are small, mid_market (used by kpis."),
+        (RULES + "{status: watch, above: $5M}\n", "line 5: kpis.nrr.rules.0.above: $5M is an amount, which nrr is not; "
+         "write a share, for example 105% or 1.05"),
+        (RULES + "{status: watch, above: 1,\n         at_most: 9 months}\n",
+         "line 6: kpis.nrr.rules.0.at_most: 9 months is a time, which nrr is not; write a share"),
+        (RULES + "{status: watch, above: 105}\n",
+         "line 5: kpis.nrr.rules.0.above: 105 can be a percentage or a share; write 105%, or a share such as 1.05"),
+        (RULES + "{status: watch, when: {avg_deal_size: {above: 100000}}}\n",
+         "line 5: kpis.nrr.rules.0.when.avg_deal_size.above: 100000 is a plain number, which avg_deal_size is not; "
+         "write an amount with its currency, for example $100K or EUR 5M"),
+        ("extends: hr_tech\nkpis:\n  cac_payback_months:\n    rules: [{status: watch, above: 18 months}]\n",
+         "line 4: kpis.cac_payback_months.rules.0.above: 18 months is a time, which cac_payback_months is not; write a "
+         "number of months, for example 18"),
+        ("extends: hr_tech\nkpis:\n  pipeline_coverage: {judged_by: company_arr,\n"
+         "    rules: [{status: watch, above: 3}]}\n",
+         "line 4: kpis.pipeline_coverage.rules.0.above: 3 is a plain number, which company_arr is not; write an"),
+        ("extends: hr_tech\nkpis:\n  pipeline_coverage: {rules: [{status: watch, above: 300%}]}\n",
+         "line 3: kpis.pipeline_coverage.rules.0.above: 300% is a share, which pipeline_coverage is not; write a "
+         "multiple as a plain number, for example 3"),
+        ("extends: hr_tech\nfit:\n  - {when: {sales_team: {below: 3 days}}, says: x}\n",
+         "line 3: fit.0.when.sales_team.below: 3 days is a time, which sales_team is not; write a plain number"),
+        ("extends: hr_tech\nhidden:\n  - {kpis: [arr], owned_when: [{company_arr: {below: 5}}]}\nsupporting: []\n",
+         "line 3: hidden.0.owned_when.0.company_arr.below: 5 is a plain number, which company_arr is not"),
+        ("extends: hr_tech\nshifts:\n  - {any_of: [{nrr: {above: 1 week}}], headline: [arr], says: x}\n",
+         "line 3: shifts.0.any_of.0.nrr.above: 1 week is a time, which nrr is not"),
+        ("extends: hr_tech\ndiagnoses:\n  a:\n    rule: stale_pipeline\n    kpi: nrr\n    next: x\n    options:\n"
+         "      times_the_median_cycl: 3\n", "line 8: diagnoses.a.options.times_the_median_cycl: stale_pipeline takes "
+         "no such option; did you mean times_the_median_cycle?"),
+        ("extends: hr_tech\ndiagnoses:\n  a: {rule: retention_leak, kpi: nrr, next: x, options: {gap: 3}}\n",
+         "line 3: diagnoses.a.options.gap: retention_leak takes no such option; it takes none"),
         ("extends: hr_tech\nkpis:\n  nrr: {judged_by: arr}\n", "line 3: kpis.nrr: there is no circumstance 'arr'"),
         ("extends: hr_tech\nhidden:\n  - kpis: [nrr]\n", "nrr is hidden and on the scorecard"),
         ("extends: hr_tech\nhidden:\n  - {kpi: [nrr]}\n", "line 3: hidden.0.kpi: unknown key; did you mean kpis?"),
@@ -309,7 +344,7 @@ RULES = "extends: hr_tech\nkpis:\n  nrr:\n    rules:\n      - "
         ("extends: hr_tech\nkpis:\n  grrr: {}\n", "line 2: kpis: there is no KPI 'grrr'; did you mean grr?"),
         ("extends: hr_tec\n", "hr_tec"),
         ("extends: [a]\n", "line 1: extends names one playbook"),
-        ("extends: ours.yaml\n", "extends names one playbook"),
+        ("title: x\nextends: ours.yaml\n", "line 2: extends: ours.yaml is this playbook itself; extend a shipped one"),
         ("a: b: c\n", "line 1: this is not valid YAML"),
         ("- a\n", "line 1: a playbook is a mapping"),
         ("", "line 1: a playbook is a mapping"),
@@ -321,6 +356,29 @@ def test_faults_name_the_line(tmp_path: Path, text: str, message: str) -> None:
         playbook.load(write(tmp_path, text))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_playbooks_that_extend_each_other_name_the_circle(tmp_path: Path) -> None:
+    write(tmp_path, "title: b\nextends: ./a.yaml\n", "b.yaml")
+    first = write(tmp_path, "extends: b.yaml\n", "a.yaml")
+    with pytest.raises(ConfigurationError) as caught:
+        playbook.load(first)
+    assert str(caught.value) == (
+        f"playbook {tmp_path / 'b.yaml'}, line 2: extends: they extend each other in a circle (a.yaml -> b.yaml -> "
+        "a.yaml); extend a shipped one (dev_tools, hr_tech, supply_chain), or leave extends out"
+    )
+
+
+def test_playbooks_that_extend_each_other_too_deep_name_the_chain(tmp_path: Path) -> None:
+    for number in range(1, 5):
+        write(tmp_path, f"extends: p{number + 1}.yaml\n", f"p{number}.yaml")
+    write(tmp_path, "headline: [nrr]\n", "p5.yaml")
+    assert playbook.load(str(tmp_path / "p2.yaml")).headline == ("nrr",)
+    deep = (
+        r"p4.yaml, line 1: extends: playbooks may extend each other 3 deep.*p1.yaml -> p2.yaml -> .*p5.yaml"
+    )
+    with pytest.raises(ConfigurationError, match=deep):
+        playbook.load(str(tmp_path / "p1.yaml"))
 
 
 def test_unknown_names(tmp_path: Path) -> None:

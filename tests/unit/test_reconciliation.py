@@ -114,7 +114,7 @@ def test_it_ties_to_the_cent_and_is_said_beside_arr(tmp_path: Path) -> None:
     value = only(compute(facts, ["arr"]), month="2026-06")
     assert (value.value, value.reasons) == (
         15_150,
-        ("0.99 USD more than the billing export's 150.51 USD; 1 of 2 customers agree",),
+        ("$0.99 more than the billing export's $150.51; 1 of 2 customers agree",),
     )
     parts = compute(facts, ["arr"], ("size",))
     assert all(not part.reasons for part in parts)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from functools import cache
+from html import unescape
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -11,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.board import BoardReport, Evidence, LeftOut, StageRow
+from metrics.board import BoardReport, Evidence, LeftOut, Restatement, StageRow
 from metrics.evidence import Record
 from metrics.render import render_forms
-from metrics.render.safe import link, markdown, plain, record_url, unlinked
+from metrics.render.safe import cell, link, markdown, plain, record_url, unlinked
 from tests.unit.board_sample import ratio, report, value
 
 ATTACKS = (
@@ -127,7 +129,39 @@ def test_no_cell_is_a_formula(attack: str) -> None:
     html = forms_of(attack)["html"]
     cells = re.findall(r"<t[hd][^>]*>\s*(?:<a[^>]*>)?([^<]*)", html)
     assert not [cell for cell in cells if re.match(r"[=@＝]|[-+](?![$\d]|–)", cell.strip())]
-    assert plain(attack).startswith("'")
+    assert cell(attack).startswith("'")
+
+
+@pytest.mark.parametrize("attack", ["=1+1", "+1+cmd", "-2+3", "＝1+1"])
+def test_only_a_cell_that_a_spreadsheet_may_read_is_quoted(attack: str) -> None:
+    """Neither Markdown nor plain text is one: a quote before a name, or before our own signed amounts, is a stray."""
+    forms = forms_of(attack)
+    assert f"'{attack}" in unescape(forms["html"])
+    for page in (forms["md"], forms["txt"]):
+        assert not re.search(r"'\\?[-+=＝]", page)
+
+
+def test_a_segment_that_stands_alone_names_its_cut() -> None:
+    when = datetime(2026, 5, 3, tzinfo=UTC)
+    item = Restatement(
+        "win_rate", "Win rate", "industry", "unknown", "2026-04", "ratio", "USD", 0.25, when, 0.5
+    )
+    rates = (ratio("win_rate", "Win rate", 0.25, n=40, segment={"size": "unknown"}),)
+    for form in render_forms(report(restatements=(item,), win_rates=rates)).values():
+        told = " ".join(unescape(form.decode()).replace("\\", "").split())
+        assert "Win rate by industry: unknown, April 2026" in told
+        assert "size unknown wins 25.0%" in told
+
+
+def test_a_signed_amount_of_ours_is_not_quoted_in_any_form() -> None:
+    when = datetime(2026, 5, 3, tzinfo=UTC)
+    item = Restatement("arr", "ARR", "", "", "2026-04", "currency", "USD", 500_00, when, 700_00,
+                       contribution_unit="currency", difference=200_00.0)  # fmt: skip
+    forms = render_forms(report(restatements=(item,)))
+    for form, amount in (("md", r"\+$200.00"), ("txt", "+$200.00"), ("html", "+$200.00")):
+        shown = unescape(forms[form].decode()).replace(r"\$", "$")
+        assert amount in shown
+        assert f"'{amount}" not in shown
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -157,8 +191,9 @@ def test_plain_is_one_short_harmless_line(text: str) -> None:
     line = plain(text)
     assert len(line) <= 161
     assert "\n" not in line
-    assert not re.match(r"[=+\-@]", line)
     assert plain(line) == line
+    assert not re.match(r"[=+\-@]", cell(text))
+    assert cell(cell(text)) == cell(text)
 
 
 @given(st.text(alphabet="ab*_`[]()<>&|#!~$^\\@:/.1-+= ", max_size=60))

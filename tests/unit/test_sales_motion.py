@@ -121,9 +121,39 @@ def test_evidence_adds_up(name: str) -> None:
     wanted = value.value if name == "sales_velocity" else value.numerator
     evidence = registered()[name].evidence(facts, "2026-03")
     assert wanted
-    assert evidence["contribution"].sum() == pytest.approx(wanted)
+    assert evidence["contribution"].sum() == (wanted if name == "sales_velocity" else pytest.approx(wanted))
     assert evidence["external_id"].is_unique().all()
     assert evidence["note"].null_count() == 0
+
+
+def test_the_records_of_velocity_add_up_to_the_cent_however_it_is_cut() -> None:
+    """A yield of 62.5 cents and three of 8 1/3: 87.5, so 88 (half-even), of which 62 are Enterprise's, the first."""
+    books = Books()
+    books.account("A", industry="Retail")
+    sold(
+        books, "won", "2026-01-10", "2026-03-11", 10, segment="SMB", motion="inbound"
+    )  # 10 x 1/2 / 60 days a day
+    sold(books, "lost", "2026-01-10", "2026-03-11", 10, "Lost", segment="SMB", motion="inbound")
+    books.deal(
+        "open", history=(("2026-01-10", "Discovery"),), account_id="A", segment="SMB", motion="inbound"
+    )
+    sold(books, "large", "2026-02-23", "2026-03-11", 10, segment="Enterprise", motion="outbound")  # 10 / 16
+    facts = books.facts("2026-03", now=MARCH)
+    kpi = registered()["sales_velocity"]
+    assert only(compute(facts, [kpi.id])).value == 88
+    assert kpi.evidence(facts, "2026-03")["contribution"].sum() == 88
+    found = {}
+    for cut in ("size", "motion", "industry", "owner"):
+        records = kpi.evidence(facts, "2026-03", cut)
+        for value in compute(facts, [kpi.id], (cut,)):
+            mine = records.filter(segment=value.segment[cut])["contribution"].sum()
+            assert mine == (value.value or 0), value.segment
+            found[cut, value.segment[cut]] = value.value
+    assert found == {
+        ("size", "Enterprise"): 62, ("size", "SMB"): 26, ("size", "unknown"): None,
+        ("motion", "inbound"): 25, ("motion", "outbound"): 63, ("motion", "unknown"): None,
+        ("industry", "Retail"): 88, ("industry", "unknown"): None, ("owner", "unknown"): 88,
+    }  # fmt: skip
 
 
 def test_evidence_of_velocity_names_the_inputs_of_a_deal() -> None:
@@ -131,9 +161,7 @@ def test_evidence_of_velocity_names_the_inputs_of_a_deal() -> None:
     notes = dict(
         registered()["sales_velocity"].evidence(facts, "2026-03").select("external_id", "note").iter_rows()
     )
-    assert (
-        notes["large"] == "Enterprise x outbound: qualified 2026-01-10; won 2026-03-11, 6000.00 USD, 60 days"
-    )
+    assert notes["large"] == "Enterprise x outbound: qualified 2026-01-10; won 2026-03-11, $6,000.00, 60 days"
     assert notes["lost"] == "SMB x inbound: qualified 2026-01-10; lost 2026-03-11"
     assert notes["open 0"] == "SMB x inbound: qualified 2026-01-10"
 

@@ -226,7 +226,7 @@ def test_which_month_had_been_over_for_ninety_days(asked_on: str, back: int) -> 
         (1440, "Enterprise", "no_target", None),
         (
             1448, "Enterprise", "off_target",
-            "CAC payback of Enterprise (2025-Q3..2026-Q2) is 18.1 months, above 18 months: "
+            "CAC payback by size: Enterprise (2025-Q3..2026-Q2) is 18.1 months, above 18 months: "
             "a warning sign for enterprise deals.",
         ),
         (1448, "SMB", "no_target", None),
