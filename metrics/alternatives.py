@@ -60,6 +60,16 @@ OUTCOME_DAY: Final = (
         "sales.outcome_day", "stage_entry", "on the day it entered the won or lost stage, else the close date"
     ),
 )
+PAID_PILOT: Final = (
+    Alternative("sales.paid_pilot", "open", "a pilot is open until it is converted"),
+    Alternative(
+        "sales.paid_pilot",
+        "won",
+        "a pilot with an amount in a won stage is won, and brings no ARR until then",
+    ),
+)
+# What a deal's outcome is, and its day.
+OUTCOME: Final = (*OUTCOME_DAY, *PAID_PILOT)
 # What is live on a day (R3 to R7, rulings 7 to 16).
 LEDGER: Final = (
     *DEAL_VALUE,
@@ -131,7 +141,7 @@ LOGO_CHURN: Final = (
 )
 # Which deals are sold the way that is measured (R7).
 DEALS: Final = (
-    *OUTCOME_DAY,
+    *OUTCOME,
     Alternative("sales.include_expansion", value=False, means="new business alone"),
     Alternative("sales.include_expansion", value=True, means="expansion deals count like new business"),
 )
@@ -149,12 +159,30 @@ DEAL_SIZE: Final = (
     Alternative("sales.deal_size", "mean", "the mean of the deals won, the median beside it"),
     Alternative("sales.deal_size", "median", "the median of the deals won, the mean beside it"),
 )
+DEAL_SIZE_WINDOW: Final = (
+    Alternative("sales.deal_size_window", "quarter", "of the deals won in the quarter to date"),
+    Alternative("sales.deal_size_window", "four_quarters", "of the deals won in the trailing four quarters"),
+)
+DEAL_SIZE_VALUE: Final = (
+    Alternative("sales.deal_size_value", "arr", "a deal is as large as its ARR"),
+    Alternative(
+        "sales.deal_size_value",
+        "acv",
+        "a deal is as large as its amount by arr.basis a year, one-time part included",
+    ),
+)
 CYCLE_WEIGHT: Final = (
     Alternative("sales.cycle_weight", "arr", "a deal weighs as much as its ARR"),
     Alternative("sales.cycle_weight", "amount", "a deal weighs as much as its amount"),
 )
 STAGE_DEALS: Final = (
     Alternative("sales.stage_deals", None, "deals that a stage needs to be a bottleneck or to have a norm"),
+)
+STAGE_NORM: Final = (
+    Alternative(
+        "sales.stage_quarters", None, "quarters, the month's own the last, over which days and norms are read"
+    ),
+    Alternative("sales.stage_old", None, "times the norm, beyond which a deal has grown old in its stage"),
 )
 CYCLE: Final = (
     Alternative("sales.cycle_start", "qualified", "a cycle runs from the qualified stage"),
@@ -181,7 +209,7 @@ COVERAGE_ODDS: Final = (
     Alternative("forecast.coverage_odds", "p2", "the pipeline is weighted by own history"),
 )
 FORECAST: Final = (
-    *OUTCOME_DAY,
+    *OUTCOME,
     Alternative("forecast.method", "p2", "open deals are expected to bring what own history says"),
     Alternative("forecast.method", "p1", "open deals are expected to bring what the CRM's probability says"),
     Alternative("forecast.method", "commit", "of open deals those in the category commit are expected"),

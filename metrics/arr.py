@@ -52,6 +52,8 @@ def candidates(deals: pl.DataFrame, currencies: list[str], settings: ArrSettings
         .then(pl.lit("unmapped deal type"))
         .when(pl.col("customer").is_null())
         .then(pl.lit("no account"))
+        .when("paid_pilot")
+        .then(pl.lit("a paid pilot, not converted"))
         .when("dates_reversed")
         .then(pl.lit("dates reversed"))
         .when(pl.col("recurring_lines").eq(0) & of_lines)

@@ -234,7 +234,12 @@ class SalesSettings(Settings):
     loss reason is one of ``no_decision`` (compared without case) is then left out. ``deal_size``: the mean or the
     median. ``cycle_weight``: what weighs the weighted cycle. ``outcome_day``: the day of a win or loss is the close
     date, or that of the entry into the won or lost stage where the history holds it. ``stage_deals``: how many deals a
-    stage needs to be called a bottleneck, or to have a norm of its own.
+    stage needs to be called a bottleneck, or to have a norm of its own. ``stage_quarters``: how many quarters, the
+    month's own the last of them, a stage's days and its norm are read over. ``stage_old``: a deal that sits in a stage
+    for more than so many times the norm has grown old there. ``deal_size_window``: the deals of the quarter to date, or
+    of four quarters. ``deal_size_value``: a deal's ARR, or its annual contract value (ACV), which is its amount by
+    `arr.basis` a year, with what is sold once. ``paid_pilot``: a pilot with an amount in a won stage that is not
+    converted is open, or won (R8): then by its close date and amount, and still without ARR.
     """
 
     include_expansion: bool = False
@@ -257,6 +262,11 @@ class SalesSettings(Settings):
     cycle_weight: Literal["arr", "amount"] = "arr"
     outcome_day: Literal["close_date", "stage_entry"] = "close_date"
     stage_deals: Annotated[int, Field(ge=1)] = 5
+    stage_quarters: Annotated[int, Field(ge=1, le=8)] = 4
+    stage_old: Annotated[float, Field(ge=1, le=10)] = 1.5
+    deal_size_window: Literal["quarter", "four_quarters"] = "quarter"
+    deal_size_value: Literal["arr", "acv"] = "arr"
+    paid_pilot: Literal["open", "won"] = "open"
 
     @property
     def types(self) -> tuple[DealType, ...]:
