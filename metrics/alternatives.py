@@ -45,6 +45,10 @@ _BASIS: Final = (
     Alternative("arr.basis", "acv", "an amount is the annual contract value, as it stands"),
     Alternative("arr.basis", "mrr", "an amount is a month's: x 12"),
 )
+_USAGE: Final = (
+    Alternative("arr.committed_usage", value=False, means="usage is no ARR, committed or not"),
+    Alternative("arr.committed_usage", value=True, means="usage that is committed is ARR, overage is not"),
+)
 # What a deal is worth a year (R3, ruling 7).
 DEAL_VALUE: Final = (
     Alternative("arr.source", "field", "a deal is worth its ARR field, else its amount by arr.basis"),
@@ -52,6 +56,7 @@ DEAL_VALUE: Final = (
         "arr.source", "line_items", "a deal is worth the sum of its recurring line items by arr.basis"
     ),
     *_BASIS,
+    *_USAGE,
 )
 # On which day a deal was won or lost (R9).
 OUTCOME_DAY: Final = (
@@ -103,6 +108,11 @@ LEDGER: Final = (
     Alternative("arr.customer", "ultimate_parent", "a customer is all accounts under one ultimate parent"),
     Alternative("arr.customer", "account", "a customer is one account"),
     Alternative("arr.rates", "constant", "both ends of a stock are valued at the rate of its last day"),
+)
+# What a rise is called (section 2, ruling 15).
+PRICE: Final = (
+    Alternative("arr.price", "other", "what a dearer product adds is other expansion"),
+    Alternative("arr.price", "kind", "what a dearer product adds is expansion of its kind, seats or modules"),
 )
 HEADLINE: Final = (
     Alternative("arr.headline", "arr", "live ARR leads the report"),
@@ -208,6 +218,10 @@ COVERAGE_ODDS: Final = (
     Alternative("forecast.coverage_odds", "p1", "the pipeline is weighted by the CRM's probability"),
     Alternative("forecast.coverage_odds", "p2", "the pipeline is weighted by own history"),
 )
+COVERAGE_BASE: Final = (
+    Alternative("forecast.coverage_base", "quota", "the pipeline of the snapshot day against the quota"),
+    Alternative("forecast.coverage_base", "to_go", "the pipeline of D against what is to go of the quota"),
+)
 FORECAST: Final = (
     *OUTCOME,
     Alternative("forecast.method", "p2", "open deals are expected to bring what own history says"),
@@ -249,6 +263,11 @@ MARKETING: Final = (
     Alternative("channels.marketing", None, "the lead sources and motions that are marketing's"),
 )
 PARTNER: Final = (
+    Alternative(
+        "acquisition.partner_rule", "either", "a deal is the partners' by its source or its partner field"
+    ),
+    Alternative("acquisition.partner_rule", "source", "a deal is the partners' by its source"),
+    Alternative("acquisition.partner_rule", "field", "a deal is the partners' by its partner field"),
     *SOURCED_BY,
     Alternative("channels.partner", None, "the lead sources and motions that are the partners'"),
 )
@@ -271,4 +290,9 @@ CLEANLINESS: Final = (
 )
 REQUIRED_FIELDS: Final = (
     Alternative("required_deal_fields", None, "the fields of an open deal that must be filled"),
+    Alternative("quality.field_weights", None, "how much each of them weighs, else 1"),
+)
+COMPLETENESS_BY: Final = (
+    Alternative("quality.completeness_by", "cells", "the cells of every deal weigh alike"),
+    Alternative("quality.completeness_by", "amount", "the cells of a deal weigh as much as its amount"),
 )

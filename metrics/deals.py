@@ -13,7 +13,7 @@ import polars as pl
 from connectors.schema import UTC
 from metrics import lines as line_items
 from metrics import timeline
-from metrics.basis import after, annualised, reducing
+from metrics.basis import after, annualised, recurring, reducing
 from metrics.period import Calendar
 from metrics.words import stated
 from pipeline import asof
@@ -259,11 +259,12 @@ def _value(settings: ArrSettings) -> pl.Expr:
     """A deal's ARR as its source has it; what is sold once is no part of a total contract value's ARR (R3)."""
     if settings.source == "line_items":
         return pl.col("first")
-    recurring = pl.col("amount") - pl.col("once").fill_null(0)
-    return pl.coalesce("arr", annualised(recurring, pl.col("term_months"), settings))
+    left = pl.col("amount") - pl.col("once").fill_null(0)
+    return pl.coalesce("arr", annualised(left, pl.col("term_months"), settings))
 
 
 def _sold_once(lines: pl.DataFrame, settings: ArrSettings) -> pl.DataFrame:
-    """deal_id, once: what the one-time lines of each deal add to its total amount."""
-    single = (pl.col("kind") == "one_time") & (settings.basis == "tcv")
-    return lines.filter(single).group_by("deal_id").agg(once=pl.col("amount").sum())
+    """deal_id, once: what the lines that are no ARR add to each deal's total amount."""
+    if settings.basis != "tcv":
+        lines = lines.clear()
+    return lines.filter(~recurring(settings)).group_by("deal_id").agg(once=pl.col("amount").sum())

@@ -357,7 +357,10 @@ class Facts:
         # Rows of ARR are written out for a year at a time, so that there are never those of all months at once.
         parts = [
             bridge.movements(
-                bridge.by_product(bridge.positions(self.coded.rows, year, self.rates)), self.first_live, year
+                bridge.by_product(bridge.positions(self.coded.rows, year, self.rates)),
+                self.first_live,
+                year,
+                self.company.arr.price,
             )
             for year in (
                 ordered.slice(start, _AT_ONCE) for start in range(0, max(ordered.height, 1), _AT_ONCE)
