@@ -84,7 +84,7 @@ def measure(facts: Facts, cut: str | None) -> pl.LazyFrame:
     if cut is not None:
         rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
     value, recent = pl.col("value"), pl.col("of_quarter")
-    spans = {"quarter": recent, "four_quarters": pl.lit(value=True)}
+    spans = {"quarter": recent, "four_quarters": recent.is_not_null()}
     here = spans.pop(own.deal_size_window)
     elsewhere, there = spans.popitem()
     totals = measures.gathered(
