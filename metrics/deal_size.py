@@ -85,18 +85,16 @@ def measure(facts: Facts, cut: str | None) -> pl.LazyFrame:
         rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
     value, recent = pl.col("value"), pl.col("of_quarter")
     spans = {"quarter": recent, "four_quarters": recent.is_not_null()}
-    here = spans.pop(own.deal_size_window)
+    counted = rows.filter(spans.pop(own.deal_size_window))
     elsewhere, there = spans.popitem()
     totals = measures.gathered(
-        facts.periods,
-        rows,
-        cut,
-        value=value.filter(here).sum(),
-        n=here.sum().cast(pl.Int64),
-        median=value.filter(here).median(),
-        other=value.filter(there).mean() if own.deal_size == "mean" else value.filter(there).median(),
-        others=there.sum().cast(pl.Int64),
+        facts.periods, counted, cut, value=value.sum(), n=pl.len().cast(pl.Int64), median=value.median()
     ).with_columns(pl.col("value", "n").fill_null(0))
+    middle = value.mean() if own.deal_size == "mean" else value.median()
+    others = measures.gathered(
+        facts.periods, rows.filter(there), cut, other=middle, others=pl.len().cast(pl.Int64)
+    )
+    totals = totals.join(others, on=["month", "segment"], how="left", nulls_equal=True, maintain_order="left")
     when = {"quarter": "the quarter", "four_quarters": "four quarters"}
     none = f"no new-business deal with a value was won in {when[own.deal_size_window]}"
     means = measures.ratios(totals, "value", "n", "n", none)

@@ -242,7 +242,10 @@ def _notes(facts: Facts, step: Step, channel: Channel) -> pl.LazyFrame:
             ),
             later.group_by("month")
             .agg(n=pl.len())
-            .select("month", note=pl.format("{} named a partner only after their creation: influenced, not sourced", "n")),
+            .select(
+                "month",
+                note=pl.format("{} named a partner only after their creation: influenced, not sourced", "n"),
+            ),
             unrated.select(
                 "month", note=pl.format("{} in a currency without an exchange rate are left out", "n")
             ),

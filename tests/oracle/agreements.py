@@ -40,7 +40,7 @@ def kept(truth: Truth, source: str) -> Iterator[Kept]:
 def _contracts(truth: Truth) -> Iterator[Kept]:
     for record in truth.live("contract"):
         customer = truth.customer(record["account"])
-        if record["status"] != "Activated" or customer is None or record["value"] is None:
+        if record["status"] not in truth.ways["arr.in_force"] or customer is None or record["value"] is None:
             continue
         yield Kept(
             customer,
@@ -66,7 +66,7 @@ def _subscriptions(truth: Truth) -> Iterator[Kept]:
     for record in rows.values():
         contract = truth.records["contract"][record["contract"]]
         customer = truth.customer(record["account"])
-        if contract.gone or contract["status"] != "Activated" or customer is None:
+        if contract.gone or contract["status"] not in truth.ways["arr.in_force"] or customer is None:
             continue
         if record["unit_price"] is None:
             continue

@@ -10,6 +10,7 @@ from fractions import Fraction
 from tests.oracle.acquisition import Acquisition, Paid
 from tests.oracle.forecast import Forecasts
 from tests.oracle.health import Health, Lives
+from tests.oracle.ledger import Listed
 from tests.oracle.motion import Motion
 from tests.oracle.motion_figures import StageTargets
 from tests.oracle.motion_figures import numbers as selling
@@ -45,16 +46,23 @@ class Crm:
     owner_id: Callable[[int], str] = str
 
 
-def numbers(truth: Truth, files: Files | None = None, crm: Crm | None = None) -> dict[str, Number]:
-    """All KPIs of a company as known at the truth's moment."""
+def numbers(
+    truth: Truth, files: Files | None = None, crm: Crm | None = None, listed: Sequence[Listed] = ()
+) -> dict[str, Number]:
+    """All KPIs of a company as known at the truth's moment, by the ways that it has chosen; ``listed``: its opening
+    list, where it has one."""
     files, crm = files or Files(), crm or Crm()
     of = Segments(truth, crm.pipeline, crm.one_person, crm.owner_id)
-    revenue = Revenue(truth)
+    revenue = Revenue(truth, truth.ways["arr.source"], listed, truth.ways["arr.deals_from"])
     forecasts = Forecasts(truth, keeps_retired=crm.keeps_retired)
+    stage_days = {
+        (truth.quarter(first), cut, segment, stage): days
+        for (first, cut, segment, stage), days in files.stage_days.items()
+    }
     return {
         **recurring(revenue, of),
         **Sales(truth).numbers(of),
-        **selling(Motion(truth), of, files.stage_days),
+        **selling(Motion(truth), of, stage_days),
         **forecasts.numbers(of, Quotas(truth, of, files.quotas, of_crm=crm.has_quotas)),
         **Acquisition(truth, of, revenue, files.spend, files.margins).numbers(),
         **Health(truth, files.lives, revenue).numbers(of),
@@ -66,13 +74,17 @@ def _quality(truth: Truth, of: Segments) -> dict[str, Number]:
     standing = duplicates(truth), outdated(truth)
 
     def complete(cell: Cell) -> Figure:
-        want = sum(want for _, _, want in cell.rows)
-        return ratio(sum(have for _, have, _ in cell.rows), want, want)
+        want, cells = sum(row.want for row in cell.rows), sum(row.count for row in cell.rows)
+        if truth.ways["quality.completeness_by"] == "amount":
+            most = sum(row.want * row.value for row in cell.rows)
+            have = sum(row.have * row.value for row in cell.rows)
+            return Figure(Fraction(have, most) if most else None, n=cells)
+        return ratio(sum(row.have for row in cell.rows), want, cells)
 
     return {
         "field_completeness": Number(
             lambda month: list(cells_of(truth, month)),
-            lambda cut, row: of.deal(cut, row[0]),
+            lambda cut, row: of.deal(cut, row.deal),
             complete,
             ("owner",),
         ),

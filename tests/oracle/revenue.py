@@ -43,9 +43,14 @@ class Position:
 
 
 def _split(
-    product: int | None, old: Owned | None, new: Owned, fresh: Owned | None, moves: dict[str, int]
+    product: int | None,
+    old: Owned | None,
+    new: Owned,
+    fresh: Owned | None,
+    moves: dict[str, int],
+    price: str,
 ) -> None:
-    """Ruling 15, of a product of a customer who stays."""
+    """Ruling 15, of a product of a customer who stays; the generator has no ramps, so nothing was contracted before."""
     net = new.arr - (old.arr if old else 0)
     if net < 0:
         moves["contraction"] += net
@@ -59,6 +64,8 @@ def _split(
                 added = Fraction(new.quantity) - Fraction(old.quantity)
                 if old.counted and added > 0 and priced.quantity > 0:
                     explained = round(added * priced.arr / Fraction(priced.quantity))
+            if price == "kind":
+                explained = net
             moves[f"expansion_{new.kind}"] += explained
         moves["expansion_other"] += net - explained
 
@@ -143,7 +150,8 @@ class Revenue(Ledger):
                 elif not closing:
                     moves["churn"] += net
                 else:
-                    _split(product, old, new or Owned(), fresh.get(product), moves)
+                    price = self.truth.ways["arr.price"]
+                    _split(product, old, new or Owned(), fresh.get(product), moves, price)
         return found
 
     def ever(self, customer: int, until: date) -> bool:
@@ -188,6 +196,22 @@ class Revenue(Ledger):
                     owned.counted &= row.quantity is not None
                     owned.kind = owned.kind or row.kind
         return products
+
+    def up_for_renewal(self, opening: date, on: date) -> dict[int, tuple[int, int]]:
+        """Customer -> ARR of the opening whose term ended by a day, and what became of it: all ARR then, without what
+        of the opening was not up (R13, a second view)."""
+        found = {}
+        for customer, contracts in self.contracts.items():
+            there = [contract for contract in contracts if contract.live(opening)]
+            up = [contract for contract in there if contract.up_between(opening, on)]
+            locked = [contract for contract in there if not contract.up_between(opening, on)]
+            now = [c for c in contracts if c.live(on) and not any(c is one for one in locked)]
+            if up:
+                found[customer] = (
+                    sum(self.home(contract, on) for contract in up),
+                    sum(self.home(contract, on) for contract in now),
+                )
+        return found
 
     def retention(self, month: str) -> dict[str, float | int | None]:
         """NRR, GRR and logo churn of the customers live a year before (ruling 17)."""
