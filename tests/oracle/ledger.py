@@ -235,8 +235,8 @@ class Ledger:
                     forever or contract.own_end <= latest
                 ):
                     contract.own_end = renewal.start
-        self._run(contracts)
-        for contract in contracts:
+        self._run([*contracts, *churns])
+        for contract in (*contracts, *churns):
             contract.due = contract.end
         if self.truth.ways["arr.auto_renew"]:
             self._prolong(customer, contracts)
