@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
-from functools import partial
+from functools import cached_property, partial
 from statistics import median
 
 from tests.oracle.motion import Motion
@@ -84,7 +84,6 @@ class Acquisition:
         self.truth, self.of, self.revenue = truth, of, revenue
         self.spend = spend
         self.margins = {truth.quarter(first): margin for first, margin in (margins or {}).items()}
-        self.motion = Motion(truth)
         self.deals = [deal for deal in truth.live("deal") if truth.type_of(deal) in ("new", "expansion")]
         starts = [contract.start for contracts in revenue.contracts.values() for contract in contracts]
         self.begun = min(truth.local_day(deal.created) for deal in truth.live("deal"))
@@ -220,6 +219,10 @@ class Acquisition:
         lag = self._cycle(month)
         months = [shift(first, n) for n in range(-9, 3) if shift(first, n) <= month]
         return [] if lag is None else [shift(one, -round(Fraction(lag) / MONTH)) for one in months]
+
+    @cached_property
+    def motion(self) -> Motion:
+        return Motion(self.truth)
 
     def _cycle(self, month: str) -> int | float | None:
         """The median cycle of the new business won in the window."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
+from functools import cache, partial
 
 from tests.oracle.acquisition import Acquisition, Paid
 from tests.oracle.forecast import Forecasts
@@ -46,28 +47,54 @@ class Crm:
     owner_id: Callable[[int], str] = str
 
 
+RECURRING = ("arr", "carr", "nrr", "grr", "logo_churn")
+CLOSED = ("win_rate", "win_rate_value", "avg_deal_size")
+SELLING = ("win_rate_cohort", "cycle_days", "sales_velocity", "stage_days", "poc_")
+PIPELINE = ("pipeline_", "forecast_")
+ACQUIRED = ("cac_", "lead_to", "mql_to", "marketing_", "partner_", "cost_per")
+
+
 def numbers(
-    truth: Truth, files: Files | None = None, crm: Crm | None = None, listed: Sequence[Listed] = ()
+    truth: Truth,
+    files: Files | None = None,
+    crm: Crm | None = None,
+    listed: Sequence[Listed] = (),
+    wanted: Collection[str] | None = None,
 ) -> dict[str, Number]:
     """All KPIs of a company as known at the truth's moment, by the ways that it has chosen; ``listed``: its opening
-    list, where it has one."""
+    list, where it has one; ``wanted``: those that are asked for, where not all are."""
     files, crm = files or Files(), crm or Crm()
     of = Segments(truth, crm.pipeline, crm.one_person, crm.owner_id)
-    revenue = Revenue(truth, truth.ways["arr.source"], listed, truth.ways["arr.deals_from"])
-    forecasts = Forecasts(truth, keeps_retired=crm.keeps_retired)
+
+    @cache
+    def revenue() -> Revenue:
+        return Revenue(truth, truth.ways["arr.source"], listed, truth.ways["arr.deals_from"])
+
     stage_days = {
         (truth.quarter(first), cut, segment, stage): days
         for (first, cut, segment, stage), days in files.stage_days.items()
     }
-    return {
-        **recurring(revenue, of),
-        **Sales(truth).numbers(of),
-        **selling(Motion(truth), of, stage_days),
-        **forecasts.numbers(of, Quotas(truth, of, files.quotas, of_crm=crm.has_quotas)),
-        **Acquisition(truth, of, revenue, files.spend, files.margins).numbers(),
-        **Health(truth, files.lives, revenue).numbers(of),
-        **_quality(truth, of),
-    }
+    quotas = partial(Quotas, truth, of, files.quotas, of_crm=crm.has_quotas)
+    makers: list[tuple[Callable[[str], bool], Callable[[], dict[str, Number]]]] = [
+        (lambda kpi: kpi in RECURRING or kpi.startswith("arr_"), lambda: recurring(revenue(), of)),
+        (lambda kpi: kpi in CLOSED, lambda: Sales(truth).numbers(of)),
+        (lambda kpi: kpi.startswith(SELLING), lambda: selling(Motion(truth), of, stage_days)),
+        (
+            lambda kpi: kpi.startswith(PIPELINE),
+            lambda: Forecasts(truth, keeps_retired=crm.keeps_retired).numbers(of, quotas()),
+        ),
+        (
+            lambda kpi: kpi.startswith(ACQUIRED),
+            lambda: Acquisition(truth, of, revenue(), files.spend, files.margins).numbers(),
+        ),
+        (lambda kpi: kpi == "health_score", lambda: Health(truth, files.lives, revenue()).numbers(of)),
+        (lambda kpi: kpi in ("field_completeness", "data_cleanliness"), lambda: _quality(truth, of)),
+    ]
+    found: dict[str, Number] = {}
+    for mine, make in makers:
+        if wanted is None or any(map(mine, wanted)):
+            found |= make()
+    return found
 
 
 def _quality(truth: Truth, of: Segments) -> dict[str, Number]:

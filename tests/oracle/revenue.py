@@ -213,6 +213,25 @@ class Revenue(Ledger):
                 )
         return found
 
+    def points(self, month: str, months: int, how: str) -> tuple[int, dict[str, float]]:
+        """The opening, and what each kind of movement since makes of it (section 2: points that sum to NRR - 100)."""
+        on, then = self.truth.day_of(month), last_day(shift(month, -months))
+        cohort = {customer: arr for customer, arr in self.by_customer(then, on).items() if arr > 0}
+        sums = dict.fromkeys(MOVES, 0)
+        for back in range(months):
+            within = shift(month, -back)
+            moved = self.moves(last_day(shift(within, -1)), min(last_day(within), on), on)
+            for customer, each in moved.items():
+                if how != "cohort" or customer in cohort:
+                    for name, amount in each.items():
+                        sums[name] += amount
+        # Whoever had ARR at the opening cannot be new: it came back.
+        back_again = sums["reactivation"] + (sums["new_logo"] if how == "cohort" else 0)
+        base = sum(cohort.values())
+        parts = {name.removeprefix("expansion_"): sums[name] for name in MOVES if name != "new_logo"}
+        parts["reactivation"] = 0 if how == "flow" else back_again
+        return base, {name: amount / base for name, amount in parts.items()}
+
     def retention(self, month: str) -> dict[str, float | int | None]:
         """NRR, GRR and logo churn of the customers live a year before (ruling 17)."""
         on, then = self.truth.day_of(month), last_day(shift(month, -12))
