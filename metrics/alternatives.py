@@ -291,6 +291,9 @@ CLEANLINESS: Final = (
 REQUIRED_FIELDS: Final = (
     Alternative("required_deal_fields", None, "the fields of an open deal that must be filled"),
     Alternative("quality.field_weights", None, "how much each of them weighs, else 1"),
+    Alternative(
+        "quality.required_from", None, "the stage from which on each of them must be filled, else any"
+    ),
 )
 COMPLETENESS_BY: Final = (
     Alternative("quality.completeness_by", "cells", "the cells of every deal weigh alike"),

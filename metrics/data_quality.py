@@ -50,6 +50,10 @@ def completed(kpi: Kpi, company: Company) -> Kpi:
         formula = (
             f"{formula}, {', '.join(f'{in_words(name)} {weight:g}' for name, weight in weighed.items())}"
         )
+    if own.required_from:
+        told.append("by stage")
+        gates = (f"{in_words(name)} from {stage} on" for name, stage in own.required_from.items())
+        formula = f"{formula}, {', '.join(gates)}"
     return replace(kpi, definition=f"{kpi.id}/1 {', '.join(told)}: {formula}") if told else kpi
 
 
@@ -72,7 +76,7 @@ def filled_cells(facts: Facts, cut: str | None) -> pl.LazyFrame:
         every = sorted({UNKNOWN, *(name for groups in found.values() for name in groups)})
         for month, groups in found.items():
             rows += [
-                _row(month, name, groups[name].have, groups[name].want, groups[name].required, None)
+                _row(month, name, groups[name].have, groups[name].want, groups[name].required or 0, None)
                 if name in groups
                 else _row(month, name, 0, 0, 0, "no open deals in it")
                 for name in every
@@ -93,7 +97,7 @@ def _by_value(facts: Facts, cells: pl.LazyFrame, cut: str | None) -> pl.LazyFram
         told = pl.when(there).then(pl.format("by value {}", in_percent(by_value)))
         return measures.measure(valued.with_columns(reason=pl.coalesce("reason", told)))
     none = pl.lit(None, dtype=pl.Float64)
-    told = pl.format("cells alike {}", in_percent(alike))
+    others = pl.format("cells alike {}", in_percent(alike))
     return measures.measure(
         valued.with_columns(
             value=pl.when(there).then(by_value),
@@ -101,7 +105,7 @@ def _by_value(facts: Facts, cells: pl.LazyFrame, cut: str | None) -> pl.LazyFram
             denominator=none,
             reason=pl.when(there & by_value.is_null())
             .then(pl.lit("no open deal has an amount to weigh it with"))
-            .otherwise(pl.coalesce("reason", told)),
+            .otherwise(pl.coalesce("reason", others)),
         )
     )
 
@@ -121,23 +125,21 @@ def _valued_cells(facts: Facts, cut: str | None) -> pl.DataFrame:
     dated = in_some_currency(cells, facts.home_currency).join(
         facts.periods.select("month", "day"), on="month"
     )
-    heavy = pl.sum_horizontal(
-        pl.lit(0.0), *(pl.col(f"cell {name}").cast(pl.Float64) * weight for name, weight in weights.items())
-    )
+    of_cell = {name: pl.col(f"cell {name}") for name in weights}
+    heavy = (cell.cast(pl.Float64).fill_null(0) * weights[name] for name, cell in of_cell.items())
+    whole = (cell.is_not_null().cast(pl.Float64) * weights[name] for name, cell in of_cell.items())
     rows = facts.rates.convert(dated, "amount", "day", "_value").with_columns(
-        pl.col("_value").fill_null(0).clip(lower_bound=0), _heavy=heavy
+        pl.col("_value").fill_null(0).clip(lower_bound=0),
+        _heavy=pl.sum_horizontal(pl.lit(0.0), *heavy),
+        _whole=pl.sum_horizontal(pl.lit(0.0), *whole),
     )
     group = pl.lit(None, dtype=pl.String)
     if cut is not None:
         rows = named(rows.with_columns(group="owner_id"), facts.raw_frames, cut)
         group = pl.col("group")
-    return (
-        rows.group_by("month", segment=group)
-        .agg(
-            _have=(pl.col("_value") * pl.col("_heavy")).sum(),
-            _want=pl.col("_value").sum() * sum(weights.values()),
-        )
-        .with_columns(pl.col("_want").cast(pl.Float64))
+    return rows.group_by("month", segment=group).agg(
+        _have=(pl.col("_value") * pl.col("_heavy")).sum(),
+        _want=(pl.col("_value") * pl.col("_whole")).sum(),
     )
 
 

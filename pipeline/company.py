@@ -323,7 +323,8 @@ class QualitySettings(Settings):
     ``completeness``, ``duplicates``, ``stages`` and ``contacts`` are the weights of the four parts, in percent.
     ``outdated_months``: after so many without activity a contact is outdated. ``field_weights``: how much each required
     field of a deal weighs in completeness; one that is not named weighs 1. ``completeness_by``: field completeness
-    counts cells alike, or those of a deal as much as its amount; the other stands beside it.
+    counts cells alike, or those of a deal as much as its amount; the other stands beside it. ``required_from``: a field
+    that is required from a stage on only, by the stage's name or label.
     """
 
     completeness: Annotated[int, Field(ge=0, le=100)] = 35
@@ -333,6 +334,7 @@ class QualitySettings(Settings):
     outdated_months: Annotated[int, Field(ge=1, le=120)] = 12
     field_weights: dict[str, Annotated[float, Field(ge=0, le=1000)]] = {}
     completeness_by: Literal["cells", "amount"] = "cells"
+    required_from: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _a_whole(self) -> QualitySettings:
@@ -461,12 +463,13 @@ class Company(Settings):
         weights, fields = self.quality.field_weights, self.required_deal_fields
         # A playbook of one's own may ask for other fields; which, is not known here.
         settled = "required_deal_fields" in self.model_fields_set or self.playbook in _PLAYBOOKS
-        strange = [name for name in weights if name not in fields] if settled else []
-        if strange:
-            raise ValueError(
-                f"quality.field_weights names {strange[0]!r}, which is no required field; "
-                f"the required ones are {', '.join(fields)}"
-            )
+        for setting in ("field_weights", "required_from"):
+            strange = [name for name in getattr(self.quality, setting) if name not in fields and settled]
+            if strange:
+                raise ValueError(
+                    f"quality.{setting} names {strange[0]!r}, which is no required field; "
+                    f"the required ones are {', '.join(fields)}"
+                )
         if fields and all(weights.get(name, 1) == 0 for name in fields):
             raise ValueError(
                 "quality.field_weights gives every required field the weight 0; weigh one of them"

@@ -18,7 +18,7 @@ from connectors.schema import UTC
 from pipeline import asof
 from pipeline.company import Company
 from pipeline.records import SourceInfo
-from pipeline.required import cell, measurable
+from pipeline.required import cell, measurable, ungated
 from pipeline.rule import Frames, judge, rules
 from pipeline.rules import invalid_stage, overdue_close_date
 from pipeline.states import deals_at, live, open_over
@@ -184,7 +184,10 @@ def completeness_over(
     cells = cells_over(opened, frames, company, measured).select(
         "at", _group(by).alias("group"), *(f"cell {name}" for name in measured)
     )
-    sums = cells.group_by("at").agg(pl.len(), pl.col(f"cell {name}" for name in measured).sum())
+    sums = cells.group_by("at").agg(
+        *(pl.col(f"cell {name}").sum() for name in measured),
+        *(pl.col(f"cell {name}").count().alias(f"want {name}") for name in measured),
+    )
     counts = {row["at"]: row for row in sums.iter_rows(named=True)}
     weights = weights_of(company, measured)
     groups = _split(cells, frames, by, weights) if by in ("owner", "segment") else {}
@@ -210,12 +213,13 @@ def weights_of(company: Company, fields: Sequence[str]) -> dict[str, float]:
 
 
 def cells_over(opened: pl.DataFrame, frames: Frames, company: Company, fields: Sequence[str]) -> pl.DataFrame:
-    """``opened`` with a column ``cell NAME`` for each required field: whether it is filled."""
+    """``opened`` with a column ``cell NAME`` for each required field: whether it is filled; null where the deal has not
+    come so far that it must be (`quality.required_from`)."""
     cells = opened.with_columns(_filled_cell(name) for name in fields if f"cell {name}" not in opened.columns)
-    if "close_date" not in fields:
-        return cells
-    default = _default_close_date(opened, frames["deal_changes"], company)
-    return cells.with_columns(pl.col("cell close_date") & ~default)
+    if "close_date" in fields:
+        default = _default_close_date(opened, frames["deal_changes"], company)
+        cells = cells.with_columns(pl.col("cell close_date") & ~default)
+    return ungated(cells, frames["stages"], company, {name: f"cell {name}" for name in fields})
 
 
 def cleanliness_over(
@@ -328,7 +332,7 @@ def _default_close_date(opened: pl.DataFrame, changes: pl.DataFrame, company: Co
 def _field_score(counts: Mapping[str, int], name: str, measurable: bool) -> FieldScore:
     if not measurable:
         return FieldScore("deals", name, 0, 0, None, measurable=False)
-    have, want = counts.get(f"cell {name}", 0), counts.get("len", 0)
+    have, want = counts.get(f"cell {name}", 0), counts.get(f"want {name}", 0)
     return FieldScore("deals", name, have, want, _ratio(have, want), measurable=True)
 
 
@@ -400,16 +404,20 @@ def _split(
     cells: pl.DataFrame, frames: Frames, by: str | None, weights: Mapping[str, float]
 ) -> dict[datetime, list[GroupScore]]:
     each = {name: pl.col(f"cell {name}").cast(pl.Int64) for name in weights}
-    have = pl.sum_horizontal(pl.lit(0, pl.Int64), *each.values())
-    heavy = pl.sum_horizontal(pl.lit(0.0), *(cell * weights[name] for name, cell in each.items()))
+    there = {name: cell.is_not_null().cast(pl.Int64) for name, cell in each.items()}
+    have, asked = (pl.sum_horizontal(pl.lit(0, pl.Int64), *found.values()) for found in (each, there))
+    heavy, whole = (
+        pl.sum_horizontal(pl.lit(0.0), *(cell * weights[name] for name, cell in found.items()))
+        for found in (each, there)
+    )
     rows = (
         named(cells, frames, by)
         .group_by("at", "group")
         .agg(
             filled=have.sum(),
-            required=pl.len().cast(pl.Int64) * len(weights),
+            required=asked.sum(),
             have=heavy.sum(),
-            want=pl.len().cast(pl.Float64) * sum(weights.values()),
+            want=whole.sum(),
         )
         .sort("at", "group")
     )

@@ -5,9 +5,9 @@ company's required fields (default: amount, close date, stage, owner, account, n
 stage as of D, the others as known now. Empty: null, 0, placeholders such as tbd or n/a, and a close date that the CRM
 filled in and nobody changed. n: required cells. Beside it the same by value: each deal's cells weigh as much as its
 amount at D, at the rate of D; a blank or negative amount, or one in a currency without a rate, weighs nothing.
-Options: some fields weigh more than others, numerator and denominator are then sums of weights
-(`quality.field_weights`); by value, with the cells alike beside it, null where no open deal has an amount
-(`quality.completeness_by: amount`).
+Options: a field is required of deals in a stage or beyond it only (`quality.required_from`); some fields weigh more
+than others, numerator and denominator are then sums of weights (`quality.field_weights`); by value, with the cells
+alike beside it, null where no open deal has an amount (`quality.completeness_by: amount`).
 Exclusions: fields that the CRM hides or the company has not mapped. Unit: ratio. Source: definition book,
 section 6, ruling 35.
 Elsewhere:

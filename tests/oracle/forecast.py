@@ -187,7 +187,7 @@ class Forecasts:
 
     @property
     def to_go(self) -> bool:
-        return self.truth.ways["forecast.coverage_base"] == "to_go"
+        return bool(self.truth.ways["forecast.coverage_base"] == "to_go")
 
     def judged(self, month: str) -> list[Landing | Won]:
         """Ruling 31: what was forecast on day 21, and what the quarter then brought; nothing while it is open."""

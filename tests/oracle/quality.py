@@ -51,9 +51,18 @@ def cells_of(truth: Truth, month: str) -> Iterator[Cells]:
             "stage": filled(then["stage"]),
             **{name: filled(deal[name.removesuffix("_id")]) for name in fields if name not in TRACKED},
         }
-        have = sum((weights[name] for name in fields if there[name]), Fraction(0))
+        asked = [name for name in fields if _asked(truth, name, then["stage"])]
+        have = sum((weights[name] for name in asked if there[name]), Fraction(0))
+        want = sum((weights[name] for name in asked), Fraction(0))
         value = max(0, truth.home(then["amount"] or 0, deal["currency"], on))
-        yield Cells(deal, have, sum(weights.values(), Fraction(0)), len(fields), value)
+        yield Cells(deal, have, want, len(asked), value)
+
+
+def _asked(truth: Truth, name: str, stage: str | None) -> bool:
+    """Whether a deal in a stage must have a field: from one stage on, or anywhere."""
+    gate = truth.ways["quality.required_from"].get(name)
+    known = truth.stages.get(stage or "")
+    return gate is None or known is None or known.sort_order >= truth.stages[gate].sort_order
 
 
 def _default_close_date(truth: Truth, deal: Record, on: date) -> bool:
@@ -170,7 +179,9 @@ def cleanliness(
     ``standing``: duplicates and outdated contacts, which are the same for every month.
     """
     double, old = standing or (duplicates(truth), outdated(truth))
-    parts = [completeness(truth, month), double, stage_faults(truth, month), old]
+    parts: list[tuple[int | Fraction, int | Fraction]] = [
+        completeness(truth, month), double, stage_faults(truth, month), old,
+    ]  # fmt: skip
     weights = [truth.ways[f"quality.{part}"] for part in ("completeness", "duplicates", "stages", "contacts")]
     if any(base == 0 and weight for weight, (_, base) in zip(weights, parts, strict=True)):
         return None

@@ -78,7 +78,7 @@ def _kept(revenue: Revenue, kpi: str, month: str) -> list[Kept]:
     then = {customer: arr for customer, arr in was.items() if arr > 0}
     now = revenue.by_customer(on, on)
     if how in ("cohort", "min", "point"):
-        part = {
+        part: Callable[[int, int], int] = {
             "cohort": lambda arr, left: left,
             "min": min,
             "point": lambda arr, left: int(left <= 0),

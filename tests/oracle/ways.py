@@ -91,6 +91,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "quality.contacts": 20,
     "quality.outdated_months": 12,
     "quality.field_weights": {},
+    "quality.required_from": {},
     "quality.completeness_by": "cells",
 }
 

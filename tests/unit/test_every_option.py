@@ -94,6 +94,7 @@ FREE: Final[Mapping[str, tuple[Any, ...]]] = {
     "health.old_ticket_days": (3,),
     "health.severe": (("low",),),
     "quality.field_weights": ({"amount": 3, "next_step": 0.5, "owner_id": 0},),
+    "quality.required_from": ({"next_step": "open stage 3", "amount": "open stage 4"},),
     "quality.completeness": (45,),
     "quality.duplicates": (15,),
     "quality.stages": (40,),
@@ -153,6 +154,8 @@ class Shared:
         def real(value: Any) -> Any:
             if isinstance(value, tuple):
                 return tuple(map(real, value))
+            if isinstance(value, dict):
+                return {name: real(each) for name, each in value.items()}
             return names.get(value, value) if isinstance(value, str) else value
 
         return {path: real(value) for path, value in choice.ways.items()}
