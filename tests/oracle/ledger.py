@@ -88,6 +88,11 @@ def recurring(truth: Truth, line: Record) -> bool:
     return kind not in ("one_time", "services", "usage") and not committed
 
 
+def _kind(line: Record) -> str | None:
+    """Seats and modules are told apart; of everything else nobody knows what it is a rise of."""
+    return line["kind"] if line["kind"] in ("seat", "module") else None
+
+
 def annual(truth: Truth, amount: int, months: int) -> int:
     """An amount as ARR: a total over its months, a month's, or a year's as it stands (R3)."""
     basis = truth.ways["arr.basis"]
@@ -107,7 +112,7 @@ def rows_of_lines(truth: Truth, deal: Record) -> list[Row] | None:
     if (term or 0) < 0 or not lines or (not term and truth.ways["arr.basis"] == "tcv"):
         return None
     return [
-        Row(annual(truth, line["amount"], term or 12), line["product"], line["kind"], line["quantity"] or 0)
+        Row(annual(truth, line["amount"], term or 12), line["product"], _kind(line), line["quantity"] or 0)
         for line in lines
     ]
 
@@ -136,7 +141,7 @@ def rows_of(truth: Truth, deal: Record) -> list[Row] | None:
     for line in lines:
         if recurring(truth, line):
             of_line = annual(truth, line["amount"] or 0, months)
-            rows.append(Row(of_line, line["product"], line["kind"], line["quantity"] or 0))
+            rows.append(Row(of_line, line["product"], _kind(line), line["quantity"] or 0))
     rest = total - sum(row.arr for row in rows)
     if rest or not rows:
         rows.append(Row(rest, None, None, 0))
