@@ -141,6 +141,7 @@ TABLES: Final[dict[str, pl.Schema]] = {
         pilot_start=pl.Date,
         pilot_end=pl.Date,
         pilot_converted=pl.Date,
+        partner=pl.String,  # who brought it in, by name or id
     ),
     # One row per change of one field of one deal, appended for ever. `seq` orders changes of one field in
     # one instant. Values are text: stage id, minor units, ISO date, probability 0..1, category, owner id.
@@ -161,7 +162,7 @@ TABLES: Final[dict[str, pl.Schema]] = {
         product_id=pl.String,
         product=pl.String,
         product_family=pl.String,
-        kind=pl.String,  # seat | module | one_time
+        kind=pl.String,  # seat | module | one_time | services | usage | committed_usage
         quantity=pl.Float64,
         unit_price=pl.Int64,
         amount=pl.Int64,  # net line total in `currency`
@@ -176,7 +177,7 @@ TABLES: Final[dict[str, pl.Schema]] = {
         deal_id=pl.String,  # the deal it came from
         status=pl.String,  # the CRM's own word; `arr.in_force` of the configuration says which of them count
         product=pl.String,
-        kind=pl.String,  # seat | module | one_time
+        kind=pl.String,  # seat | module | one_time | services | usage | committed_usage
         quantity=pl.Float64,
         amount=pl.Int64,  # net total in `currency`, of what stretch of time says `arr.basis`
         currency=pl.String,
@@ -194,7 +195,7 @@ TABLES: Final[dict[str, pl.Schema]] = {
         revises_id=pl.String,  # the subscription that this one changes or renews
         product_id=pl.String,
         product=pl.String,
-        kind=pl.String,  # seat | module | one_time
+        kind=pl.String,  # seat | module | one_time | services | usage | committed_usage
         quantity=pl.Float64,  # negative: what a change takes away
         unit_price=pl.Int64,
         amount=pl.Int64,  # net total in `currency`; null: quantity x unit price

@@ -4,7 +4,8 @@ With ``arr.source: contract`` each row of ``contracts`` is a contract of the led
 ``subscriptions``; deals bring no ARR then (an open renewal still keeps what has just expired, ruling 13).
 
 - It counts when its status (a subscription's: that of its contract) is one of ``arr.in_force``, it had come into force
-  by the day that is known, and it is not ``one_time``. What is in force and cannot be a contract is listed with why.
+  by the day that is known, and it is recurring (``basis.recurring``). What is in force and cannot be a contract is
+  listed with why.
 - It is live from its start up to and including its last day; one that was terminated is over on that day. A
   subscription without dates has those of its contract, one without an end runs for its term, else until something ends
   it. A start that is missing is the day it came into force, and flagged. A subscription that was added to its contract
@@ -29,7 +30,7 @@ from typing import Final
 import polars as pl
 
 from metrics import contract_rows
-from metrics.basis import after, annualised, divided_half_even
+from metrics.basis import after, annualised, divided_half_even, kind, recurring
 from metrics.contract_rows import contracts as contracts
 from metrics.contract_rows import parts as parts
 from metrics.period import Calendar
@@ -80,13 +81,12 @@ def rows(
     ``contracts``, ``subscriptions``: live canonical rows; ``deals``: described; ``accounts``: ``Facts.accounts``.
     Columns: those of ``ROWS``; amount is as the CRM has it, in_force whether its status counts.
     """
-    recurring = (pl.col("kind") != "one_time") | pl.col("kind").is_null()
     found = (
         _of_contracts(contracts)
         if settings.contracts == "contract"
         else _of_package(contracts, subscriptions, calendar)
     )
-    dated = _dated(found.filter(recurring), deals, calendar)
+    dated = _dated(found.filter(recurring(settings)), deals, calendar)
     ended = _with_renewed(_ended(dated))
     customers = accounts.select("account_id", "customer")
     placed = ended.join(customers, on="account_id", how="left").with_columns(
@@ -99,7 +99,7 @@ def rows(
         row="external_id",
         product=pl.coalesce("product_id", stated(pl.col("product"))),
         product_name=pl.coalesce(stated(pl.col("product")), "product_id"),
-        kind=pl.when(pl.col("kind").is_in(["seat", "module"])).then("kind"),
+        kind=pl.when(kind().is_in(["seat", "module"])).then(kind()),
         amount="agreed",
         terminated=pl.col("terminated_date").is_not_null(),
         start="starts",

@@ -45,6 +45,10 @@ _BASIS: Final = (
     Alternative("arr.basis", "acv", "an amount is the annual contract value, as it stands"),
     Alternative("arr.basis", "mrr", "an amount is a month's: x 12"),
 )
+_USAGE: Final = (
+    Alternative("arr.committed_usage", value=False, means="usage is no ARR, committed or not"),
+    Alternative("arr.committed_usage", value=True, means="usage that is committed is ARR, overage is not"),
+)
 # What a deal is worth a year (R3, ruling 7).
 DEAL_VALUE: Final = (
     Alternative("arr.source", "field", "a deal is worth its ARR field, else its amount by arr.basis"),
@@ -52,6 +56,7 @@ DEAL_VALUE: Final = (
         "arr.source", "line_items", "a deal is worth the sum of its recurring line items by arr.basis"
     ),
     *_BASIS,
+    *_USAGE,
 )
 # On which day a deal was won or lost (R9).
 OUTCOME_DAY: Final = (
@@ -60,6 +65,16 @@ OUTCOME_DAY: Final = (
         "sales.outcome_day", "stage_entry", "on the day it entered the won or lost stage, else the close date"
     ),
 )
+PAID_PILOT: Final = (
+    Alternative("sales.paid_pilot", "open", "a pilot is open until it is converted"),
+    Alternative(
+        "sales.paid_pilot",
+        "won",
+        "a pilot with an amount in a won stage is won, and brings no ARR until then",
+    ),
+)
+# What a deal's outcome is, and its day.
+OUTCOME: Final = (*OUTCOME_DAY, *PAID_PILOT)
 # What is live on a day (R3 to R7, rulings 7 to 16).
 LEDGER: Final = (
     *DEAL_VALUE,
@@ -93,6 +108,11 @@ LEDGER: Final = (
     Alternative("arr.customer", "ultimate_parent", "a customer is all accounts under one ultimate parent"),
     Alternative("arr.customer", "account", "a customer is one account"),
     Alternative("arr.rates", "constant", "both ends of a stock are valued at the rate of its last day"),
+)
+# What a rise is called (section 2, ruling 15).
+PRICE: Final = (
+    Alternative("arr.price", "other", "what a dearer product adds is other expansion"),
+    Alternative("arr.price", "kind", "what a dearer product adds is expansion of its kind, seats or modules"),
 )
 HEADLINE: Final = (
     Alternative("arr.headline", "arr", "live ARR leads the report"),
@@ -131,7 +151,7 @@ LOGO_CHURN: Final = (
 )
 # Which deals are sold the way that is measured (R7).
 DEALS: Final = (
-    *OUTCOME_DAY,
+    *OUTCOME,
     Alternative("sales.include_expansion", value=False, means="new business alone"),
     Alternative("sales.include_expansion", value=True, means="expansion deals count like new business"),
 )
@@ -149,12 +169,30 @@ DEAL_SIZE: Final = (
     Alternative("sales.deal_size", "mean", "the mean of the deals won, the median beside it"),
     Alternative("sales.deal_size", "median", "the median of the deals won, the mean beside it"),
 )
+DEAL_SIZE_WINDOW: Final = (
+    Alternative("sales.deal_size_window", "quarter", "of the deals won in the quarter to date"),
+    Alternative("sales.deal_size_window", "four_quarters", "of the deals won in the trailing four quarters"),
+)
+DEAL_SIZE_VALUE: Final = (
+    Alternative("sales.deal_size_value", "arr", "a deal is as large as its ARR"),
+    Alternative(
+        "sales.deal_size_value",
+        "acv",
+        "a deal is as large as its amount by arr.basis a year, one-time part included",
+    ),
+)
 CYCLE_WEIGHT: Final = (
     Alternative("sales.cycle_weight", "arr", "a deal weighs as much as its ARR"),
     Alternative("sales.cycle_weight", "amount", "a deal weighs as much as its amount"),
 )
 STAGE_DEALS: Final = (
     Alternative("sales.stage_deals", None, "deals that a stage needs to be a bottleneck or to have a norm"),
+)
+STAGE_NORM: Final = (
+    Alternative(
+        "sales.stage_quarters", None, "quarters, the month's own the last, over which days and norms are read"
+    ),
+    Alternative("sales.stage_old", None, "times the norm, beyond which a deal has grown old in its stage"),
 )
 CYCLE: Final = (
     Alternative("sales.cycle_start", "qualified", "a cycle runs from the qualified stage"),
@@ -180,8 +218,12 @@ COVERAGE_ODDS: Final = (
     Alternative("forecast.coverage_odds", "p1", "the pipeline is weighted by the CRM's probability"),
     Alternative("forecast.coverage_odds", "p2", "the pipeline is weighted by own history"),
 )
+COVERAGE_BASE: Final = (
+    Alternative("forecast.coverage_base", "quota", "the pipeline of the snapshot day against the quota"),
+    Alternative("forecast.coverage_base", "to_go", "the pipeline of D against what is to go of the quota"),
+)
 FORECAST: Final = (
-    *OUTCOME_DAY,
+    *OUTCOME,
     Alternative("forecast.method", "p2", "open deals are expected to bring what own history says"),
     Alternative("forecast.method", "p1", "open deals are expected to bring what the CRM's probability says"),
     Alternative("forecast.method", "commit", "of open deals those in the category commit are expected"),
@@ -221,6 +263,11 @@ MARKETING: Final = (
     Alternative("channels.marketing", None, "the lead sources and motions that are marketing's"),
 )
 PARTNER: Final = (
+    Alternative(
+        "acquisition.partner_rule", "either", "a deal is the partners' by its source or its partner field"
+    ),
+    Alternative("acquisition.partner_rule", "source", "a deal is the partners' by its source"),
+    Alternative("acquisition.partner_rule", "field", "a deal is the partners' by its partner field"),
     *SOURCED_BY,
     Alternative("channels.partner", None, "the lead sources and motions that are the partners'"),
 )
@@ -243,4 +290,12 @@ CLEANLINESS: Final = (
 )
 REQUIRED_FIELDS: Final = (
     Alternative("required_deal_fields", None, "the fields of an open deal that must be filled"),
+    Alternative("quality.field_weights", None, "how much each of them weighs, else 1"),
+    Alternative(
+        "quality.required_from", None, "the stage from which on each of them must be filled, else any"
+    ),
+)
+COMPLETENESS_BY: Final = (
+    Alternative("quality.completeness_by", "cells", "the cells of every deal weigh alike"),
+    Alternative("quality.completeness_by", "amount", "the cells of a deal weigh as much as its amount"),
 )

@@ -4,10 +4,10 @@ Source: definition book, R3 to R8 and rulings 6 to 14. The exact reading:
 
 1. A contract is a won deal of a mapped type with a live customer and an ARR value: ``[start, start + term)`` in
    calendar months. Start: ``start_date``, else the first start of its lines, else the deal's outcome day. ARR value:
-   the ARR field when filled, else the amount by its basis (TCV: amount without one-time lines x 12 / term, rounded
-   half-even in the deal's currency); with ``arr.source: line_items`` the sum of its recurring line items by that basis,
-   live on its first day, and nothing else. A blank term is twelve months where there is an ARR value (or the longest of
-   its lines' own); for a total of line items without any term there is none.
+   the ARR field when filled, else the amount by its basis (TCV: amount without lines that are no ARR x 12 / term,
+   rounded half-even in the deal's currency); with ``arr.source: line_items`` the sum of its recurring line items by
+   that basis, live on its first day, and nothing else. A blank term is twelve months where there is an ARR value (or
+   the longest of its lines' own); for a total of line items without any term there is none.
 2. What a contract is made of tells ``metrics.lines``; contracts from a list tells ``metrics.opening``, those that the
    CRM keeps itself ``metrics.agreements``.
 3. How contracts end each other tells ``metrics.settlement``.
@@ -52,6 +52,8 @@ def candidates(deals: pl.DataFrame, currencies: list[str], settings: ArrSettings
         .then(pl.lit("unmapped deal type"))
         .when(pl.col("customer").is_null())
         .then(pl.lit("no account"))
+        .when("paid_pilot")
+        .then(pl.lit("a paid pilot, not converted"))
         .when("dates_reversed")
         .then(pl.lit("dates reversed"))
         .when(pl.col("recurring_lines").eq(0) & of_lines)

@@ -11,6 +11,22 @@ from pipeline.company import ArrSettings
 BASE: Final = ("new", "renewal")  # contracts of their own; every other one runs along with one of these
 
 
+ONCE: Final = ("one_time", "services", "usage")  # kinds of lines that are no ARR (R3)
+COMMITTED: Final = "committed_usage"
+
+
+def kind() -> pl.Expr:
+    """The kind of a line however a picklist spells it: ``One-Time`` is one_time."""
+    return pl.col("kind").str.strip_chars().str.to_lowercase().str.replace_all(r"[\s-]+", "_")
+
+
+def recurring(settings: ArrSettings) -> pl.Expr:
+    """Whether a line, by its ``kind``, is part of ARR: not what is sold once, nor usage, unless it is committed and the
+    company counts that (`arr.committed_usage`); a line without a kind is."""
+    out = ONCE if settings.committed_usage else (*ONCE, COMMITTED)
+    return ~kind().is_in(out).fill_null(value=False)
+
+
 def annualised(amount: pl.Expr, months: pl.Expr, settings: ArrSettings) -> pl.Expr:
     """An amount in the configured basis as ARR, half-even; null where TCV has no positive term (R3, ruling 7)."""
     if settings.basis == "mrr":

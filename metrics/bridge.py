@@ -10,6 +10,9 @@ had ARR on any day up to the opening; closing 0 is churn; else per product a fal
   started); the part is rounded half-even, and what is left (price, escalator) is other, negative where the price fell;
 - other where there is no product, no kind, no added quantity, or a quantity of the opening is not known.
 
+With `arr.price: kind` what is left (price) is of the line's kind too, where there is a product and a kind; but for what
+was contracted before, which stays other.
+
 ``escalator`` is what of "other" was contracted before: at most the rise of those contracts' product of which a later
 step began since the opening (R13). It is shown apart and adds nothing. Contraction and churn are positive amounts:
 opening + fx + new_logo + expansions + reactivation - contraction - churn = closing.
@@ -166,11 +169,14 @@ def _steps(placed: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def movements(totals: pl.LazyFrame, first: pl.DataFrame, periods: pl.DataFrame) -> pl.LazyFrame:
+def movements(
+    totals: pl.LazyFrame, first: pl.DataFrame, periods: pl.DataFrame, price: str = "other"
+) -> pl.LazyFrame:
     """``by_product``, without what prices are made of, with one signed column per movement, ``escalator`` and ``fx``,
     all in minor units.
 
-    ``first``: from ``first_live``. Losses are positive. Each row ties: prev_own + fx + gains - losses = now.
+    ``first``: from ``first_live``; ``price``: `arr.price`. Losses are positive. Each row ties: prev_own + fx + gains -
+    losses = now.
     """
     ends = totals.group_by("month", "customer").agg(
         _opening=pl.col("prev").sum(), _closing=pl.col("now").sum()
@@ -182,6 +188,8 @@ def movements(totals: pl.LazyFrame, first: pl.DataFrame, periods: pl.DataFrame) 
         .with_columns(_net=pl.col("now") - pl.col("prev"))
         .with_columns(_quantity_part=_quantity_part())
     )
+    if price == "kind":
+        rows = rows.with_columns(_quantity_part=_priced_part())
     known = (pl.col("first") <= pl.col("prev_day")).fill_null(False)
     arrives = pl.col("_opening") == 0
     leaves = ~arrives & (pl.col("_closing") == 0)
@@ -206,7 +214,9 @@ def movements(totals: pl.LazyFrame, first: pl.DataFrame, periods: pl.DataFrame) 
     ).drop(*_PRICING, "_opening", "_closing", "_net", "_quantity_part", "first", "prev_day")
 
 
-def moved(rows: pl.DataFrame, spans: pl.DataFrame, rates: Rates, first: pl.DataFrame) -> pl.LazyFrame:
+def moved(
+    rows: pl.DataFrame, spans: pl.DataFrame, rates: Rates, first: pl.DataFrame, price: str = "other"
+) -> pl.LazyFrame:
     """The movements of many months at once, of each at the rate of a day of its own.
 
     ``spans``: month, within, prev_day, day (the ends of the month ``within``), rate_day. Columns: month, within,
@@ -234,12 +244,19 @@ def moved(rows: pl.DataFrame, spans: pl.DataFrame, rates: Rates, first: pl.DataF
         .drop("start", "end", "at", "prev_day")
     )
     totals = by_product(rates.convert(placed, "arr", "rate_day", "value"), rows["stepped"].any())
-    named = movements(totals, first, numbered.select("prev_day", month="span").collect())
+    named = movements(totals, first, numbered.select("prev_day", month="span").collect(), price)
     return (
         named.rename({"month": "span"})
         .join(numbered.select("span", "month", "within"), on="span")
         .select("month", "within", "customer", "product", *MOVEMENTS)
     )
+
+
+def _priced_part() -> pl.Expr:
+    """What of a product's rise is of its kind where prices are: all but what was contracted before."""
+    part, net = pl.col("_quantity_part"), pl.col("_net")
+    other = pl.min_horizontal(net - part, "steps").clip(lower_bound=0)
+    return pl.when(pl.col("kind").is_null() | pl.col("product").is_null()).then(part).otherwise(net - other)
 
 
 def _quantity_part() -> pl.Expr:

@@ -66,7 +66,7 @@ def _money(facts: Facts) -> Iterator[Caveat]:
         yield Caveat(
             "Line items without a kind",
             "No line item says whether it is sold once, so services count as ARR too.",
-            "Name the CRM's field for it under fields: line_items: {kind: ...} (seat, module or one_time).",
+            "Name the CRM's field for it under fields: line_items: {kind: ...} (seat, module, one_time, ...).",
         )
     if source == "field" and not deals["arr"].is_not_null().any() and not (deals["term_months"] > 0).any():
         yield Caveat(
@@ -89,7 +89,7 @@ def _money(facts: Facts) -> Iterator[Caveat]:
         yield Caveat(
             "Subscriptions without a kind",
             "No subscription says whether it is a seat or a module, so all expansion counts as other.",
-            "Name the CRM's field for it under fields: subscriptions: {kind: ...} (seat, module or one_time).",
+            "Name the CRM's field for it under fields: subscriptions: {kind: ...} (seat, module, one_time, ...).",
         )
     foreign = sorted(set(deals["currency"].drop_nulls().unique()) - set(facts.rates.currencies))
     if foreign:

@@ -19,7 +19,8 @@ from metrics.render.safe import record_url
 _MONEY: Final = ("amount", "arr")
 _TOLD: Final = (  # fields whose values a page may print
     "close_date", "start_date", "term_months", "currency", "type", "pilot", "pilot_start", "pilot_end",
-    "pilot_converted", "first_meeting_at", "motion", "segment", "expansion_kind", "lead_source", "probability",
+    "pilot_converted", "first_meeting_at", "motion", "segment", "expansion_kind", "lead_source", "partner",
+    "probability",
     "industry", "employees", "converted_at", "mql_at", "sql_at", "end", "exchange rate",
 )  # fmt: skip
 

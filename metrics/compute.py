@@ -123,7 +123,7 @@ def _values(facts: Facts, kpi: Kpi, cut: str | None, judge: Judge | None) -> Ite
     unread = facts.info is not None and facts.info.incomplete
     guessed = reliability.not_reconstructed(facts, kpi, cut)
     placeless = {} if rows["value"].is_null().all() else unplaced.told(facts, kpi, cut)
-    periods = {month: facts.calendar.label(month, kpi.period) for month in facts.months}
+    periods = {month: facts.calendar.label(month, kpi.period, kpi.quarters) for month in facts.months}
     top, bottom = kpi.parts
     known_at, currency = facts.known_at, facts.currency
     # Values of one segment share it: there may be hundreds of thousands of them.
@@ -171,7 +171,7 @@ def _asked(
         value=number,
         title=kpi.title,
         unit=kpi.unit,
-        period=facts.calendar.label(month, kpi.period),
+        period=facts.calendar.label(month, kpi.period, kpi.quarters),
         currency=facts.currency,
         segment={} if cut is None else {cut: segment or ""},
         other=lambda name, back: raw_value(facts, name, cut, shift(month, -back), segment),

@@ -24,16 +24,21 @@ CUTS: Final = ("size", "industry", "motion", "owner", "pipeline")
 BREAK_EVEN: Final = 1.0  # weighted coverage at which the quarter is expected to bring its quota
 _AHEAD: Final = 2
 _WORDS: Final = {"p1": "CRM probability", "p2": "own-history share"}
+_TO_GO: Final = "open in-quarter pipeline at D / (quota - won to D)"
 _OTHER: Final = {"p1": "p2", "p2": "p1"}
 _KEY: Final = ("quarter_first", "at")
+_NONE: Final = pl.lit(None, dtype=pl.String)
 
 
 def configured(kpi: Kpi, company: Company) -> Kpi:
-    """A coverage as the company's settings make it: another day, or other odds, is another definition."""
+    """A coverage as the company's settings make it: another day, base or odds is another definition."""
     day, chosen = company.forecast.snapshot_day, company.forecast.coverage_odds
     other = f" {chosen}" if chosen != "p1" and _WORDS["p1"] in kpi.definition else ""
     version = f"{kpi.id}/1{other}{f' day {day}' if day != SNAPSHOT_DAY else ''}"
     formula = kpi.definition.removeprefix(f"{kpi.id}/1")
+    if company.forecast.coverage_base == "to_go":
+        weight = f"{_WORDS[chosen]} x " if _WORDS["p1"] in formula else ""
+        return replace(kpi, definition=f"{version} to go: {weight}{_TO_GO}")
     told = formula.replace(f"day {SNAPSHOT_DAY}", f"day {day}").replace(_WORDS["p1"], _WORDS[chosen])
     return replace(kpi, definition=f"{version}{told}")
 
@@ -49,9 +54,11 @@ def _snapshot(facts: Facts) -> pl.DataFrame:
 
 
 def coverage(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    """Snapshot value over quota; n: deals in the snapshot."""
+    """Snapshot value over quota; n: deals in the snapshot. Or what is open over what is to go (`coverage_base`)."""
     if cut == "product":
         return measures.nothing()
+    if facts.company.forecast.coverage_base == "to_go":
+        return _still_to_go(facts, cut, "open")
     sums = _sums(facts, cut, top=pl.col("value").sum())
     return _quotient(facts, sums, cut, _beside(facts, cut))
 
@@ -61,6 +68,8 @@ def weighted(facts: Facts, cut: str | None) -> pl.LazyFrame:
     if cut == "product":
         return measures.nothing()
     chosen = facts.company.forecast.coverage_odds
+    if facts.company.forecast.coverage_base == "to_go":
+        return _still_to_go(facts, cut, f"weighted_{chosen}")
     sums = _sums(
         facts,
         cut,
@@ -73,6 +82,49 @@ def weighted(facts: Facts, cut: str | None) -> pl.LazyFrame:
         odds_beside=pl.lit(_OTHER[chosen]),
     )
     return _quotient(facts, sums, cut, _beside_weighted(facts, cut))
+
+
+def _still_to_go(facts: Facts, cut: str | None, top: str) -> pl.LazyFrame:
+    """What is open at D, plain or weighed, over what is missing then; n: the deals open. The quota's own coverage, on
+    the snapshot day, beside it."""
+    chosen = facts.company.forecast.coverage_odds
+    of_day = pl.col("value").sum() if top == "open" else pl.col(f"expected_{chosen}").sum()
+    early = with_quota(facts, _sums(facts, cut, early=of_day), cut).select(
+        "month", "segment", early=_over("early", "quota")
+    )
+    days = facts.periods.lazy().select("month", "snapshot_known", "snapshot_day")
+    told = (
+        _to_go(facts, cut)
+        .join(days, on="month", maintain_order="left")
+        .join(early, on=["month", "segment"], how="left", nulls_equal=True, maintain_order="left")
+    )
+    met = pl.col("missing") <= 0
+    left_out = facts.once(_overdue_on_day).lazy().group_by("month").agg(late=pl.len())
+    landing = pl.format("expected landing {}", in_words(pl.col(f"landing_{chosen}"), facts.currency))
+    note = measures.notes(
+        pl.when("snapshot_known").then(
+            pl.format("on {} {} of the quota", "snapshot_day", in_times(pl.col("early")))
+        ),
+        _NONE if top == "open" else landing,
+    )
+    measure = measures.measure(
+        told.with_columns(
+            n="open_deals",
+            numerator=pl.col(top),
+            denominator=pl.col("missing"),
+            value=pl.when(~met).then(_over(top, "missing")),
+            reason=pl.when(pl.col("reason").is_null()).then(note).otherwise("reason"),
+        )
+    )
+    if cut is not None:
+        return measure
+    late = pl.format("{} overdue deals left out", "late")
+    return measures.explained(measure, left_out.select("month", note=late), by=("month",))
+
+
+def _overdue_on_day(facts: Facts) -> pl.DataFrame:
+    """``overdue`` on D of each month."""
+    return _overdue(facts, standing.of_months(facts))
 
 
 def _sums(facts: Facts, cut: str | None, **sums: pl.Expr) -> pl.LazyFrame:
@@ -177,9 +229,10 @@ def _over(top: str, bottom: str) -> pl.Expr:
 def to_go(facts: Facts, cut: str | None = None) -> pl.DataFrame:
     """What is still missing on the D of each month, and what is open for it.
 
-    Columns: month, segment, day, quota, won, open, missing (quota less won), weighted_p1, weighted_p2 (what is
-    expected of what is open), landing_p1, landing_p2 (with the wins), in minor units; to_go, to_go_p1, to_go_p2
-    (multiples of what is missing), and reason: why there is none (``target met`` where nothing is missing).
+    Columns: month, segment, day, quota, won, open, open_deals (how many), missing (quota less won), weighted_p1,
+    weighted_p2 (what is expected of what is open), landing_p1, landing_p2 (with the wins), in minor units; to_go,
+    to_go_p1, to_go_p2 (multiples of what is missing), and reason: why there is none (``target met`` where nothing is
+    missing).
     """
     return _to_go(facts, cut).collect()
 
@@ -201,8 +254,8 @@ def _to_go(facts: Facts, cut: str | None) -> pl.LazyFrame:
             pl.when(pl.col("missing") > 0).then(_over(top, "missing")).alias(name) for name, top in names.items()
         )
         .select(
-            "month", "segment", "day", "quota", "won", "open", "missing", "weighted_p1", "weighted_p2", "landing_p1",
-            "landing_p2", "to_go", "to_go_p1", "to_go_p2", "reason",
+            "month", "segment", "day", "quota", "won", "open", "open_deals", "missing", "weighted_p1", "weighted_p2",
+            "landing_p1", "landing_p2", "to_go", "to_go_p1", "to_go_p2", "reason",
         )
     )  # fmt: skip
 
@@ -333,20 +386,27 @@ def _gone(coverage: pl.Expr) -> pl.Expr:
 
 
 def stands_on(facts: Facts) -> pl.DataFrame:
-    """The deals of the snapshot: month, external_id."""
-    return snapshot(facts).select("month", "external_id")
+    """The deals of the snapshot, or those open at D: month, external_id."""
+    return _counted(facts).select("month", "external_id")
+
+
+def _counted(facts: Facts) -> pl.DataFrame:
+    """The deals that a coverage counts, with what is expected of them."""
+    if facts.company.forecast.coverage_base == "to_go":
+        return forecast.landing(facts).filter(part="open")
+    return snapshot(facts)
 
 
 def deals_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence: the deals of the snapshot with their state on that day, and the overdue ones left out of it."""
-    rows = snapshot(facts).filter(pl.col("month") == month)
+    rows = _counted(facts).filter(pl.col("month") == month)
     note = pl.format("{}, closing {}", pl.col("stage").fill_null("no stage"), "close_date")
     return _opened(facts, month, rows.with_columns(contribution="value", note=note), cut)
 
 
 def weighed_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
     """Evidence: the same deals at what the chosen odds expect of them; they add up to the numerator."""
-    rows = measures.of_deals(facts, snapshot(facts).filter(pl.col("month") == month), cut)
+    rows = measures.of_deals(facts, _counted(facts).filter(pl.col("month") == month), cut)
     chosen = facts.company.forecast.coverage_odds
     expected = f"expected_{chosen}"
     weighed = rows.with_columns(
@@ -360,7 +420,8 @@ def _opened(
     facts: Facts, month: str, rows: pl.DataFrame, cut: str | None, named: bool = False
 ) -> pl.DataFrame:
     """``named``: the rows have the column that they are cut by already."""
-    late = facts.once(_overdue_on_snapshot).filter(pl.col("month") == month)
+    to_go = facts.company.forecast.coverage_base == "to_go"
+    late = facts.once(_overdue_on_day if to_go else _overdue_on_snapshot).filter(pl.col("month") == month)
     columns = ("external_id", "name", "contribution", "note", *([cut] if cut else []))
     left_out = late.with_columns(
         contribution=pl.lit(0, pl.Int64),

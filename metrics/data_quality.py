@@ -13,33 +13,59 @@ import polars as pl
 
 from connectors.schema import TABLES
 from metrics import measures
+from metrics.deals import in_some_currency
 from metrics.facts import Facts
 from metrics.kpi import EVIDENCE, MEASURE, Kpi
-from metrics.words import UNKNOWN
+from metrics.words import UNKNOWN, in_percent
 from pipeline.company import Company, QualitySettings
 from pipeline.quality import Completeness, cells_over, completeness_over, opened_at
-from pipeline.required import in_words
-from pipeline.scores import named
+from pipeline.required import in_words, measurable
+from pipeline.scores import named, weights_of
 
+# What the score is made of, beside the fields that completeness asks for.
+_SCORED: Final = ("completeness", "duplicates", "stages", "contacts", "outdated_months")
 _COMPARED: Final = ("name", "domain", "parent_id")  # what tells that two accounts are one
 
 
 def configured(kpi: Kpi, company: Company) -> Kpi:
     """Cleanliness as the company's settings make it: other weights, or another time, are another definition."""
-    own = company.quality
-    if own == QualitySettings():
+    own, usual = company.quality, QualitySettings()
+    if all(getattr(own, name) == getattr(usual, name) for name in _SCORED):
         return kpi
     weights = f"{own.completeness} completeness, {own.duplicates} duplicates, {own.stages} stages"
     told = f"{weights}, {own.contacts} contacts ({own.outdated_months} months)"
     return replace(kpi, definition=f"{kpi.id}/1 own weights: {told}")
 
 
+def completed(kpi: Kpi, company: Company) -> Kpi:
+    """Completeness as the company's settings make it: by amount it is no quotient of cells any more."""
+    own, told, formula = company.quality, [], kpi.definition.removeprefix(f"{kpi.id}/1: ")
+    if own.completeness_by == "amount":
+        told.append("by amount")
+        formula = f"{formula}, each deal at its amount"
+        kpi = replace(kpi, parts=(None, None))
+    weighed = {name: own.field_weights.get(name, 1) for name in company.required_deal_fields}
+    if len(set(weighed.values())) > 1:
+        told.append("own weights")
+        formula = (
+            f"{formula}, {', '.join(f'{in_words(name)} {weight:g}' for name, weight in weighed.items())}"
+        )
+    if own.required_from:
+        told.append("by stage")
+        gates = (f"{in_words(name)} from {stage} on" for name, stage in own.required_from.items())
+        formula = f"{formula}, {', '.join(gates)}"
+    return replace(kpi, definition=f"{kpi.id}/1 {', '.join(told)}: {formula}") if told else kpi
+
+
 def filled_cells(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    """Filled required cells of open deals over all of them; n: required cells. Cut by owner or size."""
+    """Filled required cells of open deals over all of them; n: required cells. Cut by owner or size.
+
+    Beside it, or in its place (`quality.completeness_by: amount`), the same with each deal at its amount.
+    """
     rows: list[dict[str, object]] = []
     if cut is None:
         rows = [
-            _row(month, None, scored.filled, scored.required, scored.reason)
+            _row(month, None, scored.have, scored.want, scored.required, scored.reason)
             for month, scored in facts.completeness.items()
         ]
     else:
@@ -50,25 +76,95 @@ def filled_cells(facts: Facts, cut: str | None) -> pl.LazyFrame:
         every = sorted({UNKNOWN, *(name for groups in found.values() for name in groups)})
         for month, groups in found.items():
             rows += [
-                _row(month, name, groups[name].filled, groups[name].required, None)
+                _row(month, name, groups[name].have, groups[name].want, groups[name].required or 0, None)
                 if name in groups
-                else _row(month, name, 0, 0, "no open deals in it")
+                else _row(month, name, 0, 0, 0, "no open deals in it")
                 for name in every
             ]
-    return _doubted(rows, _guessed(facts))
+    cells = measures.measure(pl.LazyFrame(rows, schema=MEASURE))
+    return _doubted(_by_value(facts, cells, cut), _guessed(facts))
+
+
+def _by_value(facts: Facts, cells: pl.LazyFrame, cut: str | None) -> pl.LazyFrame:
+    """The measure with the share by value beside it, or in its place."""
+    keys = ["month", "segment"]
+    valued = cells.join(
+        _valued_cells(facts, cut).lazy(), on=keys, how="left", nulls_equal=True, maintain_order="left"
+    )
+    there, alike = pl.col("value").is_not_null(), pl.col("value")
+    by_value = pl.col("_have") / pl.when(pl.col("_want") > 0).then("_want")
+    if facts.company.quality.completeness_by == "cells":
+        told = pl.when(there).then(pl.format("by value {}", in_percent(by_value)))
+        return measures.measure(valued.with_columns(reason=pl.coalesce("reason", told)))
+    none = pl.lit(None, dtype=pl.Float64)
+    others = pl.format("cells alike {}", in_percent(alike))
+    return measures.measure(
+        valued.with_columns(
+            value=pl.when(there).then(by_value),
+            numerator=none,
+            denominator=none,
+            reason=pl.when(there & by_value.is_null())
+            .then(pl.lit("no open deal has an amount to weigh it with"))
+            .otherwise(pl.coalesce("reason", others)),
+        )
+    )
+
+
+def _valued_cells(facts: Facts, cut: str | None) -> pl.DataFrame:
+    """month, segment, _have, _want: the weights of the filled, and of all, required cells, times their deals' amounts.
+
+    An amount is that of D at the rate of D, in the report's currency; a blank or negative one, or one in a currency
+    without a rate, weighs nothing.
+    """
+    fields = [name for name in facts.company.required_deal_fields if measurable(facts.info, name)]
+    weights = weights_of(facts.company, fields)
+    names = {moment: month for month, moment in facts.moments.items()}
+    cells = cells_over(facts.open_deals, facts.raw_frames, facts.company, fields).with_columns(
+        month=pl.col("at").replace_strict(names, return_dtype=pl.String),
+    )
+    dated = in_some_currency(cells, facts.home_currency).join(
+        facts.periods.select("month", "day"), on="month"
+    )
+    of_cell = {name: pl.col(f"cell {name}") for name in weights}
+    heavy = (cell.cast(pl.Float64).fill_null(0) * weights[name] for name, cell in of_cell.items())
+    whole = (cell.is_not_null().cast(pl.Float64) * weights[name] for name, cell in of_cell.items())
+    rows = facts.rates.convert(dated, "amount", "day", "_value").with_columns(
+        pl.col("_value").fill_null(0).clip(lower_bound=0),
+        _heavy=pl.sum_horizontal(pl.lit(0.0), *heavy),
+        _whole=pl.sum_horizontal(pl.lit(0.0), *whole),
+    )
+    group = pl.lit(None, dtype=pl.String)
+    if cut == "size":
+        rows, group = _with_size(facts, rows), pl.col("segment").fill_null(UNKNOWN)
+    elif cut is not None:
+        rows = named(rows.with_columns(group="owner_id"), facts.raw_frames, cut)
+        group = pl.col("group")
+    return rows.group_by("month", segment=group).agg(
+        _have=(pl.col("_value") * pl.col("_heavy")).sum(),
+        _want=(pl.col("_value") * pl.col("_whole")).sum(),
+    )
 
 
 def _split(facts: Facts, cut: str) -> Mapping[str, Completeness]:
     """Month -> completeness with its parts: by owner, or by the size that all numbers of a deal are cut by (R15)."""
     if cut == "owner":
         return facts.completeness_by(cut)
-    sizes = facts.deals.select("external_id", segment="size")
-    opened = facts.open_deals.drop("segment").join(sizes, on="external_id", how="left", maintain_order="left")
     moments = facts.moments
     done = completeness_over(
-        opened, facts.raw_frames, facts.company, facts.info, [*moments.values()], "segment"
+        _with_size(facts, facts.open_deals),
+        facts.raw_frames,
+        facts.company,
+        facts.info,
+        [*moments.values()],
+        "segment",
     )
     return {month: done[moment] for month, moment in moments.items()}
+
+
+def _with_size(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows of deals with their size, as all numbers of a deal are cut by it, for ``segment``."""
+    sizes = facts.deals.select("external_id", segment="size")
+    return rows.drop("segment").join(sizes, on="external_id", how="left", maintain_order="left")
 
 
 def scores(facts: Facts) -> pl.LazyFrame:
@@ -83,7 +179,7 @@ def scores(facts: Facts) -> pl.LazyFrame:
         for field in _COMPARED
         if facts.info is not None and not facts.info.reconstructed("accounts", field, facts.known_at)
     ]
-    return _doubted(rows, (*_guessed(facts), *of_now))
+    return _doubted(measures.measure(pl.LazyFrame(rows, schema=MEASURE)), (*_guessed(facts), *of_now))
 
 
 def _of_the_past(facts: Facts) -> bool:
@@ -103,15 +199,13 @@ def _guessed(facts: Facts) -> tuple[str, ...]:
     )
 
 
-def _doubted(rows: Sequence[Mapping[str, object]], guessed: Sequence[str]) -> pl.LazyFrame:
-    """The rows as a measure, each defined value with what of it is today's."""
-    measure = measures.measure(pl.LazyFrame(rows, schema=MEASURE))
+def _doubted(measure: pl.LazyFrame, guessed: Sequence[str]) -> pl.LazyFrame:
+    """The measure, each defined value with what of it is today's."""
     if not guessed:
         return measure
     note = f"not reconstructed, today's values stand in: {', '.join(guessed)} (see history_coverage)"
-    return measure.with_columns(
-        reason=pl.when(pl.col("value").is_not_null()).then(pl.lit(note)).otherwise("reason")
-    )
+    there = measure.filter(pl.col("value").is_not_null()).select("month", "segment", note=pl.lit(note))
+    return measures.explained(measure, there)
 
 
 def cells_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
@@ -148,14 +242,14 @@ def parts_behind(facts: Facts, month: str) -> pl.DataFrame:
 
 
 def _row(
-    month: str, segment: str | None, have: int | None, want: int | None, reason: str | None
+    month: str, segment: str | None, have: float, want: float, cells: int, reason: str | None
 ) -> dict[str, object]:
     return {
         "month": month,
         "segment": segment,
-        "value": have / want if have is not None and want else None,
+        "value": have / want if want else None,
         "numerator": have,
         "denominator": want,
-        "n": want,
+        "n": cells,
         "reason": reason,
     }

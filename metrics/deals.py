@@ -13,11 +13,12 @@ import polars as pl
 from connectors.schema import UTC
 from metrics import lines as line_items
 from metrics import timeline
-from metrics.basis import after, annualised, reducing
+from metrics.basis import after, annualised, recurring, reducing
 from metrics.period import Calendar
 from metrics.words import stated
 from pipeline import asof
 from pipeline.company import ArrSettings, Company
+from pipeline.states import paid
 
 MONEY: Final = ("amount", "currency")  # an amount of another day is one in the currency of that day
 _NO_LETTER: Final = r"[^\p{L}\p{N}]"
@@ -61,7 +62,8 @@ def describe(
       arr_signed: the same, negative where the deal takes ARR away; once: what of the amount is sold once
     - starts, ends: the contract by itself, [starts, ends), with start_assumed (it is the close date) and term_assumed
       (twelve months); dates_reversed, lines_foreign (a line in another currency), recurring_lines (how many)
-    - stage_known, unlogged (no stage history at all), pilot_in_won_stage
+    - stage_known, unlogged (no stage history at all), pilot_in_won_stage, paid_pilot (won as such, by
+      `sales.paid_pilot`: a pilot that is not converted, so it has no ARR)
     """
     current = _at_known_moment(deals, changes, calendar)
     staged = timeline.with_stage(current, stages).rename({"outcome": "stage_outcome"})
@@ -73,11 +75,14 @@ def describe(
         stage_outcome=stage_outcome(),
         created_day=calendar.local_day(pl.col("created_at")),
     )  # fmt: skip
+    day = pl.lit(calendar.known_day)
+    ended = outcome(day, company)
     decided = flagged.with_columns(
-        outcome=outcome(pl.lit(calendar.known_day)),
+        outcome=ended,
         pilot_in_won_stage=pl.col("pilot").fill_null(False)
         & (pl.col("stage_outcome") == "won")
-        & (outcome(pl.lit(calendar.known_day)) == "open"),
+        & (ended == "open"),
+        paid_pilot=(ended == "won") & _unconverted(day),
     ).drop("label", "sort_order", "active", "qualified")
     dated = _with_dates(decided, entries, calendar, company.sales.outcome_day)
     priced = _with_segments(dated, accounts, company).join(
@@ -90,18 +95,31 @@ def describe(
     return _with_money(priced, line_items.items(lines, priced, company.arr), company.arr)
 
 
-def outcome(day: pl.Expr) -> pl.Expr:
+def outcome(day: pl.Expr, company: Company) -> pl.Expr:
     """open | won | lost from the stage's outcome at a moment on ``day`` (definition book, R8, ruling 21).
 
-    A pilot in a won stage is won once its conversion date has come, and open until then.
+    A pilot in a won stage is won once its conversion date has come, and open until then; where the company counts paid
+    pilots as won (`sales.paid_pilot`), one with an amount, as it is known now, is won there and then.
     """
-    converted = (pl.col("pilot_converted") <= day).fill_null(False)
-    unconverted = pl.col("pilot").fill_null(False) & ~converted
+    waits = _unconverted(day)
+    if company.sales.paid_pilot == "won":
+        waits = waits & ~paid()
     return (
-        pl.when((pl.col("stage_outcome") == "won") & unconverted)
+        pl.when((pl.col("stage_outcome") == "won") & waits)
         .then(pl.lit("open"))
         .otherwise(pl.col("stage_outcome"))
     )
+
+
+def _unconverted(day: pl.Expr) -> pl.Expr:
+    """Whether a deal is a pilot that has not been converted by a day."""
+    converted = (pl.col("pilot_converted") <= day).fill_null(False)
+    return pl.col("pilot").fill_null(False) & ~converted
+
+
+def conversion(day: pl.Expr) -> pl.Expr:
+    """The day on which a won pilot was converted, where that had come by ``day``."""
+    return pl.when(pl.col("pilot") & (pl.col("pilot_converted") <= day)).then("pilot_converted")
 
 
 def _at_known_moment(deals: pl.DataFrame, changes: pl.DataFrame, calendar: Calendar) -> pl.DataFrame:
@@ -149,7 +167,7 @@ def _with_dates(
     )
     rows = deals.with_row_index("deal").join(told, on="deal", how="left", maintain_order="left").drop("deal")
     entered = pl.when(pl.col("outcome") != "open").then("entered_at")
-    converted = pl.when(pl.col("pilot") & (pl.col("outcome") == "won")).then("pilot_converted")
+    converted = pl.when(pl.col("outcome") == "won").then(conversion(pl.lit(calendar.known_day)))
     dated = ("close_date", calendar.local_day(entered))
     decided = pl.coalesce(converted, *(dated if outcome_day == "close_date" else reversed(dated)))
     unlogged = ~pl.col("_logged").fill_null(False)
@@ -222,7 +240,7 @@ def _with_money(deals: pl.DataFrame, lines: pl.DataFrame, settings: ArrSettings)
     months = pl.col("term_months").fill_null(0)
     backwards = (months < 0) | pl.col("_backwards").fill_null(value=False)
     value = _value(settings)
-    valued = rows.with_columns(arr_value=pl.when(~backwards).then(value))
+    valued = rows.with_columns(arr_value=pl.when(~backwards & ~pl.col("paid_pilot")).then(value))
     there = pl.col("arr_value").is_not_null()
     term = pl.when(months != 0).then(months).when(there & pl.col("_until").is_null()).then(12)
     negated = pl.col("deal_type").is_in(reducing(settings)) & (pl.col("arr_value") > 0)
@@ -241,11 +259,12 @@ def _value(settings: ArrSettings) -> pl.Expr:
     """A deal's ARR as its source has it; what is sold once is no part of a total contract value's ARR (R3)."""
     if settings.source == "line_items":
         return pl.col("first")
-    recurring = pl.col("amount") - pl.col("once").fill_null(0)
-    return pl.coalesce("arr", annualised(recurring, pl.col("term_months"), settings))
+    left = pl.col("amount") - pl.col("once").fill_null(0)
+    return pl.coalesce("arr", annualised(left, pl.col("term_months"), settings))
 
 
 def _sold_once(lines: pl.DataFrame, settings: ArrSettings) -> pl.DataFrame:
-    """deal_id, once: what the one-time lines of each deal add to its total amount."""
-    single = (pl.col("kind") == "one_time") & (settings.basis == "tcv")
-    return lines.filter(single).group_by("deal_id").agg(once=pl.col("amount").sum())
+    """deal_id, once: what the lines that are no ARR add to each deal's total amount."""
+    if settings.basis != "tcv":
+        lines = lines.clear()
+    return lines.filter(~recurring(settings)).group_by("deal_id").agg(once=pl.col("amount").sum())

@@ -74,7 +74,7 @@ def defined(
         paths = dict.fromkeys(way.setting for way in kpi.alternatives)
         return Defined(
             kpi=kpi,
-            covers=calendar.label(month, kpi.period),
+            covers=calendar.label(month, kpi.period, kpi.quarters),
             settings={path: setting(company, path) for path in paths},
             changed=tuple(path for path in paths if setting(company, path) != setting(usual, path)),
             ways=tuple(_way(company, name, way, beside) for way in kpi.alternatives),

@@ -357,10 +357,11 @@ class Facts:
         ordered = coded.months(periods, periods["month"].to_list())
         # Rows of ARR are written out for a year at a time, so that there are never those of all months at once.
         rows, first, stepped = self.coded.rows, self.first_live, self.coded.rows["stepped"].any()
+        price = self.company.arr.price
         years = (ordered.slice(start, _AT_ONCE) for start in range(0, max(ordered.height, 1), _AT_ONCE))
         parts = [
             bridge.movements(
-                bridge.by_product(bridge.positions(rows, year, self.rates), stepped), first, year
+                bridge.by_product(bridge.positions(rows, year, self.rates), stepped), first, year, price
             ).collect()
             for year in years
         ]

@@ -36,15 +36,15 @@ def flows(facts: Facts, window: Window) -> pl.DataFrame:
 def _moved(facts: Facts, spans: pl.DataFrame) -> pl.LazyFrame:
     """``bridge.moved`` of all customers. Whose rows are all in the report's currency moves alike at any day's rate:
     each month of theirs is looked at once, and not once for every window that it lies in."""
-    rows, first = facts.coded.rows, facts.first_live
+    rows, first, price = facts.coded.rows, facts.first_live, facts.company.arr.price
     strange = rows.filter(pl.col("currency") != facts.currency)["customer"].unique()
     abroad = pl.col("customer").is_in(strange.implode())
     months = spans.select("within", "prev_day", "day").unique()
     once = bridge.moved(
-        rows.filter(~abroad), months.with_columns(month="within", rate_day="day"), facts.rates, first
+        rows.filter(~abroad), months.with_columns(month="within", rate_day="day"), facts.rates, first, price
     )
     home = once.drop("month").join(spans.lazy().select("month", "within"), on="within")
-    foreign = bridge.moved(rows.filter(abroad), spans, facts.rates, first)
+    foreign = bridge.moved(rows.filter(abroad), spans, facts.rates, first, price)
     return pl.concat([home.select(foreign.collect_schema().names()), foreign])
 
 

@@ -65,7 +65,8 @@ class Kpi:
     """One KPI.
 
     ``period``: what the value of month M covers: the month, its fiscal quarter to date, the three months ending with M,
-    the fiscal quarter and the three before it, or twelve months.
+    the fiscal quarter and the (three) before it, or twelve months.
+    ``quarters``: how many a value of trailing quarters covers.
     ``requires``: (table, column) pairs that must be filled for the number to be trusted.
     ``reads``: tables without a past (``pipeline.unkept``) that its values are made of, beside the names of owners.
     ``definition``: id and version of the formula, printed beside each number.
@@ -90,6 +91,7 @@ class Kpi:
     compute: Callable[[Facts, str | None], pl.LazyFrame] = field(repr=False)
     evidence: Opens = field(repr=False)
     reads: tuple[str, ...] = ()
+    quarters: int = 4
     counted: bool = False
     parts: tuple[Unit | None, Unit | None] = ("count", "count")
     cuts: tuple[str, ...] = CUTS

@@ -1,7 +1,8 @@
 """What each deal's ARR is made of: its recurring line items, and a remainder.
 
-1. Each line item that is live, not ``one_time``, in the deal's currency and has an amount is a part: its amount (net
-   total, in the configured basis) annualised over the line's own term, else the deal's, half-even per line.
+1. Each line item that is live, recurring by its kind (``basis.recurring``), in the deal's currency and has an amount is
+   a part: its amount (net total, in the configured basis) annualised over the line's own term, else the deal's,
+   half-even per line.
 2. With ``arr.source: field`` what is left between the deal's ARR value and the lines that are live on its first day is
    one more part, the remainder (without product); a deal without such lines is one part. Where the ARR value comes
    from a total amount and lines begin or end on days of their own, the remainder is what the amount has beyond all
@@ -20,7 +21,7 @@ from typing import Final
 
 import polars as pl
 
-from metrics.basis import after, annualised, reducing
+from metrics.basis import after, annualised, kind, recurring, reducing
 from pipeline.company import ArrSettings
 
 PARTS: Final = (
@@ -40,7 +41,6 @@ def items(lines: pl.DataFrame, deals: pl.DataFrame, settings: ArrSettings) -> pl
     product_name, kind (seat | module | null), quantity, amount, arr (null: a total without a term), currency, begins
     (its own start, else null), months (its own term, else null), backwards (that term is negative).
     """
-    recurring = (pl.col("kind") != "one_time") | pl.col("kind").is_null()
     amount = pl.coalesce("amount", (pl.col("quantity") * pl.col("unit_price")).round(0, mode="half_to_even"))
     own = pl.col("months").fill_null(0)
     of_deal = pl.col("term_months").fill_null(0)
@@ -54,14 +54,14 @@ def items(lines: pl.DataFrame, deals: pl.DataFrame, settings: ArrSettings) -> pl
     against = pl.col("deal_type").is_in(reducing(settings)) & (pl.col("amount").sum().over("deal_id") > 0)
     sign = pl.when(against).then(-1).otherwise(1).cast(pl.Int64)
     return (
-        lines.filter(recurring)
+        lines.filter(recurring(settings))
         .select(
             "deal_id",
             "quantity",
             row="external_id",
             product=pl.coalesce("product_id", "product", "product_family"),
             product_name=pl.coalesce("product", "product_family", "product_id"),
-            kind=pl.when(pl.col("kind").is_in(["seat", "module"])).then("kind"),
+            kind=pl.when(kind().is_in(["seat", "module"])).then(kind()),
             amount=amount.cast(pl.Int64),
             currency="currency",
             begins="start_date",

@@ -8,7 +8,6 @@ from typing import Final
 import polars as pl
 
 from metrics import cycles, measures, sales
-from metrics.currency import in_words
 from metrics.facts import Facts
 from metrics.kpi import Kpi
 from metrics.words import in_days, in_percent, stated, when_any
@@ -29,14 +28,6 @@ def configured(kpi: Kpi, company: Company) -> Kpi:
         return kpi
     formula = kpi.definition.removeprefix(f"{kpi.id}/1: ")
     return replace(kpi, definition=f"{kpi.id}/1 narrow: {formula}, without deals lost without a decision")
-
-
-def configured_size(kpi: Kpi, company: Company) -> Kpi:
-    """The deal size as the company's settings make it: the median is another definition, and no quotient."""
-    if company.sales.deal_size == "mean":
-        return kpi
-    formula = kpi.definition.removeprefix(f"{kpi.id}/1: ").replace("mean", "median")
-    return replace(kpi, definition=f"{kpi.id}/1 median: {formula}", parts=(None, None))
 
 
 def rated(facts: Facts) -> pl.DataFrame:
@@ -248,39 +239,6 @@ def win_rate_value(facts: Facts, cut: str | None) -> pl.LazyFrame:
     return _narrowed(facts, measures.noted(rates, _unlogged(facts)))
 
 
-def deal_size(facts: Facts, cut: str | None) -> pl.LazyFrame:
-    """Mean or median ARR (`sales.deal_size`) of the deals won, in minor units and not rounded, the other one beside it;
-    wins without a value stay out.
-    """
-    if cut == "product":
-        return measures.nothing()
-    rows = _sized(facts).lazy()
-    if cut is not None:
-        rows = sales.named(rows, facts.owner_names, facts.pipelines, cut)
-    value = pl.col("value")
-    totals = measures.gathered(
-        facts.periods, rows, cut, value=value.sum(), n=pl.len().cast(pl.Int64), median=value.median()
-    ).with_columns(pl.col("value", "n").fill_null(0))
-    means = measures.ratios(
-        totals, "value", "n", "n", "no new-business deal with a value was won in the quarter"
-    )
-    mean = pl.when(pl.col("n") > 0).then(value / pl.col("n"))
-    beside = {"mean": ("median", pl.col("median")), "median": ("mean", mean)}
-    word, other = beside[facts.company.sales.deal_size]
-    told = pl.format(f"{word} {{}}", in_words(other.round(0, mode="half_to_even"), facts.currency))
-    sizes = means if word == "median" else _medians(means, totals)
-    return measures.explained(sizes, totals.select("month", "segment", note=told))
-
-
-def _medians(means: pl.LazyFrame, totals: pl.LazyFrame) -> pl.LazyFrame:
-    """The measure with the median for its value, which is no quotient."""
-    none = pl.lit(None, dtype=pl.Float64)
-    keys = ["month", "segment"]
-    middle = totals.select(*keys, "median")
-    joined = means.join(middle, on=keys, how="left", nulls_equal=True, maintain_order="left")
-    return joined.with_columns(value="median", numerator=none, denominator=none).drop("median")
-
-
 def stands_on(facts: Facts) -> pl.DataFrame:
     """The closed deals and those that would be among them if they had a type: month, external_id."""
     untyped = sales.closed(
@@ -322,20 +280,10 @@ def cohort_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFr
     return _opened(facts, rows, won, note, cut)
 
 
-def sized_behind(facts: Facts, month: str, cut: str | None = None) -> pl.DataFrame:
-    """Evidence: the deals whose ARR is averaged."""
-    note = pl.format("won {}", "outcome_day")
-    return _opened(facts, _sized(facts).filter(pl.col("month") == month), pl.col("value"), note, cut)
-
-
 def _unlogged(facts: Facts) -> pl.LazyFrame:
     """month, note: lost deals of which nobody can tell how far they had come."""
     lost = facts.closed.lazy().filter(pl.col("unlogged") & ~pl.col("won")).group_by("month").agg(n=pl.len())
     return lost.select("month", note=pl.format("{} lost deals without stage history count as qualified", "n"))
-
-
-def _sized(facts: Facts) -> pl.DataFrame:
-    return facts.closed.filter(pl.col("won") & (pl.col("value") != 0).fill_null(False))
 
 
 def _totals(facts: Facts, rows: pl.LazyFrame, cut: str | None, **sums: pl.Expr) -> pl.LazyFrame:

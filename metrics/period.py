@@ -129,13 +129,13 @@ class Calendar:
         later = (month >= start).cast(pl.Int64) if start > 1 else pl.lit(0)
         return pl.format("{}-Q{}", first.dt.year() + later, (month - start) % 12 // 3 + 1)
 
-    def label(self, month: str, kind: str) -> str:
+    def label(self, month: str, kind: str, quarters: int = 4) -> str:
         """What a value of this month covers: ``2026-05``, ``2026-Q2``, ``2025-Q3..2026-Q2``, ``2026-03..2026-05``
-        or ``2025-06..2026-05``."""
+        or ``2025-06..2026-05``. ``quarters``: how many trailing quarters are."""
         if kind == "quarter":
             return self.quarter(month_first(month)).label
         if kind == "trailing_quarters":
-            first = self.quarter(month_first(shift(month, -9)))
+            first = self.quarter(month_first(shift(month, -3 * (quarters - 1))))
             return f"{first.label}..{self.quarter(month_first(month)).label}"
         if kind == "trailing_quarter":
             return f"{shift(month, -2)}..{month}"

@@ -69,7 +69,8 @@ def _ends(known_day: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
     """The days on which a pilot converted and failed; at most one of them is not null."""
     outcome = pl.col("outcome")
     conversion = pl.when(pl.col("pilot_converted") <= known_day).then("pilot_converted")
-    won = pl.when(outcome == "won").then("outcome_day")
+    # A pilot that is won because it is paid for is still to be converted.
+    won = pl.when((outcome == "won") & ~pl.col("paid_pilot")).then("outcome_day")
     converted = pl.when(outcome != "lost").then(pl.coalesce(conversion, won))
     lost = pl.when(outcome == "lost").then("outcome_day")
     ended = pl.when(pl.col("pilot_end") < known_day).then("pilot_end")

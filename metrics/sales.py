@@ -110,11 +110,15 @@ def closed(
     )
 
 
-def trailing(rows: pl.LazyFrame, on: pl.Expr, periods: pl.DataFrame, calendar: Calendar) -> pl.LazyFrame:
-    """``rows`` once for every month in whose trailing four quarters, up to D, their day ``on`` lies (ruling 2)."""
+def trailing(
+    rows: pl.LazyFrame, on: pl.Expr, periods: pl.DataFrame, calendar: Calendar, quarters: int = 4
+) -> pl.LazyFrame:
+    """``rows`` once for every month in whose trailing (four) quarters, up to D, their day ``on`` lies (ruling 2)."""
     first = calendar.quarter_first(pl.col("_on"))
     dated = rows.with_columns(_on=on).with_columns(_first=first)
-    years = pl.concat([dated.with_columns(pl.col("_first").dt.offset_by(f"{3 * n}mo")) for n in range(4)])
+    years = pl.concat(
+        [dated.with_columns(pl.col("_first").dt.offset_by(f"{3 * n}mo")) for n in range(quarters)]
+    )
     months = periods.lazy().select("month", "day", _first="quarter_first")
     return years.join(months, on="_first").filter(pl.col("_on") <= pl.col("day")).drop("_on", "_first", "day")
 

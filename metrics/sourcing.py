@@ -5,7 +5,9 @@ Source: definition book, section 5, rulings 2, 3, 5, 6, 19 to 21, 33. The exact 
 1. A deal's source is its lead source as it stood first: sellers' later edits do not move it (they are counted). The
    change log tells what stood there before; where it tells nothing, the value known at ``known_at``.
 2. The deal belongs to a channel when the channel's list names that source, or the motion that the source map gives it.
-   A deal without any source is judged by its motion field.
+   A deal without any source is judged by its motion field. A deal whose partner field is filled is the partners' too,
+   as it stood at the end of the day of its creation: who names a partner later was influenced, not sourced (counted).
+   `acquisition.partner_rule` takes the one or the other alone.
 3. Pipeline: new and expansion deals created in the quarter up to D, in any stage, at their amount known at
    ``known_at`` and the rate of D. Revenue: new and expansion deals won by outcome date in the quarter up to D, at the
    rate of that date. A blank amount counts 0. Each deal is converted once, rounded half-even.
@@ -16,6 +18,7 @@ Influenced deals are another number, which this is not.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import Final, Literal
 
@@ -25,11 +28,14 @@ from metrics import measures, sales
 from metrics.currency import in_words
 from metrics.deals import source_map
 from metrics.facts import Facts
+from metrics.kpi import Kpi
 from metrics.words import stated
+from pipeline.company import Company
 
 Channel = Literal["marketing", "partner"]
 CHANNELS: Final[tuple[Channel, ...]] = ("marketing", "partner")
 CUTS: Final = ("size", "industry", "motion", "owner", "pipeline")
+_PARTNER: Final = ("deals", "partner")
 REQUIRES: Final = (("deals", "amount"), ("deals", "lead_source"), ("deals", "type"))
 _NAMED: Final = 3  # unmapped sources that are named
 
@@ -38,7 +44,8 @@ def deals(facts: Facts) -> pl.DataFrame:
     """New and expansion deals, and those without a type, with where they came from.
 
     Columns: those of ``sales.ASKED``, source (as it stood first), edited (it was changed later), strange (neither the
-    source map nor a channel knows it), marketing and partner (Boolean).
+    source map nor a channel knows it), named (the partner it named on the day of its creation), later (it names one
+    that it did not name then), marketing and partner (Boolean).
     """
     log = facts.changes.filter(
         (pl.col("field") == "lead_source") & (pl.col("changed_at") <= facts.known_at)
@@ -51,12 +58,16 @@ def deals(facts: Facts) -> pl.DataFrame:
     wanted = pl.col("deal_type").is_in(sales.PIPELINE_TYPES) | stated(pl.col("type")).is_null()
     rows = (
         facts.deals.filter(wanted)
-        .select(*sales.ASKED, "lead_source")
+        .select(*sales.ASKED, "lead_source", now=stated(pl.col("partner")))
         .join(first, left_on="external_id", right_on="deal_id", how="left")
+        .join(_partners_at_first(facts), left_on="external_id", right_on="deal_id", how="left")
         .with_columns(
             source=pl.coalesce("_first", stated(pl.col("lead_source"))),
             edited=pl.col("edited").fill_null(False),
+            named=pl.when("told").then("named").otherwise("now"),
         )
+        .with_columns(later=pl.col("named").is_null() & pl.col("now").is_not_null())
+        .drop("told", "now")
     )
     own = pl.col("source").str.to_lowercase()
     mapped = own.replace_strict(source_map(facts.company), default=None, return_dtype=pl.String)
@@ -65,15 +76,54 @@ def deals(facts: Facts) -> pl.DataFrame:
         channel: [word.strip().lower() for word in words] for channel, words in facts.company.channels.items()
     }
     known = mapped.is_not_null() | own.is_in([word for words in lists.values() for word in words])
+    by_source = {
+        channel: (own.is_in(lists.get(channel, [])) | by_motion.is_in(lists.get(channel, []))).fill_null(
+            False
+        )
+        for channel in CHANNELS
+    }
+    named = pl.col("named").is_not_null()
+    rules = {"either": by_source["partner"] | named, "source": by_source["partner"], "field": named}
     return rows.with_columns(
         strange=(own.is_not_null() & ~known).fill_null(False),
-        **{
-            channel: (own.is_in(lists.get(channel, [])) | by_motion.is_in(lists.get(channel, []))).fill_null(
-                False
-            )
-            for channel in CHANNELS
-        },
+        marketing=by_source["marketing"],
+        partner=rules[facts.company.acquisition.partner_rule],
     ).drop("_first", "lead_source")
+
+
+def configured(kpi: Kpi, company: Company) -> Kpi:
+    """What partners sourced as the company's settings make it: one of the two ways alone is another definition."""
+    rule = company.acquisition.partner_rule
+    if rule == "either":
+        return kpi
+    fields = (field for field in kpi.requires if field != ("deals", "lead_source"))
+    asked = (*fields, _PARTNER) if rule == "field" else kpi.requires
+    formula = kpi.definition.removeprefix(f"{kpi.id}/1: ")
+    return replace(kpi, definition=f"{kpi.id}/1 by {rule}: {formula}", requires=asked)
+
+
+def _partners_at_first(facts: Facts) -> pl.DataFrame:
+    """deal_id, told (the log tells it), named: the partner at the end of the day of the deal's creation.
+
+    That of the last change up to then, else what stood there before the first one after it.
+    """
+    born = facts.deals.select("created_day", deal_id="external_id")
+    log = facts.changes.filter(
+        (pl.col("field") == "partner") & (pl.col("changed_at") <= facts.known_at)
+    ).sort("changed_at", "seq")
+    early = facts.calendar.local_day(pl.col("changed_at")) <= pl.col("created_day")
+    found = log.join(born, on="deal_id").with_columns(early=early.fill_null(value=False))
+    there = pl.col("early").any()
+    return (
+        found.group_by("deal_id", maintain_order=True)
+        .agg(
+            told=pl.lit(value=True),
+            named=pl.when(there)
+            .then(pl.col("new_value").filter("early").last())
+            .otherwise(pl.col("old_value").first()),
+        )
+        .with_columns(named=stated(pl.col("named")))
+    )
 
 
 def created(facts: Facts) -> pl.DataFrame:
@@ -118,7 +168,9 @@ def sourced(facts: Facts, step: Step, channel: Channel, cut: str | None) -> pl.L
             value=money, numerator=money, denominator=pl.col("every").cast(pl.Float64), reason=beside
         )
     )
-    return _undefined(facts, channel, measures.explained(measure, _notes(facts, step), by=("month",)))
+    return _undefined(
+        facts, channel, measures.explained(measure, _notes(facts, step, channel), by=("month",))
+    )
 
 
 def stands_on(facts: Facts, step: Step) -> pl.DataFrame:
@@ -136,6 +188,7 @@ def deals_behind(
         pl.format(f"{'created' if step is created else 'won'} {{}}", day),
         pl.coalesce("source", pl.format("motion {}", "motion")),
         pl.when("edited").then(pl.lit("source edited later")),
+        pl.format("partner {}", "named") if channel == "partner" else pl.lit(None, dtype=pl.String),
         pl.when(pl.col("value").is_null()).then(pl.lit("its currency has no exchange rate")),
         separator="; ",
         ignore_nulls=True,
@@ -161,9 +214,11 @@ def _of_quarter(facts: Facts, day: str) -> pl.DataFrame:
     )
 
 
-def _notes(facts: Facts, step: Step) -> pl.LazyFrame:
+def _notes(facts: Facts, step: Step, channel: Channel) -> pl.LazyFrame:
     """month, note: what is uncertain about where the deals of the quarter came from."""
     rows = _typed(facts, step).lazy()
+    by_field = channel == "partner" and facts.company.acquisition.partner_rule != "source"
+    later = rows.filter(pl.col("later") & ~pl.col("partner") & by_field)
     edited = rows.filter("edited").group_by("month").agg(n=pl.len())
     unrated = rows.filter(pl.col("value").is_null()).group_by("month").agg(n=pl.len())
     names = (
@@ -185,6 +240,12 @@ def _notes(facts: Facts, step: Step) -> pl.LazyFrame:
                     "{} come from a source that neither source_map nor channels knows ({})", "n", "names"
                 ),
             ),
+            later.group_by("month")
+            .agg(n=pl.len())
+            .select(
+                "month",
+                note=pl.format("{} named a partner only after their creation: influenced, not sourced", "n"),
+            ),
             unrated.select(
                 "month", note=pl.format("{} in a currency without an exchange rate are left out", "n")
             ),
@@ -193,8 +254,12 @@ def _notes(facts: Facts, step: Step) -> pl.LazyFrame:
 
 
 def _undefined(facts: Facts, channel: Channel, measure: pl.LazyFrame) -> pl.LazyFrame:
-    """Undefined without a list of the channel's sources, and where the CRM cannot know."""
-    if not facts.company.channels.get(channel):
+    """Undefined without a list of the channel's sources (or partners to go by), and where the CRM cannot know."""
+    by_field = channel == "partner" and facts.company.acquisition.partner_rule == "field"
+    if by_field and not facts.once(deals)["named"].is_not_null().any():
+        why = "needs the partners of deals: no deal names one (fields: deals: partner)"
+        return measures.undefined(measure, pl.lit(value=True), pl.lit(why))
+    if not by_field and not facts.company.channels.get(channel):
         why = f"needs the {channel} sources: name them under channels: {channel}: in the configuration"
         return measures.undefined(measure, pl.lit(value=True), pl.lit(why))
     first = facts.deals["created_day"].min()

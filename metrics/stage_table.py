@@ -8,6 +8,7 @@ from __future__ import annotations
 import polars as pl
 
 from metrics import deals, sales, stages, stays
+from metrics.currency import in_words
 from metrics.facts import Facts
 from pipeline import asof
 
@@ -19,14 +20,15 @@ def table(facts: Facts, cut: str | None = None) -> pl.DataFrame:
     """Every stage in use, month by month and segment by segment, in the order of the process.
 
     Columns: month, segment, stage_pipeline, stage, stage_label, sort_order; n (deals that left it for the last time in
-    the trailing four quarters, or sit in it at D), median_days, p75_days (linear), target_days (of the targets file),
-    norm_days (the target, else the median of five deals or more); left and went_on (of those that left: that then got
-    to a later stage or were won), conversion; left_of_quarter, went_on_of_quarter, conversion_of_quarter (the same of
-    those that left in the quarter to date, to be held against the four quarters' own); skips (moves from before it to
-    behind it), back_moves (from it to an earlier stage), both in the four quarters; open (deals in it at D), older (of
-    them, for more than 1.5 times the norm), older_value (their amount at D, at the rate of D, minor units; a blank
-    amount counts 0, one in a currency without rate is not in it). A ratio of nothing is null. A pilot's stage is a row
-    like any other, so its days are in the way of the deal and can be seen apart.
+    the trailing four quarters (`sales.stage_quarters`), or sit in it at D), median_days, p75_days (linear), target_days
+    (of the targets file), norm_days (the target, else the median of five deals or more); left and went_on (of those
+    that left: that then got to a later stage or were won), conversion; left_of_quarter, went_on_of_quarter,
+    conversion_of_quarter (the same of those that left in the quarter to date, to be held against the four quarters'
+    own); skips (moves from before it to behind it), back_moves (from it to an earlier stage), both in the four
+    quarters; open (deals in it at D), older (of them, for more than 1.5 times the norm, `sales.stage_old`), older_value
+    (their amount at D, at the rate of D, minor units; a blank amount counts 0, one in a currency without rate is not in
+    it). A ratio of nothing is null. A pilot's stage is a row like any other, so its days are in the way of the deal and
+    can be seen apart.
     """
     sums = stages.by_stage(facts, cut)
     norm = pl.coalesce("target", pl.when(pl.col("n") >= facts.company.sales.stage_deals).then("median"))
@@ -65,7 +67,7 @@ def _older(facts: Facts, cut: str | None, known: pl.DataFrame) -> pl.DataFrame:
     """The place, older and older_value."""
     sitting = stages.named(facts, stays.sitting(facts).lazy(), cut).collect()
     late = sitting.join(known.select(*_PLACE, "norm_days"), on=_PLACE, nulls_equal=True).filter(
-        pl.col("days") > pl.col("norm_days") * stages.OLD
+        pl.col("days") > pl.col("norm_days") * facts.company.sales.stage_old
     )
     amounts = facts.raw_deals.select("external_id", "amount", "currency")
     at = pl.col("month").replace_strict(facts.moments, return_dtype=pl.Datetime("us", "UTC"))
@@ -98,7 +100,8 @@ def _moves(facts: Facts, cut: str | None) -> pl.DataFrame:
         .select("external_id", "pipeline", "stage", "label", "sort_order", "on", back=pl.lit(value=False))
     )
     both = pl.concat([back, over]).rename({"pipeline": "stage_pipeline", "label": "stage_label"})
-    months = sales.trailing(both, pl.col("on"), facts.periods, facts.calendar)
+    window = facts.company.sales.stage_quarters
+    months = sales.trailing(both, pl.col("on"), facts.periods, facts.calendar, window)
     traits = facts.deals.lazy().select("external_id", *stays.TRAITS)
     return (
         stages.named(facts, months.join(traits, on="external_id"), cut)
@@ -108,4 +111,22 @@ def _moves(facts: Facts, cut: str | None) -> pl.DataFrame:
             back_moves=pl.col("back").sum().cast(pl.Int64),
         )
         .collect()
+    )
+
+
+def grown_old(facts: Facts) -> pl.LazyFrame:
+    """month, note: how many deals of the bottleneck have been in it for more than 1.5 times its norm, and their amount.
+
+    Of the whole company: its target, or the median itself, is the norm.
+    """
+    known = stages.bottlenecks(facts, None).filter(pl.col("stage").is_not_null()).collect()
+    told = _older(facts, None, known.with_columns(norm_days=pl.coalesce("target", "median")))
+    factor = f"{facts.company.sales.stage_old:g}"
+    return told.lazy().select(
+        "month",
+        note=pl.format(
+            f"{{}} in it at D for more than {factor} times the norm ({{}})",
+            "older",
+            in_words(pl.col("older_value"), facts.currency),
+        ),
     )

@@ -5,6 +5,7 @@ Definition book, section 3 (pipeline velocity and bottlenecks), rulings 2, 4, 5,
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -13,10 +14,36 @@ import polars as pl
 from metrics import measures, sales, stays
 from metrics.facts import Facts
 from metrics.inputs.targets import STAGE_DAYS
+from metrics.kpi import Kpi
 from metrics.runs import counted, written_out
 from metrics.words import CUTS, in_days, when_any
+from pipeline.company import Company, SalesSettings
 
-OLD: Final = 1.5  # times the norm
+_MANY: Final = {
+    1: "one quarter",
+    2: "two",
+    3: "three",
+    4: "four",
+    5: "five",
+    6: "six",
+    7: "seven",
+    8: "eight",
+}
+
+
+def span(company: Company) -> str:
+    """The quarters that a stage is read over, in words: ``four quarters``."""
+    words = _MANY[company.sales.stage_quarters]
+    return words if words.endswith("quarter") else f"{words} quarters"
+
+
+def configured(kpi: Kpi, company: Company) -> Kpi:
+    """The days in the bottleneck as the company's settings make them: other quarters are another definition."""
+    quarters = company.sales.stage_quarters
+    if quarters == SalesSettings().stage_quarters:
+        return kpi
+    formula = kpi.definition.removeprefix(f"{kpi.id}/1: ").replace("four quarters", span(company))
+    return replace(kpi, definition=f"{kpi.id}/1 {quarters}q: {formula}", quarters=quarters)
 
 
 def targets(facts: Facts) -> pl.DataFrame:
@@ -97,9 +124,9 @@ def stage_days(facts: Facts, cut: str | None) -> pl.LazyFrame:
     )
     none = (
         pl.when(pl.col("medians").is_null())
-        .then(pl.lit("no new-business deal was in a stage in use in four quarters"))
+        .then(pl.lit(f"no new-business deal was in a stage in use in {span(facts.company)}"))
         .when(pl.col("median").is_null())
-        .then(pl.lit(f"no stage had {facts.company.sales.stage_deals} deals in four quarters"))
+        .then(pl.lit(f"no stage had {facts.company.sales.stage_deals} deals in {span(facts.company)}"))
     )
     note = measures.notes(
         none,

@@ -136,9 +136,9 @@ def overdue_at(facts: Facts, days: pl.DataFrame) -> pl.DataFrame:
 def won_at(facts: Facts, days: pl.DataFrame) -> pl.DataFrame:
     """Deals that are known at the end of each day to have been won from the quarter's first day up to it.
 
-    The day of a win is its close date, a pilot's its conversion, else the day it entered a won stage (which comes first
-    with `sales.outcome_day: stage_entry`). Columns as in
-    ``open_at`` but ``ahead``, and outcome_day; value is the amount at the rate of that day.
+    The day of a win is its close date, a converted pilot's its conversion, else the day it entered a won stage (which
+    comes first with `sales.outcome_day: stage_entry`). Columns as in ``open_at`` but ``ahead``, and outcome_day; value
+    is the amount at the rate of that day.
     """
     closed = pl.col("outcome_day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     held = stretches(facts).filter(pl.col("outcome") == "won", pl.col("outcome_day").is_not_null())
@@ -182,7 +182,7 @@ def stretches(facts: Facts) -> pl.DataFrame:
 
 def _stretches(facts: Facts) -> pl.DataFrame:
     deals = facts.raw_deals.select(
-        "external_id", "created_at", "is_closed", "is_won", "pilot", "pilot_converted", *_PLACED
+        "external_id", "created_at", "is_closed", "is_won", "pilot", "pilot_converted", "amount", *_PLACED
     ).join(facts.once(_deals).select("external_id"), on="external_id", how="semi", maintain_order="left")
     begun = pl.col("created_at").fill_null(pl.lit(_BEGINNING))
     then = asof.steps(deals, facts.changes, _PLACED, _further(facts, deals), mark="stage")
@@ -198,7 +198,7 @@ def _stretches(facts: Facts) -> pl.DataFrame:
     ).with_columns(stage_outcome=deal_facts.stage_outcome())
     mine = pl.col("who") == pl.col("who").shift(-1)
     ended = decided.with_columns(
-        outcome=deal_facts.outcome(facts.calendar.local_day(pl.col("at"))),
+        outcome=deal_facts.outcome(facts.calendar.local_day(pl.col("at")), facts.company),
         until=pl.when(mine).then(pl.col("at").shift(-1)),
     )
     return (
@@ -237,7 +237,7 @@ def _with_outcome_day(facts: Facts, rows: pl.DataFrame) -> pl.DataFrame:
     # The last entry up to each stretch, unless that is another deal's.
     last = pl.when(enters).then(pl.int_range(pl.len())).forward_fill()
     entered = rows.with_columns(_entered=pl.when(who.gather(last) == who).then(pl.col("at").gather(last)))
-    converted = pl.when(pl.col("pilot")).then("pilot_converted")
+    converted = deal_facts.conversion(facts.calendar.local_day(pl.col("at")))
     dated = ("close_date", facts.calendar.local_day(pl.col("_entered")))
     by_close = facts.company.sales.outcome_day == "close_date"
     decided = pl.coalesce(converted, *(dated if by_close else reversed(dated)))

@@ -52,11 +52,11 @@ def in_use() -> pl.Expr:
 def passages(facts: Facts) -> pl.DataFrame:
     """The deals of every stage in use, month by month: ``runs`` written out (kept by ``Facts.once``).
 
-    A deal is in a stage's row of a month if it left the stage for the last time in the trailing four quarters up to D,
-    or sits in it at D. Columns: month, external_id, stage_pipeline, stage, stage_label, sort_order, days (over all its
-    visits, up to D), sits, since (day of the last entry), left (day of the last exit, null while it sits), went_on
-    (whether it then got to a later stage, or was won, by D), of_quarter (it left in the quarter to date); name, size,
-    industry, motion, owner_id, pipeline of the deal.
+    A deal is in a stage's row of a month if it left the stage for the last time in the trailing four quarters up to D
+    (or as many as `sales.stage_quarters` says), or sits in it at D. Columns: month, external_id, stage_pipeline, stage,
+    stage_label, sort_order, days (over all its visits, up to D), sits, since (day of the last entry), left (day of the
+    last exit, null while it sits), went_on (whether it then got to a later stage, or was won, by D), of_quarter (it
+    left in the quarter to date); name, size, industry, motion, owner_id, pipeline of the deal.
     """
     return _passages(facts, facts.once(runs))
 
@@ -132,7 +132,8 @@ def runs(facts: Facts) -> pl.DataFrame:
         at=pl.col("month").replace_strict(facts.moments, return_dtype=pl.Datetime("us", "UTC"))
     )["at"]
     end = at.len()
-    since = facts.periods["trailing_first"]
+    back = 3 * (facts.company.sales.stage_quarters - 1)
+    since = facts.periods.select(pl.col("quarter_first").dt.offset_by(f"-{back}mo"))["quarter_first"]
     return (
         placed.with_columns(same)
         .with_columns(

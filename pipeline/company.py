@@ -28,6 +28,7 @@ from pydantic.json_schema import SkipJsonSchema
 from connectors.schema import CURRENCIES, WITHDRAWN
 
 _CURRENCY: Final = r"^[A-Z]{3}$"
+_PLAYBOOKS: Final = ("supply_chain", "hr_tech", "dev_tools")  # none of these names fields of its own
 DealType = Literal["new", "expansion", "renewal", "contraction", "churn"]
 
 
@@ -103,7 +104,10 @@ class ArrSettings(Settings):
     ``source``: the deal's ARR field, else its amount by ``basis``; its recurring line items by ``basis``; the CRM's
     contracts (contract) or the subscriptions of its CPQ package (cpq) by ``basis``; or the list ``inputs.opening_arr``.
     ``deals_from``: up to that day the list counts, from it on the deals. ``in_force``: the statuses of contracts that
-    count (compared without case). ``rates``: both ends of a stock at the rate of D. See docs/revenue.md.
+    count (compared without case). ``rates``: both ends of a stock at the rate of D. ``price``: what a dearer product
+    adds to a customer is other expansion, or of the product's own kind (seats or modules); what was contracted before
+    (escalator) is other anyway. ``committed_usage``: line items of the kind committed_usage count as recurring; those
+    of the kinds one_time, services and usage never do. See docs/revenue.md.
     """
 
     source: Literal["field", "line_items", "contract", "cpq", "opening_arr"] = "field"
@@ -117,6 +121,8 @@ class ArrSettings(Settings):
     headline: Literal["arr", "carr"] = "arr"
     customer: Literal["ultimate_parent", "account", "contract"] = "ultimate_parent"
     rates: Literal["constant", "spot"] = "constant"
+    price: Literal["other", "kind"] = "other"
+    committed_usage: bool = False
 
     @model_validator(mode="after")
     def _one_source(self) -> ArrSettings:
@@ -234,7 +240,12 @@ class SalesSettings(Settings):
     loss reason is one of ``no_decision`` (compared without case) is then left out. ``deal_size``: the mean or the
     median. ``cycle_weight``: what weighs the weighted cycle. ``outcome_day``: the day of a win or loss is the close
     date, or that of the entry into the won or lost stage where the history holds it. ``stage_deals``: how many deals a
-    stage needs to be called a bottleneck, or to have a norm of its own.
+    stage needs to be called a bottleneck, or to have a norm of its own. ``stage_quarters``: how many quarters, the
+    month's own the last of them, a stage's days and its norm are read over. ``stage_old``: a deal that sits in a stage
+    for more than so many times the norm has grown old there. ``deal_size_window``: the deals of the quarter to date, or
+    of four quarters. ``deal_size_value``: a deal's ARR, or its annual contract value (ACV), which is its amount by
+    `arr.basis` a year, with what is sold once. ``paid_pilot``: a pilot with an amount in a won stage that is not
+    converted is open, or won (R8): then by its close date and amount, and still without ARR.
     """
 
     include_expansion: bool = False
@@ -257,6 +268,11 @@ class SalesSettings(Settings):
     cycle_weight: Literal["arr", "amount"] = "arr"
     outcome_day: Literal["close_date", "stage_entry"] = "close_date"
     stage_deals: Annotated[int, Field(ge=1)] = 5
+    stage_quarters: Annotated[int, Field(ge=1, le=8)] = 4
+    stage_old: Annotated[float, Field(ge=1, le=10)] = 1.5
+    deal_size_window: Literal["quarter", "four_quarters"] = "quarter"
+    deal_size_value: Literal["arr", "acv"] = "arr"
+    paid_pilot: Literal["open", "won"] = "open"
 
     @property
     def types(self) -> tuple[DealType, ...]:
@@ -269,13 +285,15 @@ class ForecastSettings(Settings):
 
     ``snapshot_day``: the day of the quarter on which coverage is read and a forecast judged. ``coverage_odds``: what
     weighs the pipeline of the weighted coverage, the CRM's probability (p1) or own history (p2); the other stands
-    beside it. ``method``: what the forecast expects of open deals, their amount by p2 or p1, or the whole amount of
-    those in the sellers' category commit, or in commit and best case. ``error_over``: what a forecast's error is
-    divided by, what was won or what was forecast.
+    beside it. ``coverage_base``: the pipeline of the snapshot day against the quarter's quota, or that of D against
+    what is to go of it (the quota less what was won to D). ``method``: what the forecast expects of open deals, their
+    amount by p2 or p1, or the whole amount of those in the sellers' category commit, or in commit and best case.
+    ``error_over``: what a forecast's error is divided by, what was won or what was forecast.
     """
 
     snapshot_day: Annotated[int, Field(ge=1, le=89)] = 21  # no quarter is shorter
     coverage_odds: Literal["p1", "p2"] = "p1"
+    coverage_base: Literal["quota", "to_go"] = "quota"
     method: Literal["p2", "p1", "commit", "best_case"] = "p2"
     error_over: Literal["actual", "forecast"] = "actual"
 
@@ -286,7 +304,8 @@ class AcquisitionSettings(Settings):
     ``cac_lag``: whose spend CAC payback holds against new ARR: that of a quarter earlier, or of one median sales cycle
     earlier. ``cac_load``: all spend, or programme spend alone. ``lead_days`` and ``sql_days``: how long a lead may take
     to become an opportunity, and an MQL an SQL. ``cost_per``: what programme spend is divided by. ``sourced_by``: what
-    tells whose a deal is; touches are not read from the CRM.
+    tells whose a deal is; touches are not read from the CRM. ``partner_rule``: a deal is the partners' by its source,
+    by the partner that its own field names (`fields: deals: partner`), or by either of them.
     """
 
     cac_lag: Literal["quarter", "cycle"] = "quarter"
@@ -295,13 +314,17 @@ class AcquisitionSettings(Settings):
     sql_days: Annotated[int, Field(ge=1, le=730)] = 60
     cost_per: Literal["lead", "mql"] = "lead"
     sourced_by: Literal["original_source", "first_touch", "marketing_touch"] = "original_source"
+    partner_rule: Literal["either", "source", "field"] = "either"
 
 
 class QualitySettings(Settings):
     """How the cleanliness of the records is scored (section 6, ruling 36).
 
     ``completeness``, ``duplicates``, ``stages`` and ``contacts`` are the weights of the four parts, in percent.
-    ``outdated_months``: after so many without activity a contact is outdated.
+    ``outdated_months``: after so many without activity a contact is outdated. ``field_weights``: how much each required
+    field of a deal weighs in completeness; one that is not named weighs 1. ``completeness_by``: field completeness
+    counts cells alike, or those of a deal as much as its amount; the other stands beside it. ``required_from``: a field
+    that is required from a stage on only, by the stage's name or label.
     """
 
     completeness: Annotated[int, Field(ge=0, le=100)] = 35
@@ -309,6 +332,9 @@ class QualitySettings(Settings):
     stages: Annotated[int, Field(ge=0, le=100)] = 20
     contacts: Annotated[int, Field(ge=0, le=100)] = 20
     outdated_months: Annotated[int, Field(ge=1, le=120)] = 12
+    field_weights: dict[str, Annotated[float, Field(ge=0, le=1000)]] = {}
+    completeness_by: Literal["cells", "amount"] = "cells"
+    required_from: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _a_whole(self) -> QualitySettings:
@@ -431,6 +457,24 @@ class Company(Settings):
         if len({band.name for band in bands}) < len(bands):
             raise ValueError("two bands have the same name; name each once")
         return bands
+
+    @model_validator(mode="after")
+    def _weights_of_required_fields(self) -> Company:
+        weights, fields = self.quality.field_weights, self.required_deal_fields
+        # A playbook of one's own may ask for other fields; which, is not known here.
+        settled = "required_deal_fields" in self.model_fields_set or self.playbook in _PLAYBOOKS
+        for setting in ("field_weights", "required_from"):
+            strange = [name for name in getattr(self.quality, setting) if name not in fields and settled]
+            if strange:
+                raise ValueError(
+                    f"quality.{setting} names {strange[0]!r}, which is no required field; "
+                    f"the required ones are {', '.join(fields)}"
+                )
+        if fields and all(weights.get(name, 1) == 0 for name in fields):
+            raise ValueError(
+                "quality.field_weights gives every required field the weight 0; weigh one of them"
+            )
+        return self
 
     def definitions(self) -> dict[str, Any]:
         """What decides what the numbers mean, as plain data; input files (where they lie says nothing) are left out."""

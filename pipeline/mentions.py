@@ -14,7 +14,7 @@ from pipeline.tables import table
 # Texts that are the CRM's own about other things than people: looked through, never changed.
 FREE: Final[Mapping[str, tuple[str, ...]]] = {
     "accounts": ("name", "custom"),
-    "deals": ("name", "next_step", "loss_reason", "custom"),
+    "deals": ("name", "next_step", "loss_reason", "partner", "custom"),
     "line_items": ("product", "custom"),
     "contracts": ("name", "product", "custom"),
     "subscriptions": ("name", "product", "custom"),

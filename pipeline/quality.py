@@ -91,8 +91,12 @@ class QualityReport:
             "findings": list(self.findings),
         }
         if self.by is not None:
-            document |= {"by": self.by, "groups": [vars(group) for group in self.groups]}
+            document |= {"by": self.by, "groups": [_plain(group) for group in self.groups]}
         return document
+
+
+def _plain(group: GroupScore) -> dict[str, Any]:
+    return {name: value for name, value in vars(group).items() if name not in ("have", "want")}
 
 
 def report(store: Store, company: Company, as_of: datetime, by: str | None = None) -> QualityReport:

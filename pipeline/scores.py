@@ -18,7 +18,7 @@ from connectors.schema import UTC
 from pipeline import asof
 from pipeline.company import Company
 from pipeline.records import SourceInfo
-from pipeline.required import cell, measurable
+from pipeline.required import cell, measurable, ungated
 from pipeline.rule import Frames, judge, rules
 from pipeline.rules import invalid_stage, overdue_close_date
 from pipeline.states import deals_at, live, open_over
@@ -43,18 +43,27 @@ class FieldScore:
 
 @dataclass(frozen=True)
 class GroupScore:
-    """The same for the records of one owner, segment or field; ``findings`` counts open faults."""
+    """The same for the records of one owner, segment or field; ``findings`` counts open faults.
+
+    ``ratio``: of the weighted cells, ``have`` and ``want``.
+    """
 
     group: str
     filled: int | None
     required: int | None
     ratio: float | None
     findings: int = 0
+    have: float = 0
+    want: float = 0
 
 
 @dataclass(frozen=True)
 class Completeness:
-    """Filled required cells of open deals / required cells; ``ratio`` null, with ``reason``, where there are none."""
+    """Filled required cells of open deals / required cells; ``ratio`` null, with ``reason``, where there are none.
+
+    Where the company weighs its fields (`quality.field_weights`) the ratio is that of ``have`` and ``want``: the same
+    cells with their weights.
+    """
 
     filled: int
     required: int
@@ -62,6 +71,8 @@ class Completeness:
     fields: tuple[FieldScore, ...]
     groups: tuple[GroupScore, ...] = ()
     reason: str | None = None
+    have: float = 0
+    want: float = 0
 
 
 @dataclass(frozen=True)
@@ -142,7 +153,7 @@ def opened_at(
     if for_scores:
         fixed = [name for name in company.required_deal_fields if name not in _MOVING]
         deals = deals.with_columns(_filled_cell(name) for name in fixed)
-        columns = (*_MOVING, "owner_id", "segment", *(f"cell {name}" for name in fixed))
+        columns = (*_MOVING, "currency", "owner_id", "segment", *(f"cell {name}" for name in fixed))
     return open_over(
         deals,
         frames["deal_changes"],
@@ -173,29 +184,42 @@ def completeness_over(
     cells = cells_over(opened, frames, company, measured).select(
         "at", _group(by).alias("group"), *(f"cell {name}" for name in measured)
     )
-    sums = cells.group_by("at").agg(pl.len(), pl.col(f"cell {name}" for name in measured).sum())
+    sums = cells.group_by("at").agg(
+        *(pl.col(f"cell {name}").sum() for name in measured),
+        *(pl.col(f"cell {name}").count().alias(f"want {name}") for name in measured),
+    )
     counts = {row["at"]: row for row in sums.iter_rows(named=True)}
-    groups = _split(cells, frames, by) if by in ("owner", "segment") else {}
+    weights = weights_of(company, measured)
+    groups = _split(cells, frames, by, weights) if by in ("owner", "segment") else {}
     found = {}
     for moment in moments:
         row = counts.get(moment, {})
         scores = tuple(_field_score(row, name, name in measured) for name in fields)
         have, want = sum(score.filled for score in scores), sum(score.required for score in scores)
+        heavy = sum(score.filled * weights[score.field] for score in scores if score.measurable)
+        whole = sum(score.required * weights[score.field] for score in scores if score.measurable)
         day = f"{moment.astimezone(company.zone):%Y-%m-%d}"
         none = f"no deal was open on {day}" if measured else "none of the required fields can be seen"
-        reason = None if want else none
+        reason = None if want and whole else "the fields that can be seen weigh nothing" if want else none
         parts = tuple(groups.get(moment, ()))
-        found[moment] = Completeness(have, want, _ratio(have, want), scores, parts, reason)
+        found[moment] = Completeness(have, want, _ratio(heavy, whole), scores, parts, reason, heavy, whole)
     return found
 
 
+def weights_of(company: Company, fields: Sequence[str]) -> dict[str, float]:
+    """How much each required field weighs in completeness."""
+    own = company.quality.field_weights
+    return {name: own.get(name, 1) for name in fields}
+
+
 def cells_over(opened: pl.DataFrame, frames: Frames, company: Company, fields: Sequence[str]) -> pl.DataFrame:
-    """``opened`` with a column ``cell NAME`` for each required field: whether it is filled."""
+    """``opened`` with a column ``cell NAME`` for each required field: whether it is filled; null where the deal has not
+    come so far that it must be (`quality.required_from`)."""
     cells = opened.with_columns(_filled_cell(name) for name in fields if f"cell {name}" not in opened.columns)
-    if "close_date" not in fields:
-        return cells
-    default = _default_close_date(opened, frames["deal_changes"], company)
-    return cells.with_columns(pl.col("cell close_date") & ~default)
+    if "close_date" in fields:
+        default = _default_close_date(opened, frames["deal_changes"], company)
+        cells = cells.with_columns(pl.col("cell close_date") & ~default)
+    return ungated(cells, frames["stages"], company, {name: f"cell {name}" for name in fields})
 
 
 def cleanliness_over(
@@ -238,6 +262,7 @@ def cleanliness_over(
                 empty,
                 whole.required,
                 whole.reason,
+                None if whole.ratio is None else 1 - whole.ratio,
             ),
             _part(
                 "duplicates",
@@ -307,7 +332,7 @@ def _default_close_date(opened: pl.DataFrame, changes: pl.DataFrame, company: Co
 def _field_score(counts: Mapping[str, int], name: str, measurable: bool) -> FieldScore:
     if not measurable:
         return FieldScore("deals", name, 0, 0, None, measurable=False)
-    have, want = counts.get(f"cell {name}", 0), counts.get("len", 0)
+    have, want = counts.get(f"cell {name}", 0), counts.get(f"want {name}", 0)
     return FieldScore("deals", name, have, want, _ratio(have, want), measurable=True)
 
 
@@ -327,13 +352,24 @@ def _score(*parts: Part) -> Cleanliness:
     return Cleanliness(sum(part.weight * (1 - (part.share or 0.0)) for part in parts), parts)
 
 
-def _part(id_: str, label: str, weight: int, faulty: int, total: int, reason: str | None = None) -> Part:
+def _part(
+    id_: str,
+    label: str,
+    weight: int,
+    faulty: int,
+    total: int,
+    reason: str | None = None,
+    share: float | None = None,
+) -> Part:
+    """``share``: that of the faulty, where not every one of them weighs alike."""
     if reason is None and not total:
         reason = "there are none"
-    return Part(id_, label, weight, faulty, total, None if reason else faulty / total, reason)
+    if reason is None and share is None:
+        share = faulty / total
+    return Part(id_, label, weight, faulty, total, None if reason else share, reason)
 
 
-def _ratio(have: int, want: int) -> float | None:
+def _ratio(have: float, want: float) -> float | None:
     return have / want if want else None
 
 
@@ -364,16 +400,29 @@ def named(rows: pl.DataFrame, frames: Frames, by: str | None) -> pl.DataFrame:
     return rows.with_columns(group=pl.when(blank).then(pl.lit(UNKNOWN)).otherwise("group"))
 
 
-def _split(cells: pl.DataFrame, frames: Frames, by: str | None) -> dict[datetime, list[GroupScore]]:
-    columns = [name for name in cells.columns if name.startswith("cell ")]
-    have = pl.sum_horizontal(pl.lit(0, pl.Int64), *(pl.col(name).cast(pl.Int64) for name in columns))
+def _split(
+    cells: pl.DataFrame, frames: Frames, by: str | None, weights: Mapping[str, float]
+) -> dict[datetime, list[GroupScore]]:
+    each = {name: pl.col(f"cell {name}").cast(pl.Int64) for name in weights}
+    there = {name: cell.is_not_null().cast(pl.Int64) for name, cell in each.items()}
+    have, asked = (pl.sum_horizontal(pl.lit(0, pl.Int64), *found.values()) for found in (each, there))
+    heavy, whole = (
+        pl.sum_horizontal(pl.lit(0.0), *(cell * weights[name] for name, cell in found.items()))
+        for found in (each, there)
+    )
     rows = (
         named(cells, frames, by)
         .group_by("at", "group")
-        .agg(filled=have.sum(), required=pl.len().cast(pl.Int64) * len(columns))
+        .agg(
+            filled=have.sum(),
+            required=asked.sum(),
+            have=heavy.sum(),
+            want=whole.sum(),
+        )
         .sort("at", "group")
     )
     found: dict[datetime, list[GroupScore]] = {}
-    for at, group, have_, want in rows.iter_rows():
-        found.setdefault(at, []).append(GroupScore(group, have_, want, _ratio(have_, want)))
+    for at, group, filled_, required, have_, want in rows.iter_rows():
+        score = GroupScore(group, filled_, required, _ratio(have_, want), have=have_, want=want)
+        found.setdefault(at, []).append(score)
     return found

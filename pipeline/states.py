@@ -68,7 +68,7 @@ def open_over(
     A deal's past is cut once into stretches in which it stood in one place, and only those in which it may have been
     open are spread over the moments that they hold.
     """
-    known = live(deals, known_at)
+    known = _as_sold(live(deals, known_at), company)
     held = _stretches(known.select(_DECIDING), changes)
     layout = asof.layouts(stages, layout_changes, pl.Series(moments, dtype=UTC))
     if "at" in layout.columns:
@@ -128,12 +128,24 @@ def open_deals(deals: pl.DataFrame, stages: pl.DataFrame, company: Company, as_o
     Adds ``day`` (the local day of ``as_of``), ``stage_label`` (the stage as people read it), ``stage_known`` and
     ``stage_active`` (in use, as far as the CRM shows a layout).
     """
-    return _open(_rows(deals, [as_of]), stages, company).drop("at")
+    return _open(_rows(_as_sold(deals, company), [as_of]), stages, company).drop("at")
 
 
 def _open(rows: pl.DataFrame, stages: pl.DataFrame, company: Company) -> pl.DataFrame:
     """``open_deals`` of rows with a moment each, ``at``."""
     return _still_open(_in_layout(rows, stages), company)
+
+
+def paid() -> pl.Expr:
+    """Whether something is paid for a deal, as it is known now."""
+    return (pl.col("amount") > 0).fill_null(value=False)
+
+
+def _as_sold(deals: pl.DataFrame, company: Company) -> pl.DataFrame:
+    """The deals, of which those are no pilots that the company counts as won when they are paid for (R8)."""
+    if company.sales.paid_pilot == "open":
+        return deals
+    return deals.with_columns(pilot=pl.col("pilot") & ~paid())
 
 
 def _closed() -> pl.Expr:

@@ -12,6 +12,7 @@ from connectors.simulator.lives.verticals import SEGMENTS
 from tests.oracle.acquisition import Paid
 from tests.oracle.health import Lives, Survey, Ticket, Use
 from tests.oracle.kpis import Files
+from tests.oracle.ledger import Listed
 from tests.oracle.motion_figures import StageTargets
 from tests.oracle.quotas import Filed
 from tests.oracle.record import Truth, add_months, quarter_start, shift
@@ -171,3 +172,12 @@ def _written(folder: Path, lines: Mapping[str, Sequence[str]]) -> dict[str, Path
     for kind, path in paths.items():
         path.write_text("\n".join(lines[kind]), encoding="utf-8")
     return paths
+
+
+def written_list(path: Path, rows: Iterable[Listed], ids: Mapping[int, str]) -> None:
+    """An opening list."""
+    lines = [
+        f"{ids[row.customer]},{row.product},{_major(row.arr)},{row.currency},{row.start},{row.end or ''}"
+        for row in rows
+    ]
+    path.write_text("\n".join(["customer_key,product,arr,currency,start,end", *lines]), encoding="utf-8")

@@ -26,7 +26,6 @@ from metrics.sales import PIPELINE_TYPES
 
 _SPAN = timedelta(days=91)
 _SPANS = 4
-_SLOW = 1.5
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def _middle(case: Case) -> _Part:
     usual = stalls.medians(stalls.stage_times(case.facts, year, case.day)).filter(
         pl.col("n") >= case.facts.company.sales.stage_deals
     )
-    limits = usual.select("stage", limit=pl.col("days") * _SLOW)
+    limits = usual.select("stage", limit=pl.col("days") * case.facts.company.sales.stage_old)
 
     def standing(day: date) -> pl.DataFrame:
         rows = stalls.standing(case.facts, day).join(limits, on="stage", how="left")

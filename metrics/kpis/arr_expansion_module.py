@@ -41,5 +41,5 @@ KPI = Kpi(
     evidence=evidence,
     inputs=("opening_arr",),
     stands_on=recurring.stands_on,
-    alternatives=alternatives.LEDGER,
+    alternatives=(*alternatives.PRICE, *alternatives.LEDGER),
 )

@@ -42,5 +42,5 @@ KPI = Kpi(
     parts=(None, None),
     cuts=(),
     configured=data_quality.configured,
-    alternatives=(*alternatives.CLEANLINESS, *alternatives.REQUIRED_FIELDS),
+    alternatives=(*alternatives.CLEANLINESS, *alternatives.REQUIRED_FIELDS, *alternatives.PAID_PILOT),
 )

@@ -50,5 +50,5 @@ KPI = Kpi(
     evidence=evidence,
     cuts=sourcing.CUTS,
     stands_on=stands_on,
-    alternatives=alternatives.MARKETING,
+    alternatives=(*alternatives.MARKETING, *alternatives.OUTCOME),
 )

@@ -6,7 +6,10 @@ a blank amount counts 0.
 The value is the money; the denominator is that of all such deals, and the reason tells the share. n: deals sourced.
 A deal's source is its lead source as it stood first, later edits are counted in a note; it is partner when
 ``channels: partner:`` (default: partner) names the source or the motion it stands for. Without any source the
-deal's motion field decides. What partners only influenced is another number.
+deal's motion field decides. A deal that names a partner on the day of its creation (`fields: deals: partner`) is
+partner too; who names one later was influenced, and is counted in a note. What partners only influenced is another
+number.
+Options: by the source alone, or by the partner field alone (`acquisition.partner_rule`).
 Exclusions: renewals, downgrades, churn and unmapped types; deals deleted since; a currency without rate (counted in a
 note).
 Unit: money. Source: definition book, section 5, rulings 2, 3, 5, 6, 20, 21, 33.
@@ -49,5 +52,6 @@ KPI = Kpi(
     evidence=evidence,
     cuts=sourcing.CUTS,
     stands_on=stands_on,
-    alternatives=alternatives.PARTNER,
+    configured=sourcing.configured,
+    alternatives=(*alternatives.PARTNER, *alternatives.OUTCOME),
 )

@@ -7,7 +7,9 @@ rate of its first day; where the CRM holds none, the targets file's. Null before
 Cut, a segment with a quota is there though nothing is open for it. n: deals in the snapshot.
 Beside it: to-go coverage on D = open then, closing from D on / (quota - won to D), or that the target is met; the
 coverage of the next two quarters as they stand on D; how many overdue deals are left out (the evidence names them).
-Option (`forecast.snapshot_day`): another day of the quarter than the 21st.
+Options: another day of the quarter than the 21st (`forecast.snapshot_day`); what is open at D, closing from D on,
+against what is to go of the quota, with the quota's own coverage beside it (`forecast.coverage_base: to_go`), null with
+"target met" where nothing is.
 Exclusions: renewals, downgrades, churn; overdue close dates; deals deleted since; a currency without rate
 (listed).
 Unit: multiple. Source: definition book, section 4, rulings 3, 5, 26, 27, 30.
@@ -51,5 +53,5 @@ KPI = Kpi(
     cuts=coverage.CUTS,
     stands_on=coverage.stands_on,
     configured=coverage.configured,
-    alternatives=alternatives.SNAPSHOT,
+    alternatives=(*alternatives.COVERAGE_BASE, *alternatives.SNAPSHOT, *alternatives.OUTCOME),
 )

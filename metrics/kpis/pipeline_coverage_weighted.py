@@ -9,7 +9,8 @@ n: deals in the snapshot.
 Beside it: the same by own history (p2, see ``forecast_in_quarter``); 1.0, at which the quarter is expected to bring its
 quota; to-go coverage on D = expected of what is open then / (quota - won), or that the target is met; and the expected
 landing on D = won + expected. A playbook's 3 to 4 is read literally, though 1.0 breaks even.
-Options: weighted by p2, with p1 beside it (`forecast.coverage_odds`); another day (`forecast.snapshot_day`).
+Options: weighted by p2, with p1 beside it (`forecast.coverage_odds`); another day (`forecast.snapshot_day`);
+what is expected of what is open at D against what is to go of the quota (`forecast.coverage_base: to_go`).
 Exclusions: those of ``pipeline_coverage``.
 Unit: multiple. Source: definition book, section 4, rulings 5, 6, 26 to 30.
 Elsewhere:
@@ -52,5 +53,10 @@ KPI = Kpi(
     cuts=coverage.CUTS,
     stands_on=coverage.stands_on,
     configured=coverage.configured,
-    alternatives=(*alternatives.COVERAGE_ODDS, *alternatives.SNAPSHOT),
+    alternatives=(
+        *alternatives.COVERAGE_ODDS,
+        *alternatives.COVERAGE_BASE,
+        *alternatives.SNAPSHOT,
+        *alternatives.OUTCOME,
+    ),
 )

@@ -15,7 +15,7 @@ from typing import Final
 import polars as pl
 
 from pipeline.company import Company
-from pipeline.required import cell, in_words
+from pipeline.required import cell, in_words, ungated
 from pipeline.rule import FOUND, Frames, Rule
 from pipeline.states import open_deals
 
@@ -23,10 +23,12 @@ from pipeline.states import open_deals
 def find(frames: Frames, company: Company, as_of: datetime) -> pl.DataFrame:
     """One row per open deal with a required field that is blank."""
     deals = open_deals(frames["deals"], frames["stages"], company, as_of)
-    blank = [
-        pl.when(~cell(name).fill_null(value=False)).then(pl.lit(in_words(name)))
-        for name in company.required_deal_fields
-    ]
+    fields = {name: f"cell {name}" for name in company.required_deal_fields}
+    cells = deals.with_columns(
+        cell(name).fill_null(value=False).alias(column) for name, column in fields.items()
+    )
+    deals = ungated(cells, frames["stages"], company, fields)
+    blank = [pl.when(~pl.col(column)).then(pl.lit(in_words(name))) for name, column in fields.items()]
     names = pl.concat_list(blank).list.drop_nulls() if blank else pl.lit([], pl.List(pl.String))
     return (
         deals.with_columns(_names=names)

@@ -167,14 +167,15 @@ class Deal(Record, table=True):
     pilot_start: Day
     pilot_end: Day
     pilot_converted: Day
+    partner: Words
     custom: SomeText
     recorded_at: SomeMoment
 
 
 class LineItem(Record, table=True):
     """Products on deals. Grain: one line. ``amount`` is the net total, ``unit_price`` per unit, both in minor
-    units of ``currency``; ``kind`` is seat, module or one_time; ``deal_id`` follows merges; ``start_date`` and
-    ``term_months`` are the line's own, null where it has none beside the deal's."""
+    units of ``currency``; ``kind`` is seat, module, one_time, services, usage or committed_usage; ``deal_id`` follows
+    merges; ``start_date`` and ``term_months`` are the line's own, null where it has none beside the deal's."""
 
     __tablename__ = "line_items"
     deal_id: Reference

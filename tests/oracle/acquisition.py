@@ -6,14 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
-from functools import partial
+from functools import cached_property, partial
+from statistics import median
 
+from tests.oracle.motion import Motion
 from tests.oracle.number import Cell, Figure, Number, ratio
-from tests.oracle.record import Record, Truth, day, last_day, quarter_start, shift
+from tests.oracle.record import Record, Truth, add_months, day, last_day, shift
 from tests.oracle.revenue import Revenue
-from tests.oracle.segments import DEAL_CUTS, UNKNOWN, Segments, motion_of, motion_of_source
+from tests.oracle.segments import DEAL_CUTS, UNKNOWN, Segments, motion_of, motion_of_source, stated
 
-CHANNELS = {"marketing": "inbound", "partner": "partner"}
+CHANNELS = ("marketing", "partner")
+MONTH = Fraction(365, 12)
 UNALLOCATED = "unallocated"
 EXPANSION = "expansion"  # the channel of what selling to customers costs
 
@@ -79,7 +82,8 @@ class Acquisition:
     ) -> None:
         """``margins``: first day of a quarter -> subscription margin."""
         self.truth, self.of, self.revenue = truth, of, revenue
-        self.spend, self.margins = spend, margins or {}
+        self.spend = spend
+        self.margins = {truth.quarter(first): margin for first, margin in (margins or {}).items()}
         self.deals = [deal for deal in truth.live("deal") if truth.type_of(deal) in ("new", "expansion")]
         starts = [contract.start for contracts in revenue.contracts.values() for contract in contracts]
         self.begun = min(truth.local_day(deal.created) for deal in truth.live("deal"))
@@ -94,7 +98,7 @@ class Acquisition:
             (lead, self.truth.local_day(lead.created), self._date(lead, "converted"))
             for lead in self.truth.live("lead")
         ]
-        return self._cohort(created, month, 90)
+        return self._cohort(created, month, self.truth.ways["acquisition.lead_days"])
 
     def mqls(self, month: str) -> list[Lead]:
         """The MQLs of the month (without an MQL date the SQL date is it); reached: SQL within 60 days."""
@@ -104,7 +108,7 @@ class Acquisition:
             mql = self._date(lead, "mql_at") or sql
             if mql is not None:
                 marketed.append((lead, mql, sql))
-        return self._cohort(marketed, month, 60)
+        return self._cohort(marketed, month, self.truth.ways["acquisition.sql_days"])
 
     def _cohort(
         self, entries: Iterable[tuple[Record, date, date | None]], month: str, within: int
@@ -125,13 +129,13 @@ class Acquisition:
 
     def created(self, channel: str, month: str) -> list[Sourced]:
         """The deals created in the quarter to date, at the rate of D."""
-        first, last = quarter_start(month), self.truth.day_of(month)
+        first, last = self.truth.quarter(month), self.truth.day_of(month)
         created = [deal for deal in self.deals if first <= self.truth.local_day(deal.created) <= last]
         return [self._sourced(deal, last, channel) for deal in created]
 
     def won(self, channel: str, month: str) -> list[Sourced]:
         """The deals won in the quarter to date, at the rate of their day."""
-        first, last = quarter_start(month), self.truth.day_of(month)
+        first, last = self.truth.quarter(month), self.truth.day_of(month)
         found = []
         for deal in self.deals:
             outcome, on = self.truth.outcome(deal)
@@ -141,10 +145,27 @@ class Acquisition:
 
     def _sourced(self, deal: Record, on: date, channel: str) -> Sourced:
         """The channel's motion is that of the deal's source; a deal without one is judged by its motion field."""
-        source = deal["lead_source"]
-        motion = motion_of_source(source) if source else motion_of(deal)
         value = self.truth.home(deal["amount"] or 0, deal["currency"], on)
-        return Sourced(deal, value, motion == CHANNELS[channel])
+        ours, rule = self._by_source(deal, channel), self.truth.ways["acquisition.partner_rule"]
+        if channel == "partner" and rule != "source":
+            named = self._partner_at_first(deal) is not None
+            ours = named if rule == "field" else ours or named
+        return Sourced(deal, value, ours)
+
+    def _by_source(self, deal: Record, channel: str) -> bool:
+        """Whether the channel's list names its source, or the motion of that; without a source its own motion."""
+        listed = {word.strip().lower() for word in self.truth.ways[f"channels.{channel}"]}
+        source = stated(deal["lead_source"])
+        motion = motion_of_source(source) if source else motion_of(deal)
+        return bool(listed & {(source or "").lower(), (motion or "").lower()})
+
+    def _partner_at_first(self, deal: Record) -> str | None:
+        """The partner that it named when the day of its creation ended; ``partners``: (instant, name) from then on."""
+        end, name = self.truth.end_of(self.truth.local_day(deal.created)), None
+        for at, partner in deal["partners"] or ():
+            if at <= end:
+                name = partner
+        return stated(name)
 
     # --- what it cost ---------------------------------------------------------------------------------
 
@@ -161,9 +182,9 @@ class Acquisition:
     def arrived(self, month: str) -> list[Arrived]:
         """The new logos of the quarter to date and of the three quarters before, each at its own month's rate."""
         found = []
-        within = shift(f"{quarter_start(month):%Y-%m}", -9)
+        within = shift(f"{self.truth.quarter(month):%Y-%m}", -9)
         while within <= month:
-            margin = self.margins[quarter_start(within)]
+            margin = self.margins[self.truth.quarter(within)]
             for customer, arr in self._of_month(within).items():
                 motion = self.of.customer("motion", customer)
                 found.append(Arrived(customer, motion, Fraction(arr, 12) * margin))
@@ -183,16 +204,43 @@ class Acquisition:
         return self._new_logos[month]
 
     def _payback(self, month: str) -> list[Spent | Arrived]:
-        return [*self.paid(self._window(month), without=EXPANSION), *self.arrived(month)]
+        return [*self._spent(month), *self.arrived(month)]
 
-    @staticmethod
-    def _window(month: str) -> list[str]:
-        """The four quarters before the month's own, a quarter before the customers they won."""
-        since = shift(f"{quarter_start(month):%Y-%m}", -12)
-        return [shift(since, n) for n in range(12)]
+    def _spent(self, month: str) -> list[Spent]:
+        kind = "program" if self.truth.ways["acquisition.cac_load"] == "program" else None
+        return self.paid(self._window(month), without=EXPANSION, kind=kind)
+
+    def _window(self, month: str) -> list[str]:
+        """The four quarters before the month's own, a quarter before the customers they won; or the months in which
+        these were won, one median cycle earlier."""
+        first = f"{self.truth.quarter(month):%Y-%m}"
+        if self.truth.ways["acquisition.cac_lag"] == "quarter":
+            return [shift(first, n) for n in range(-12, 0)]
+        lag = self._cycle(month)
+        months = [shift(first, n) for n in range(-9, 3) if shift(first, n) <= month]
+        return [] if lag is None else [shift(one, -round(Fraction(lag) / MONTH)) for one in months]
+
+    @cached_property
+    def motion(self) -> Motion:
+        return Motion(self.truth)
+
+    def _cycle(self, month: str) -> int | float | None:
+        """The median cycle of the new business won in the window."""
+        first, last = add_months(self.truth.quarter(month), -9), self.truth.day_of(month)
+        won = [
+            deal.cycle(self.motion.begun(deal))
+            for deal in self.motion.deals
+            if deal.outcome == "won"
+            and deal.decided
+            and first <= deal.decided <= last
+            and self.truth.type_of(deal.record) == "new"
+        ]
+        days = [one for one in won if one is not None]
+        return median(days) if days else None
 
     def _cost(self, month: str) -> list[Spent | Lead]:
-        return [*self.paid([month], kind="program"), *self.leads(month)]
+        leads = self.leads if self.truth.ways["acquisition.cost_per"] == "lead" else self.mqls
+        return [*self.paid([month], kind="program"), *leads(month)]
 
     def _channel(self, cut: str, row: Spent | Lead | Arrived) -> str:
         if isinstance(row, Spent):
@@ -244,8 +292,9 @@ class Acquisition:
         arrived = [row for row in cell.rows if isinstance(row, Arrived)]
         brought = sum((row.brought for row in arrived), Fraction(0))
         found = self._over(cell, brought, len({row.customer for row in arrived}))
-        first = shift(f"{quarter_start(cell.month):%Y-%m}", -9)
-        if self.truth.day_of(first) < self.first_known or self._unsplit(cell):
+        first = shift(f"{self.truth.quarter(cell.month):%Y-%m}", -9)
+        blind = self.truth.ways["acquisition.cac_lag"] == "cycle" and self._cycle(cell.month) is None
+        if self.truth.day_of(first) < self.first_known or self._unsplit(cell) or blind:
             return Figure(None, None, found.denominator, found.n)
         return found
 

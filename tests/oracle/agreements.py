@@ -40,13 +40,15 @@ def kept(truth: Truth, source: str) -> Iterator[Kept]:
 def _contracts(truth: Truth) -> Iterator[Kept]:
     for record in truth.live("contract"):
         customer = truth.customer(record["account"])
-        if record["status"] != "Activated" or customer is None or record["value"] is None:
+        if record["start_date"] is None or record["end_date"] is None:
+            continue
+        if record["status"] not in truth.ways["arr.in_force"] or customer is None or record["value"] is None:
             continue
         yield Kept(
             customer,
             "renewal" if _of_renewal(truth, record) else "new",
             record["currency"],
-            truth.local_day(record["activated"]),
+            _in_force_since(truth, record),
             day(record["start_date"]),
             day(record["end_date"]) + timedelta(days=1),
             day(record["terminated"]) if record["terminated"] else None,
@@ -66,7 +68,7 @@ def _subscriptions(truth: Truth) -> Iterator[Kept]:
     for record in rows.values():
         contract = truth.records["contract"][record["contract"]]
         customer = truth.customer(record["account"])
-        if contract.gone or contract["status"] != "Activated" or customer is None:
+        if contract.gone or contract["status"] not in truth.ways["arr.in_force"] or customer is None:
             continue
         if record["unit_price"] is None:
             continue
@@ -78,7 +80,7 @@ def _subscriptions(truth: Truth) -> Iterator[Kept]:
             customer,
             "renewal" if renews else "new",
             record["currency"],
-            max(truth.local_day(contract["activated"]), truth.local_day(record.created)),
+            max(_in_force_since(truth, contract), truth.local_day(record.created)),
             start,
             end,
             _terminated(rows, record),
@@ -87,6 +89,15 @@ def _subscriptions(truth: Truth) -> Iterator[Kept]:
             record["kind"],
             record["quantity"],
         )
+
+
+def _in_force_since(truth: Truth, record: Record) -> date:
+    """When it was activated; one that never was counts from the win of its deal, else from its own beginning."""
+    if record["activated"] is not None:
+        return truth.local_day(record["activated"])
+    deal = truth.records["deal"][record["deal"]]
+    won = None if deal.gone else truth.outcome(deal)[1]
+    return won or truth.local_day(record.created)
 
 
 def _of_renewal(truth: Truth, contract: Record) -> bool:

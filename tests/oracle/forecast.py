@@ -13,10 +13,10 @@ from typing import Any
 
 from tests.oracle.number import Amount, Cell, Figure, Number
 from tests.oracle.quotas import Quota, Quotas
-from tests.oracle.record import Record, Truth, add_months, day, quarter_start
+from tests.oracle.record import Record, Truth, add_months, day
 from tests.oracle.segments import DEAL_CUTS, Segments, size_of
 
-SNAPSHOT = timedelta(days=20)  # from the first day of a quarter to its 21st
+ROLLED = {"commit": ("commit",), "best_case": ("commit", "best_case")}  # categories that a seller expects
 FEWEST, LEAST, MOST = 20, 4, 8  # deals in a cell; quarters of history
 Place = tuple[str | None, str | None]  # stage, size (None: of any size, or unknown)
 
@@ -30,6 +30,7 @@ class Open:
     value: int  # home currency at the rate of that day
     p1: Fraction
     size: str | None
+    category: str | None
 
 
 @dataclass
@@ -39,7 +40,9 @@ class Landing:
     deal: Record
     by_history: Fraction
     by_crm: Fraction
+    expected: Fraction  # by the company's own method
     value: int = 0  # of a win
+    open: int | None = None  # the amount of one that is not
 
 
 @dataclass
@@ -57,6 +60,8 @@ class Forecasts:
         """``keeps_retired``: whether the CRM still shows the stages that were taken out of the layout; else nobody can
         know their probability (ruling 28)."""
         self.truth = truth
+        # From the first day of a quarter to that on which its pipeline is read.
+        self.ahead = timedelta(days=truth.ways["forecast.snapshot_day"] - 1)
         self.shown = {name for name, stage in truth.stages.items() if stage.active or keeps_retired}
         self.deals = [d for d in truth.live("deal") if truth.type_of(d) in ("new", "expansion")]
         self.first_day = min(truth.local_day(deal.created) for deal in truth.live("deal"))
@@ -74,11 +79,11 @@ class Forecasts:
         stage = self.truth.stages.get(then["stage"])
         if stage is None or not stage.won:
             return None
+        if self.truth.unconverted(deal, on):
+            return self.truth.closed_on(deal, instant) if self.truth.pays(deal) else None
         if deal["pilot"]:
-            converted = deal["pilot_converted"]
-            return day(converted) if converted is not None and day(converted) <= on else None
-        assert then["close_date"], "the generator dates every close"
-        return day(then["close_date"])
+            return day(deal["pilot_converted"])
+        return self.truth.closed_on(deal, instant)
 
     def open_on(self, on: date, end: date) -> list[Open]:
         """Ruling 26: open at the end of a day, closing from that day on and before ``end``."""
@@ -91,7 +96,8 @@ class Forecasts:
                 continue
             p1 = Fraction(str(then["probability"])) if then["stage"] in self.shown else Fraction(0)
             value = self.truth.home(then["amount"] or 0, deal["currency"], on)
-            found.append(Open(deal, then["stage"], value, p1, size_of(self.truth, deal)))
+            category = then["forecast_category"]
+            found.append(Open(deal, then["stage"], value, p1, size_of(self.truth, deal), category))
         return found
 
     def instant(self, on: date) -> int:
@@ -102,7 +108,7 @@ class Forecasts:
 
     def snapshot(self, first: date) -> list[Open]:
         if first not in self.snapshots:
-            self.snapshots[first] = self.open_on(first + SNAPSHOT, add_months(first, 3))
+            self.snapshots[first] = self.open_on(first + self.ahead, add_months(first, 3))
         return self.snapshots[first]
 
     def shares(self, first: date, on: date) -> dict[tuple[str, Place], Fraction]:
@@ -125,16 +131,27 @@ class Forecasts:
             if n >= FEWEST and total > 0
         }
 
+    def weighed(self, first: date, on: date, rows: Sequence[Open]) -> list[Landing]:
+        """Open deals with what is expected of them, by own history and by the CRM."""
+        shares, method = self.shares(first, on), self.truth.ways["forecast.method"]
+        found = []
+        for row in rows:
+            pooled = shares.get(("pooled", (row.stage, None)), row.p1)
+            p2 = shares.get(("sized", (row.stage, row.size)), pooled)
+            by_history, by_crm = p2 * row.value, row.p1 * row.value
+            if method in ROLLED:
+                expected = Fraction(row.value if row.category in ROLLED[method] else 0)
+            else:
+                expected = by_history if method == "p2" else by_crm
+            found.append(Landing(row.deal, by_history, by_crm, expected, open=row.value))
+        return found
+
     def landing(self, first: date, on: date) -> list[Landing]:
         """Ruling 30: what was won from the quarter's first day to a day, and what is open on it, weighed."""
         if (first, on) not in self.landings:
-            shares = self.shares(first, on)
-            found = self.won(first, on, self.instant(on), on)
-            for row in self.open_on(on, add_months(first, 3)):
-                pooled = shares.get(("pooled", (row.stage, None)), row.p1)
-                p2 = shares.get(("sized", (row.stage, row.size)), pooled)
-                found.append(Landing(row.deal, p2 * row.value, row.p1 * row.value))
-            self.landings[first, on] = found
+            won = self.won(first, on, self.instant(on), on)
+            still = self.weighed(first, on, self.open_on(on, add_months(first, 3)))
+            self.landings[first, on] = [*won, *still]
         return self.landings[first, on]
 
     def won(self, first: date, last: date, instant: int, on: date) -> list[Landing]:
@@ -144,27 +161,37 @@ class Forecasts:
             won = self.won_day(deal, instant, on)
             if won is not None and first <= won <= last:
                 value = self.truth.home(deal.at(instant)["amount"] or 0, deal["currency"], won)
-                found.append(Landing(deal, Fraction(value), Fraction(value), value))
+                found.append(Landing(deal, Fraction(value), Fraction(value), Fraction(value), value))
         return found
 
     # --- numbers --------------------------------------------------------------------------------------
 
     def in_quarter(self, month: str) -> tuple[int, int]:
         """(by own history, by the CRM's probability) the forecast of a month's D."""
-        rows = self.landing(quarter_start(month), self.truth.day_of(month))
+        rows = self.landing(self.truth.quarter(month), self.truth.day_of(month))
         by_history = sum((row.by_history for row in rows), Fraction(0))
         return round(by_history), round(sum((row.by_crm for row in rows), Fraction(0)))
 
     def day_21(self, month: str) -> bool:
         """Whether the snapshot of a month's quarter is known; a future one gives null (ruling 26)."""
-        return self.truth.end_of(quarter_start(month) + SNAPSHOT) <= self.truth.known_at.timestamp()
+        return self.truth.end_of(self.truth.quarter(month) + self.ahead) <= self.truth.known_at.timestamp()
 
-    def covering(self, month: str) -> Sequence[Open]:
-        return self.snapshot(quarter_start(month)) if self.day_21(month) else ()
+    def covering(self, month: str) -> Sequence[Landing]:
+        """What covers a quota: the snapshot of its quarter, or with what is to go of it all that stands at D."""
+        first = self.truth.quarter(month)
+        if self.to_go:
+            return self.landing(first, self.truth.day_of(month))
+        if not self.day_21(month):
+            return ()
+        return self.weighed(first, first + self.ahead, self.snapshot(first))
+
+    @property
+    def to_go(self) -> bool:
+        return bool(self.truth.ways["forecast.coverage_base"] == "to_go")
 
     def judged(self, month: str) -> list[Landing | Won]:
         """Ruling 31: what was forecast on day 21, and what the quarter then brought; nothing while it is open."""
-        first = quarter_start(month)
+        first = self.truth.quarter(month)
         last = add_months(first, 3) - timedelta(days=1)
         if not self._over(month):
             return []
@@ -174,11 +201,11 @@ class Forecasts:
             left -= settled.weekday() < 5
         settled = min(settled, self.truth.today)
         brought = self.won(first, last, self.instant(settled), settled)
-        said = self.landing(first, first + SNAPSHOT)
+        said = self.landing(first, first + self.ahead)
         return [*said, *(Won(row.deal, row.value) for row in brought)]
 
     def _over(self, month: str) -> bool:
-        last = add_months(quarter_start(month), 3) - timedelta(days=1)
+        last = add_months(self.truth.quarter(month), 3) - timedelta(days=1)
         return self.truth.end_of(last) < self.truth.known_at.timestamp()
 
     def numbers(self, of: Segments, quotas: Quotas) -> dict[str, Number]:
@@ -187,38 +214,45 @@ class Forecasts:
         def segment(cut: str, row: Any) -> str:
             return row.segment if isinstance(row, Quota) else of.deal(cut, row.deal)
 
-        def against_quota(weight: Callable[[Any], Amount]) -> Number:
-            return Number(
-                self.covering, segment, self._coverage, DEAL_CUTS,
-                lambda row: 0 if isinstance(row, Quota) else weight(row), quotas.given,
-            )  # fmt: skip
+        def against_quota(weight: Callable[[Landing], Amount]) -> Number:
+            def open_part(row: Any) -> Amount:
+                return weight(row) if isinstance(row, Landing) and row.open is not None else 0
 
+            return Number(self.covering, segment, self._coverage, DEAL_CUTS, open_part, quotas.given)
+
+        by_crm = self.truth.ways["forecast.coverage_odds"] == "p1"
         return {
-            "pipeline_coverage": against_quota(lambda row: row.value),
-            "pipeline_coverage_weighted": against_quota(lambda row: row.p1 * row.value),
+            "pipeline_coverage": against_quota(lambda row: row.open or 0),
+            "pipeline_coverage_weighted": against_quota(lambda row: row.by_crm if by_crm else row.by_history),
             "forecast_in_quarter": Number(
-                lambda month: self.landing(quarter_start(month), self.truth.day_of(month)),
+                lambda month: self.landing(self.truth.quarter(month), self.truth.day_of(month)),
                 segment,
                 self._forecast,
                 DEAL_CUTS,
-                lambda row: row.by_history,
+                lambda row: row.expected,
             ),
             "forecast_accuracy_error": Number(
                 self.judged,
                 segment,
                 self._error,
                 DEAL_CUTS,
-                lambda row: row.by_history if isinstance(row, Landing) else 0,
+                lambda row: row.expected if isinstance(row, Landing) else 0,
             ),
         }
 
     def _coverage(self, cell: Cell) -> Figure:
-        """Null without a quota, and one of nothing is none."""
+        """Null without a quota, and one of nothing is none; null where nothing is to go of it."""
         quota = sum(row.value for row in cell.rows if isinstance(row, Quota)) or None
+        rows = [row for row in cell.rows if isinstance(row, Landing)]
+        n = sum(row.open is not None for row in rows)
+        if self.to_go:
+            missing = None if quota is None else quota - sum(row.value for row in rows if row.open is None)
+            value = Fraction(cell.weighed, missing) if missing is not None and missing > 0 else None
+            return Figure(value, cell.weighed, missing, n)
         if not self.day_21(cell.month):
             return Figure(None, None, quota, None)
         value = Fraction(cell.weighed, quota) if quota else None
-        return Figure(value, cell.weighed, quota, sum(isinstance(row, Open) for row in cell.rows))
+        return Figure(value, cell.weighed, quota, n)
 
     def _forecast(self, cell: Cell) -> Figure:
         if self.begun > self.truth.day_of(cell.month):
@@ -226,10 +260,11 @@ class Forecasts:
         return Figure(cell.weighed, cell.weighed, None, len(cell.rows))
 
     def _error(self, cell: Cell) -> Figure:
-        """|F - A| / A; nothing won of what was forecast is all of it."""
+        """|F - A| / A; nothing won of what was forecast is all of it. Or over F: what was not forecast is all of it."""
         if not self._over(cell.month):
             return Figure(None)
         brought = [row.value for row in cell.rows if isinstance(row, Won)]
         said, won = cell.weighed, sum(brought)
-        value = Fraction(abs(said - won), won) if won else 1 if said else None
-        return Figure(value, abs(said - won), won, len(brought))
+        base, other = (won, said) if self.truth.ways["forecast.error_over"] == "actual" else (said, won)
+        value = Fraction(abs(said - won), base) if base else 1 if other else None
+        return Figure(value, abs(said - won), base, len(brought))

@@ -12,8 +12,6 @@ from tests.oracle.record import Truth
 from tests.oracle.revenue import Revenue
 from tests.oracle.segments import DEAL_CUTS, Segments
 
-SEVERE = {"high", "urgent", "critical"}
-
 
 @dataclass
 class Use:
@@ -87,9 +85,23 @@ class Health:
         found = dict.fromkeys(("red", "amber", "green", "unknown"), 0)
         for row in self.paying(month):
             score = row.score
-            band = "unknown" if score is None else "red" if score < 40 else "amber" if score < 70 else "green"
-            found[band] += row.arr
+            found[self.band(score)] += row.arr
         return found
+
+    def band(self, score: Fraction | None) -> str:
+        red, green = self.truth.ways["health.red_below"], self.truth.ways["health.green_from"]
+        if score is None:
+            return "unknown"
+        return "red" if score < red else "amber" if score < green else "green"
+
+    def fallen(self, month: str) -> int:
+        """Paying customers whose score lies so far below that of 30 days before that it is an alarm."""
+        drop, on = Fraction(str(self.truth.ways["health.drop"])), self.truth.day_of(month)
+        count = 0
+        for row in self.paying(month):
+            before = self.score(row.customer, on - timedelta(days=30))
+            count += before is not None and row.score is not None and before - row.score >= drop
+        return count
 
     def numbers(self, of: Segments) -> dict[str, Number]:
         return {
@@ -102,14 +114,11 @@ class Health:
         }
 
     def score(self, customer: int, on: date) -> Fraction | None:
-        parts = [
-            (50, self._usage(customer, on)),
-            (25, self._tickets(customer, on)),
-            (25, self._nps(customer, on)),
-        ]
-        there = [(weight, part) for weight, part in parts if part is not None]
+        weights = [Fraction(str(self.truth.ways[f"health.{part}"])) for part in ("usage", "tickets", "nps")]
+        parts = (self._usage(customer, on), self._tickets(customer, on), self._nps(customer, on))
+        there = [(weight, part) for weight, part in zip(weights, parts, strict=True) if part is not None]
         weight = sum(weight for weight, _ in there)
-        if weight < 50:
+        if not weight or weight < sum(weights) / 2:
             return None
         return sum((weight * part for weight, part in there), Fraction(0)) / weight
 
@@ -128,12 +137,14 @@ class Health:
     def _tickets(self, customer: int, on: date) -> Fraction | None:
         if on < self.first_ticket:
             return None
+        severe = [word.strip().lower() for word in self.truth.ways["health.severe"]]
+        old = timedelta(days=self.truth.ways["health.old_ticket_days"])
         counted = [
             ticket
             for ticket in self.tickets.get(customer, ())
             if ticket.opened <= on
             and (ticket.closed is None or ticket.closed > on)
-            and (ticket.severity in SEVERE or on - ticket.opened > timedelta(days=30))
+            and (ticket.severity in severe or on - ticket.opened > old)
         ]
         return Fraction(max(0, 100 - 10 * len(counted)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -11,7 +12,6 @@ from itertools import pairwise
 from tests.oracle import agreements
 from tests.oracle.record import Record, Truth, add_months, day
 
-GRACE = timedelta(days=30)
 NEVER = date.max
 
 
@@ -37,6 +37,29 @@ class Contract:
     own_end: date = field(default=NEVER)
     ended_by: date = NEVER  # when the churn deal that ends it was signed
     terminated: bool = False  # its own end came before its time
+    term: int | None = None
+    key: str = ""
+    natural_end: date = field(default=NEVER)  # before anything else of the customer came in its way
+    cut: date = NEVER  # where another deal ended it
+    due: date = NEVER  # when it was up for renewal, the first time where it renews by itself
+    renews_itself: bool = False
+    goes_on: bool = False  # under a renewal
+    total: bool = False  # states all that the customer has
+
+    def up_between(self, opening: date, on: date) -> bool:
+        """Whether its term came to an end by a day; one that renews by itself ends term by term, one of which must lie
+        after the opening."""
+        if not self.renews_itself or not self.term:
+            return self.due <= on
+        end, count = self.due, 0
+        while end <= opening:
+            count += 1
+            end = add_months(self.due, count * self.term)
+        return end <= on
+
+    @property
+    def base(self) -> bool:
+        return self.type in ("new", "renewal")
 
     @property
     def arr(self) -> int:
@@ -58,42 +81,67 @@ class Listed:
     end: date | None
 
 
+def recurring(truth: Truth, line: Record) -> bool:
+    """Whether a line is part of ARR (R3)."""
+    kind = re.sub(r"[\s-]+", "_", (line["kind"] or "").strip().lower())
+    committed = kind == "committed_usage" and not truth.ways["arr.committed_usage"]
+    return kind not in ("one_time", "services", "usage") and not committed
+
+
+def _kind(line: Record) -> str | None:
+    """Seats and modules are told apart; of everything else nobody knows what it is a rise of."""
+    return line["kind"] if line["kind"] in ("seat", "module") else None
+
+
+def annual(truth: Truth, amount: int, months: int) -> int:
+    """An amount as ARR: a total over its months, a month's, or a year's as it stands (R3)."""
+    basis = truth.ways["arr.basis"]
+    return (
+        round(Fraction(amount * 12, months)) if basis == "tcv" else amount * 12 if basis == "mrr" else amount
+    )
+
+
 def rows_of_lines(truth: Truth, deal: Record) -> list[Row] | None:
     """The recurring lines of a won deal, each a total over the deal's term; amount and ARR field play no part."""
     term = deal["term_months"]
-    recurring = [
+    lines = [
         line
         for line in truth.lines.get(deal.key, [])
-        if line["kind"] != "one_time" and line["amount"] is not None
+        if recurring(truth, line) and line["amount"] is not None
     ]
-    if not term or term < 0 or not recurring:
+    if (term or 0) < 0 or not lines or (not term and truth.ways["arr.basis"] == "tcv"):
         return None
     return [
-        Row(round(Fraction(line["amount"] * 12, term)), line["product"], line["kind"], line["quantity"] or 0)
-        for line in recurring
+        Row(annual(truth, line["amount"], term or 12), line["product"], _kind(line), line["quantity"] or 0)
+        for line in lines
     ]
 
 
 def rows_of(truth: Truth, deal: Record) -> list[Row] | None:
-    """The ARR rows of a won deal (ruling 7); None when it brings none."""
+    """The ARR rows of a won deal (ruling 7); None when it brings none. What is paid for a pilot is none (R8)."""
+    if truth.unconverted(deal, truth.today) and truth.outcome(deal)[0] == "won":
+        return None
+    if truth.ways["arr.source"] == "line_items":
+        return rows_of_lines(truth, deal)
     term = deal["term_months"]
     if term is not None and term < 0:
         return None
+    tcv = truth.ways["arr.basis"] == "tcv"
     lines = truth.lines.get(deal.key, [])
-    one_time = sum(line["amount"] or 0 for line in lines if line["kind"] == "one_time")
+    once = sum(line["amount"] or 0 for line in lines if not recurring(truth, line)) if tcv else 0
     if deal["arr"] is not None:
         total = deal["arr"]
         months = term or 12
-    elif deal["amount"] is not None and term:
-        months = term
-        total = round(Fraction((deal["amount"] - one_time) * 12, months))
+    elif deal["amount"] is not None and (term or not tcv):
+        months = term or 12
+        total = annual(truth, deal["amount"] - once, months)
     else:
         return None
     rows = []
     for line in lines:
-        if line["kind"] != "one_time":
-            annual = round(Fraction((line["amount"] or 0) * 12, months))
-            rows.append(Row(annual, line["product"], line["kind"], line["quantity"] or 0))
+        if recurring(truth, line):
+            of_line = annual(truth, line["amount"] or 0, months)
+            rows.append(Row(of_line, line["product"], _kind(line), line["quantity"] or 0))
     rest = total - sum(row.arr for row in rows)
     if rest or not rows:
         rows.append(Row(rest, None, None, 0))
@@ -115,10 +163,11 @@ class Ledger:
         deals_from: date | None = None,
     ) -> None:
         self.truth = truth
-        read = rows_of_lines if source == "line_items" else rows_of
+        self.grace = timedelta(days=truth.ways["arr.grace_days"])
         self.contracts: dict[int, list[Contract]] = {}
-        churns: list[Contract] = []
+        churns: dict[int, list[Contract]] = {}
         open_renewals: set[int] = set()
+        self.lost: dict[int, list[date]] = {}
         for deal in truth.live("deal"):
             kind = truth.type_of(deal)
             customer = truth.customer(deal["account"])
@@ -127,9 +176,11 @@ class Ledger:
             outcome, closed = truth.outcome(deal)
             if outcome == "open" and kind == "renewal":
                 open_renewals.add(customer)
+            if outcome == "lost" and kind == "renewal" and closed is not None:
+                self.lost.setdefault(customer, []).append(closed)
             if outcome != "won" or closed is None:
                 continue
-            rows = read(truth, deal)
+            rows = rows_of_lines(truth, deal) if source == "line_items" else rows_of(truth, deal)
             start = day(deal["start_date"]) if deal["start_date"] else closed
             if (
                 rows is None
@@ -137,23 +188,22 @@ class Ledger:
                 or (deals_from is not None and start < deals_from)
             ):
                 continue
-            end = add_months(start, deal["term_months"] or 12)
-            contract = Contract(customer, kind, deal["currency"], closed, start, end, rows, end)
-            if kind == "churn":
-                churns.append(contract)
-            else:
-                self.contracts.setdefault(customer, []).append(contract)
+            term = deal["term_months"] or 12
+            end = add_months(start, term)
+            contract = Contract(
+                customer, kind, deal["currency"], closed, start, end, rows, end, term=term, key=f"{deal.key}"
+            )
+            if truth.ways["arr.expansion"] == "total":
+                contract.total = kind == "expansion" or (kind == "contraction" and contract.arr >= 0)
+            into = churns if kind == "churn" else self.contracts
+            into.setdefault(customer, []).append(contract)
         for contract in self._of_list(listed):
             if deals_from is None or contract.start < deals_from:
                 self.contracts.setdefault(contract.customer, []).append(contract)
         for kept in self._kept(source):
             self.contracts.setdefault(kept.customer, []).append(kept)
-        for customer in {*self.contracts, *(churn.customer for churn in churns)}:
-            self._settle(
-                customer,
-                [churn for churn in churns if churn.customer == customer],
-                customer in open_renewals,
-            )
+        for customer in {*self.contracts, *churns}:
+            self._settle(customer, churns.get(customer, []), customer in open_renewals)
 
     def _of_list(self, listed: Iterable[Listed]) -> Iterator[Contract]:
         """Signed on its start, or on the day it is known where that is earlier."""
@@ -179,61 +229,137 @@ class Ledger:
 
     def _settle(self, customer: int, churns: list[Contract], renewal_open: bool) -> None:
         contracts = self.contracts.setdefault(customer, [])
-        bases = [c for c in contracts if c.type in ("new", "renewal")]
-        for contract in contracts:  # ruling 9
-            if contract.type in ("expansion", "contraction"):
-                contract.end = self._base_end(bases, contract)
-        for renewal in sorted(
-            (c for c in contracts if c.type == "renewal"), key=lambda c: c.start
-        ):  # ruling 10
+        for contract in contracts:
+            contract.natural_end = contract.own_end
+        renewals = [c for c in contracts if c.type == "renewal"]
+        for renewal in sorted(renewals, key=lambda c: c.start):  # ruling 10
             latest = renewal.start + timedelta(days=3)
             for contract in contracts:
-                forever = contract.end == NEVER
-                if contract.start < renewal.start < contract.end and (forever or contract.end <= latest):
-                    contract.end = renewal.start
-        self._churn(contracts, bases, churns)
+                forever = contract.own_end == NEVER
+                if contract.start < renewal.start < contract.own_end and (
+                    forever or contract.own_end <= latest
+                ):
+                    contract.own_end = renewal.start
+        self._run([*contracts, *churns])
+        for contract in (*contracts, *churns):
+            contract.due = contract.end
+        if self.truth.ways["arr.auto_renew"]:
+            self._prolong(customer, contracts)
+        self._take_turns(contracts, churns)
         self._bridge_gaps(contracts)
         if contracts and renewal_open:  # ruling 13
             last = max(c.end for c in contracts)
-            if last <= self.truth.today < last + GRACE:
+            if last <= self.truth.today < last + self.grace:
                 for contract in contracts:
-                    if contract.end == last and not (contract.terminated and contract.own_end == last):
-                        contract.end = last + GRACE
+                    ended = contract.cut == last or (contract.terminated and contract.own_end == last)
+                    if contract.end == last and not ended:
+                        contract.end = last + self.grace
 
-    def _churn(self, contracts: list[Contract], bases: list[Contract], churns: list[Contract]) -> None:
-        """Ruling 11: a churn deal of at least the live ARR ends it all, a smaller one is a contraction."""
-        for churn in sorted(churns, key=lambda c: c.start):
-            live = [c for c in contracts if c.live(churn.start)]
-            if not live:
+    @staticmethod
+    def _run(contracts: list[Contract]) -> None:
+        """Ruling 9: a change runs along with the latest-ending new or renewal contract live on its start."""
+        for contract in contracts:
+            if contract.base:
+                contract.end = min(contract.own_end, contract.cut)
+        for contract in contracts:
+            if not contract.base:
+                ends = [c.end for c in contracts if c.base and c.live(contract.start)]
+                contract.end = min(max(ends, default=contract.own_end), contract.cut)
+
+    def _prolong(self, customer: int, contracts: list[Contract]) -> None:
+        """R5: a contract that no renewal replaced goes on term by term, until the next one, or a renewal that is
+        lost."""
+        bases = [c for c in contracts if c.base]
+        for contract in bases:
+            replaced = contract.own_end != contract.natural_end
+            if not contract.term or replaced or contract.own_end > self.truth.today:
                 continue
-            at_stake = sum(self.home(c, churn.start) for c in live)
-            if -self.home(churn, churn.start) >= at_stake:
-                for contract in live:
-                    contract.end = churn.start
-                    contract.ended_by = churn.signed
+            stops = [c.start for c in bases if c.start >= contract.natural_end]
+            lost = [on for on in self.lost.get(customer, ()) if on > contract.start]
+            if lost:
+                stops.append(_term_end(contract, min(lost) - self.grace))
+            until = min([*stops, _term_end(contract, self.truth.today + timedelta(days=1))])
+            contract.renews_itself = until > contract.own_end
+            contract.own_end = until
+        self._run(contracts)
+
+    def _take_turns(self, contracts: list[Contract], churns: list[Contract]) -> None:
+        """What depends on what is live: on one day renewals that only add, then totals, then churn (ruling 11)."""
+        adds = self.truth.ways["arr.renewal"] == "delta"
+        turns = [(c.start, 0, c.signed, c.key, c) for c in contracts if adds and c.type == "renewal"]
+        turns += [(c.start, 1, c.signed, c.key, c) for c in contracts if c.total]
+        turns += [(c.start, 2, c.signed, c.key, c) for c in churns]
+        waiting = sorted(turns, key=lambda turn: turn[:4])
+        while waiting:
+            _, rank, _, _, mine = waiting.pop(0)
+            later = [turn[4] for turn in waiting]
+            settled = [c for c in contracts if c is not mine and not any(c is one for one in later)]
+            if rank == 0:
+                self._continue(contracts, settled, mine)
+            elif rank == 1:
+                self._replace(settled, mine)
             else:
-                churn.end = self._base_end(bases, churn)
-                contracts.append(churn)
+                self._churn(contracts, settled, mine)
+            self._run(contracts)
+
+    def _continue(self, contracts: list[Contract], settled: list[Contract], renewal: Contract) -> None:
+        """What expires goes on for the renewal's term: what ended within the grace before it, else what ended last."""
+        over = [c for c in settled if c.start < c.end and c.start < renewal.start and c.end <= renewal.start]
+        last = max((c.end for c in over), default=None)
+        for contract in over:
+            recent = contract.end == last or contract.end >= renewal.start - self.grace
+            if recent and not contract.goes_on and contract.cut != contract.end:
+                contract.goes_on = True
+                contracts.append(
+                    Contract(
+                        *(contract.customer, "renewal", contract.currency, renewal.signed, renewal.start),
+                        *(renewal.own_end, contract.rows, renewal.own_end),
+                        term=renewal.term,
+                        key=f"{contract.key} under {renewal.key}",
+                        due=renewal.own_end,
+                    )
+                )
 
     @staticmethod
-    def _base_end(bases: list[Contract], contract: Contract) -> date:
-        return max((b.end for b in bases if b.live(contract.start)), default=contract.own_end)
+    def _replace(settled: list[Contract], total: Contract) -> None:
+        live = [c for c in settled if c.live(total.start)]
+        total.own_end = max((c.end for c in live if c.base or c.total), default=total.own_end)
+        for contract in live:
+            contract.cut, contract.ended_by = total.start, total.signed
 
-    @staticmethod
-    def _bridge_gaps(contracts: list[Contract]) -> None:
+    def _churn(self, contracts: list[Contract], settled: list[Contract], churn: Contract) -> None:
+        """Ruling 11: a churn deal of at least the live ARR ends it all, a smaller one is a contraction."""
+        live = [c for c in settled if c.live(churn.start)]
+        at_stake = sum(self.home(c, churn.start) for c in live)
+        if not live or -self.home(churn, churn.start) >= at_stake:
+            for contract in live:
+                contract.cut, contract.ended_by = churn.start, churn.signed
+        else:
+            contracts.append(churn)
+
+    def _bridge_gaps(self, contracts: list[Contract]) -> None:
         """Ruling 12: nothing live from e on, and a new or renewal contract starts within the grace."""
-        starts = sorted(c.start for c in contracts if c.type in ("new", "renewal"))
+        starts = sorted(c.start for c in contracts if c.base)
         for end in sorted({c.end for c in contracts}):
             if any(c.live(end) for c in contracts):
                 continue
             following = [s for s in starts if s > end]
-            if following and following[0] <= end + GRACE:
+            if following and following[0] <= end + self.grace:
                 for contract in contracts:
                     if contract.end == end and contract.start < end:
                         contract.end = following[0]
 
     def home(self, contract: Contract, on: date) -> int:
         return sum(self.truth.home(row.arr, contract.currency, on) for row in contract.rows)
+
+
+def _term_end(contract: Contract, day: date) -> date:
+    """The first end of a contract's terms from a day on."""
+    assert contract.term
+    count = 1
+    while (end := add_months(contract.start, count * contract.term)) < day:
+        count += 1
+    return end
 
 
 def opening_list(truth: Truth, until: date | None = None) -> list[Listed]:

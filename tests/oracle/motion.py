@@ -8,7 +8,7 @@ from datetime import date
 from statistics import median
 
 from tests.oracle.ledger import rows_of
-from tests.oracle.record import Record, Truth, add_months, day, quarter_start
+from tests.oracle.record import Record, Truth, add_months, day
 from tests.oracle.sales import Sales
 from tests.oracle.segments import UNKNOWN, motion_of, size_of
 
@@ -27,6 +27,7 @@ class Deal:
     outcome: str  # open | won | lost
     decided: date | None
     arr: int | None  # home currency at the rate of the decision; None and 0: of no value
+    weight: int | None  # what it weighs in the weighted cycle, the same way
     met: date | None
     path: list[tuple[int, str]]  # (entered, stage), every entry a change
 
@@ -49,10 +50,11 @@ class Row:
 
 
 class Motion:
-    """The new-business motion of one company as known at the truth's moment."""
+    """The sales motion of one company as known at the truth's moment."""
 
     def __init__(self, truth: Truth) -> None:
         self.truth = truth
+        self.pilot_stages = truth.ways["sales.poc_stages"] or PILOT_STAGES
         self.qualifying = Sales(truth).qualifying
         self.used = {s.name: s.sort_order for s in truth.world.stages if not s.closed and s.active}
         self.rank = {
@@ -67,7 +69,7 @@ class Motion:
         self.deals = [
             self._deal(record, meetings.get(record.key, []))
             for record in truth.live("deal")
-            if truth.type_of(record) == "new"
+            if truth.sold(record)
         ]
 
     def _deal(self, record: Record, meetings: list[date]) -> Deal:
@@ -80,10 +82,13 @@ class Motion:
         created = truth.local_day(record.created)
         entered = [truth.local_day(at) for at, stage in path if stage in self.qualifying]
         qualified = entered[0] if entered else created if outcome == "won" else None
-        arr = None
+        arr = weight = None
         if decided is not None:
             rows = rows_of(truth, record)
             arr = None if rows is None else truth.home(sum(r.arr for r in rows), record["currency"], decided)
+            weight = arr
+            if truth.ways["sales.cycle_weight"] == "amount":
+                weight = truth.home(record["amount"] or 0, record["currency"], decided)
         held = [one for one in meetings if decided is None or one <= decided]
         mapped = record["first_meeting"]
         met = day(mapped) if mapped else min(held, default=None)
@@ -96,9 +101,17 @@ class Motion:
             outcome,
             decided,
             arr,
+            weight,
             met,
             path,
         )
+
+    def begun(self, deal: Deal) -> date | None:
+        """Where a deal's cycle begins: at the qualified stage, its creation, or its first meeting."""
+        start = self.truth.ways["sales.cycle_start"]
+        if start == "created":
+            return deal.created
+        return (deal.met if start == "first_meeting" else None) or deal.qualified
 
     def _decided(self, first: date, last: date, outcomes: tuple[str, ...]) -> Iterator[Deal]:
         for deal in self.deals:
@@ -111,27 +124,34 @@ class Motion:
 
     def created(self, month: str) -> list[Row]:
         """The qualified deals created in the quarter to date."""
-        first, last = quarter_start(month), self.truth.day_of(month)
+        first, last = self.truth.quarter(month), self.truth.day_of(month)
         return [
             Row(deal, deal.outcome) for deal in self.deals if deal.qualified and first <= deal.created <= last
         ]
 
     def closed(self, month: str) -> list[Row]:
         """The qualified deals won or lost in the quarter to date, with the days of their cycle."""
-        decided = self._decided(quarter_start(month), self.truth.day_of(month), ("won", "lost"))
-        return [Row(deal, deal.outcome, deal.cycle(deal.qualified)) for deal in decided]
+        decided = self._decided(self.truth.quarter(month), self.truth.day_of(month), ("won", "lost"))
+        return [Row(deal, deal.outcome, deal.cycle(self.begun(deal))) for deal in decided]
 
     def won_in_a_year(self, month: str) -> list[Row]:
         """The wins of four quarters, with the days since their first meeting; of self-serve none."""
-        decided = self._decided(add_months(quarter_start(month), -9), self.truth.day_of(month), ("won",))
+        decided = self._decided(add_months(self.truth.quarter(month), -9), self.truth.day_of(month), ("won",))
         return [
             Row(deal, "won", None if deal.motion == "self-serve" else deal.cycle(deal.met or deal.qualified))
             for deal in decided
         ]
 
     def entering(self, month: str) -> list[Row]:
-        """The opportunities of the quarter to date (ruling 23: those that got to the qualified stage)."""
-        first, last = quarter_start(month), self.truth.day_of(month)
+        """The opportunities of the quarter to date (ruling 23: those that got to the qualified stage), or those
+        that were open at its start."""
+        first, last = self.truth.quarter(month), self.truth.day_of(month)
+        if self.truth.ways["sales.velocity_opportunities"] == "open":
+            return [
+                Row(deal, "entered")
+                for deal in self.deals
+                if deal.qualified and deal.qualified < first and (not deal.decided or deal.decided >= first)
+            ]
         return [
             Row(deal, "entered") for deal in self.deals if deal.qualified and first <= deal.qualified <= last
         ]
@@ -143,9 +163,12 @@ class Motion:
             return None
         last = self.truth.day_of(month)
         return sum(
-            (last - deal.qualified).days > 2 * median(days)
+            (last - start).days > 2 * median(days)
             for deal in self.deals
-            if deal.outcome == "open" and deal.qualified and deal.qualified <= last
+            if deal.outcome == "open"
+            and deal.qualified
+            and deal.qualified <= last
+            and (start := self.begun(deal))
         )
 
     def stage_days(self, month: str) -> dict[str, list[int]]:
@@ -161,8 +184,13 @@ class Motion:
             self._passages[month] = list(self._pass(month))
         return self._passages[month]
 
+    def _window(self, month: str) -> tuple[date, date]:
+        """The quarters over which stages are read, four by default."""
+        back = 3 * (self.truth.ways["sales.stage_quarters"] - 1)
+        return add_months(self.truth.quarter(month), -back), self.truth.day_of(month)
+
     def _pass(self, month: str) -> Iterator[Row]:
-        first, last = add_months(quarter_start(month), -9), self.truth.day_of(month)
+        first, last = self._window(month)
         moment = min(self.truth.end_of(last), self.instant)
         for deal in self.deals:
             path = [(at, stage) for at, stage in deal.path if at <= moment]
@@ -178,7 +206,7 @@ class Motion:
 
     def _exits(self, month: str, stage: str) -> Iterator[tuple[Deal, list[str]]]:
         """Deals that left a stage for the last time in four quarters, with the stages they came to afterwards by D."""
-        first, last = add_months(quarter_start(month), -9), self.truth.day_of(month)
+        first, last = self._window(month)
         moment = min(self.truth.end_of(last), self.instant)
         for deal in self.deals:
             path = [(at, name) for at, name in deal.path if at <= moment]
@@ -197,7 +225,7 @@ class Motion:
 
     def moves(self, month: str, stage: str) -> tuple[int, int]:
         """(moves over a stage in use, moves from it to an earlier open one) of four quarters."""
-        first, last = add_months(quarter_start(month), -9), self.truth.day_of(month)
+        first, last = self._window(month)
         over = back = 0
         for deal in self.deals:
             for (_, name), (at, after) in zip(deal.path, deal.path[1:], strict=False):
@@ -213,14 +241,15 @@ class Motion:
         return over, back
 
     def older(self, month: str, stage: str) -> tuple[int, int]:
-        """(deals, amount at D) that sit in a stage at D for more than 1.5 times its median of five deals or more."""
+        """(deals, amount at D) that sit in a stage at D for more than 1.5 times its median of five deals or more (or
+        others)."""
         last = self.truth.day_of(month)
         moment = min(self.truth.end_of(last), self.instant)
         all_days = self.stage_days(month)[stage]
         count = value = 0
         for deal in self.deals:
             path = [(at, name) for at, name in deal.path if at <= moment]
-            if len(all_days) < 5 or not path or path[-1][1] != stage:
+            if len(all_days) < self.truth.ways["sales.stage_deals"] or not path or path[-1][1] != stage:
                 continue
             ends = [self.truth.local_day(at) for at, _ in path[1:]] + [last]
             days = sum(
@@ -228,14 +257,14 @@ class Motion:
                 for (at, name), end in zip(path, ends, strict=True)
                 if name == stage
             )
-            if days > 1.5 * median(all_days):
+            if days > self.truth.ways["sales.stage_old"] * median(all_days):
                 amount = deal.record.at(moment)["amount"] or 0
                 count, value = count + 1, value + self.truth.home(amount, deal.record["currency"], last)
         return count, value
 
     def pilots(self, month: str) -> list[Row]:
         """The pilots decided in the quarter to date, with their days, and those that run at D."""
-        first, last = quarter_start(month), self.truth.day_of(month)
+        first, last = self.truth.quarter(month), self.truth.day_of(month)
         found = [Row(deal, "running") for deal in self._running(last)]
         for deal in self.deals:
             piloted, start = self._pilot_start(deal)
@@ -260,7 +289,7 @@ class Motion:
     def _pilot_start(self, deal: Deal) -> tuple[bool, date | None]:
         """Whether a deal is a pilot, and since when, if that is known."""
         record = deal.record
-        entered = [self.truth.local_day(at) for at, stage in deal.path if stage in PILOT_STAGES]
+        entered = [self.truth.local_day(at) for at, stage in deal.path if stage in self.pilot_stages]
         told = record["pilot"] or record["pilot_start"] or record["pilot_converted"]
         start = entered[0] if entered else day(record["pilot_start"]) if record["pilot_start"] else None
         return bool(entered or told), start
@@ -270,7 +299,7 @@ class Motion:
         converted = deal.record["pilot_converted"]
         if deal.outcome != "lost" and converted and day(converted) <= self.truth.today:
             return True, day(converted)
-        if deal.outcome == "won":
+        if deal.outcome == "won" and not self.truth.unconverted(deal.record, self.truth.today):
             return True, deal.decided
         ends = [deal.decided] if deal.outcome == "lost" and deal.decided else []
         until = deal.record["pilot_end"]

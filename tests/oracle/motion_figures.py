@@ -9,10 +9,9 @@ from statistics import median
 
 from tests.oracle.motion import Motion, Row
 from tests.oracle.number import Cell, Figure, Number, ratio
-from tests.oracle.record import quarter_start
+from tests.oracle.record import Truth
 from tests.oracle.segments import DEAL_CUTS, Segments
 
-FEWEST = 5  # deals that make a stage a bottleneck
 # (first day of a quarter, cut, segment, stage) -> days that a deal should spend in it
 StageTargets = Mapping[tuple[date, str | None, str | None, str], int]
 
@@ -24,7 +23,7 @@ def numbers(motion: Motion, of: Segments, targets: StageTargets) -> dict[str, Nu
         "cycle_days_median": (motion.closed, _median_cycle),
         "cycle_days_weighted": (motion.won_in_a_year, _weighted_cycle),
         "sales_velocity": (lambda month: motion.entering(month) + motion.closed(month), _velocity),
-        "stage_days": (motion.passages, lambda cell: _bottleneck(cell, motion.used, targets)),
+        "stage_days": (motion.passages, lambda cell: _bottleneck(cell, motion.truth, motion.used, targets)),
         "poc_days": (motion.pilots, _pilot_days),
         "poc_conversion": (motion.pilots, _conversion),
     }
@@ -50,9 +49,9 @@ def _median_cycle(cell: Cell) -> Figure:
 
 
 def _weighted_cycle(cell: Cell) -> Figure:
-    counted = [row for row in cell.rows if row.days is not None and row.deal.arr]
-    top = sum(row.days * row.deal.arr for row in counted)
-    return ratio(top, sum(row.deal.arr for row in counted), len(counted))
+    counted = [row for row in cell.rows if row.days is not None and row.deal.weight]
+    top = sum(row.days * row.deal.weight for row in counted)
+    return ratio(top, sum(row.deal.weight for row in counted), len(counted))
 
 
 def _velocity(cell: Cell) -> Figure:
@@ -84,13 +83,14 @@ def _conversion(cell: Cell) -> Figure:
     return ratio(converted, decided, decided)
 
 
-def _bottleneck(cell: Cell, used: Mapping[str, int], targets: StageTargets) -> Figure:
+def _bottleneck(cell: Cell, truth: Truth, used: Mapping[str, int], targets: StageTargets) -> Figure:
     """The slowest stage of five deals or more: against its target where one of them has one."""
+    fewest = truth.ways["sales.stage_deals"]
     days: dict[str, list[int]] = {stage: [] for stage in sorted(used, key=lambda name: used[name])}
     for row in cell.rows:
         days[row.what].append(row.days)
-    medians = {stage: median(each) for stage, each in days.items() if len(each) >= FEWEST}
-    first = quarter_start(cell.month)
+    medians = {stage: median(each) for stage, each in days.items() if len(each) >= fewest}
+    first = truth.quarter(cell.month)
     given = {
         stage: targets[first, cell.cut, cell.segment, stage]
         for stage in medians

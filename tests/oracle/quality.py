@@ -6,9 +6,11 @@ import calendar
 import re
 import unicodedata
 from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import date
+from fractions import Fraction
 
-from tests.oracle.record import Record, Truth, add_months, day
+from tests.oracle.record import TRACKED, Record, Truth, add_months, day
 
 EMPTY = {"", "blank", "tbd", "tba", "n/a", "na", "none", "(none)", "-", "?", "unknown", "null", "test"}
 
@@ -17,28 +19,50 @@ def filled(value: object) -> bool:
     return value is not None and value != 0 and str(value).strip().lower() not in EMPTY
 
 
-def completeness(truth: Truth, month: str) -> tuple[int, int]:
-    """(filled, required) cells of the deals open at D."""
+@dataclass
+class Cells:
+    """The required fields of a deal open at D: their weights, those of the filled ones, how many there are, and its
+    amount at D, home currency."""
+
+    deal: Record
+    have: Fraction
+    want: Fraction
+    count: int
+    value: int
+
+
+def completeness(truth: Truth, month: str) -> tuple[Fraction, Fraction]:
+    """(filled, required) cells of the deals open at D, weighed."""
     rows = list(cells_of(truth, month))
-    return sum(have for _, have, _ in rows), sum(want for _, _, want in rows)
+    return sum((row.have for row in rows), Fraction(0)), sum((row.want for row in rows), Fraction(0))
 
 
-def cells_of(truth: Truth, month: str) -> Iterator[tuple[Record, int, int]]:
-    """Deal, filled and required cells of every deal open at D."""
-    on = truth.day_of(month)
+def cells_of(truth: Truth, month: str) -> Iterator[Cells]:
+    """Those of every deal open at D."""
+    on, fields = truth.day_of(month), truth.ways["required_deal_fields"]
+    weights = {name: Fraction(str(truth.ways["quality.field_weights"].get(name, 1))) for name in fields}
     for deal in truth.live("deal"):
         if not truth.open_at(deal, on):
             continue
         then = deal.at(truth.end_of(on))
-        cells = [
-            filled(then["amount"]),
-            filled(then["close_date"]) and not _default_close_date(truth, deal, on),
-            filled(then["stage"]),
-            filled(deal["owner"]),
-            filled(deal["account"]),
-            filled(deal["next_step"]),
-        ]
-        yield deal, sum(cells), len(cells)
+        there = {
+            "amount": filled(then["amount"]),
+            "close_date": filled(then["close_date"]) and not _default_close_date(truth, deal, on),
+            "stage": filled(then["stage"]),
+            **{name: filled(deal[name.removesuffix("_id")]) for name in fields if name not in TRACKED},
+        }
+        asked = [name for name in fields if _asked(truth, name, then["stage"])]
+        have = sum((weights[name] for name in asked if there[name]), Fraction(0))
+        want = sum((weights[name] for name in asked), Fraction(0))
+        value = max(0, truth.home(then["amount"] or 0, deal["currency"], on))
+        yield Cells(deal, have, want, len(asked), value)
+
+
+def _asked(truth: Truth, name: str, stage: str | None) -> bool:
+    """Whether a deal in a stage must have a field: from one stage on, or anywhere."""
+    gate = truth.ways["quality.required_from"].get(name)
+    known = truth.stages.get(stage or "")
+    return gate is None or known is None or known.sort_order >= truth.stages[gate].sort_order
 
 
 def _default_close_date(truth: Truth, deal: Record, on: date) -> bool:
@@ -66,7 +90,7 @@ def stage_faults(truth: Truth, month: str) -> tuple[int, int]:
 
 def outdated(truth: Truth) -> tuple[int, int]:
     """(outdated, all) contacts as at the moment of knowledge."""
-    limit = add_months(truth.today, -12)
+    limit = add_months(truth.today, -truth.ways["quality.outdated_months"])
     contacts = truth.live("contact")
     return sum(_outdated(truth, contact, limit) for contact in contacts), len(contacts)
 
@@ -149,15 +173,21 @@ def normal_name(name: str | None) -> str:
 
 def cleanliness(
     truth: Truth, month: str, standing: tuple[tuple[int, int], tuple[int, int]] | None = None
-) -> float | None:
+) -> Fraction | None:
     """0 to 100: 35 % completeness, 25 % duplicates, 20 % stages, 20 % contacts; None when a part has no base.
 
     ``standing``: duplicates and outdated contacts, which are the same for every month.
     """
     double, old = standing or (duplicates(truth), outdated(truth))
-    parts = [completeness(truth, month), double, stage_faults(truth, month), old]
-    if any(base == 0 for _, base in parts):
+    parts: list[tuple[int | Fraction, int | Fraction]] = [
+        completeness(truth, month), double, stage_faults(truth, month), old,
+    ]  # fmt: skip
+    weights = [truth.ways[f"quality.{part}"] for part in ("completeness", "duplicates", "stages", "contacts")]
+    if any(base == 0 and weight for weight, (_, base) in zip(weights, parts, strict=True)):
         return None
-    (have, want), *faults = parts
-    good = [have / want, *(1 - bad / base for bad, base in faults)]
-    return sum(weight * share for weight, share in zip((35, 25, 20, 20), good, strict=True))
+    score = Fraction(0)
+    for weight, (n, (some, base)) in zip(weights, enumerate(parts), strict=True):
+        if base:
+            share = Fraction(some) / Fraction(base)
+            score += weight * (share if n == 0 else 1 - share)
+    return score

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from tests.oracle.record import Truth, quarter_start
+from tests.oracle.record import Truth
 from tests.oracle.segments import UNKNOWN, Segments
 
 
@@ -36,20 +36,22 @@ class Quotas:
         self, truth: Truth, of: Segments, filed: Iterable[Filed] = (), *, of_crm: bool = True
     ) -> None:
         """``of_crm``: whether the CRM has a place for quotas (HubSpot has none)."""
+        self.truth = truth
         self.by: dict[tuple[date, str | None], list[Quota]] = {}
         held = set()
         for row in truth.live("quota") if of_crm else ():
-            first = quarter_start(row["start_date"][:7])
+            first = truth.quarter(row["start_date"][:7])
             held.add(first)
             value = truth.home(row["amount"], row["currency"], first)
             self.by.setdefault((first, None), []).append(Quota("", value))
             owner = of.owners.get(row["owner"], UNKNOWN)
             self.by.setdefault((first, "owner"), []).append(Quota(owner, value))
         for each in filed:
-            if each.quarter not in held:
-                value = truth.home(each.amount, each.currency, each.quarter)
-                self.by.setdefault((each.quarter, each.cut), []).append(Quota(each.segment, value))
+            first = truth.quarter(each.quarter)
+            if first not in held:
+                value = truth.home(each.amount, each.currency, first)
+                self.by.setdefault((first, each.cut), []).append(Quota(each.segment, value))
 
     def given(self, month: str, cut: str | None) -> Sequence[Quota]:
         """Those of the month's quarter that hold for a way to cut it."""
-        return self.by.get((quarter_start(month), cut), ())
+        return self.by.get((self.truth.quarter(month), cut), ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import copy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from connectors.simulator.agreements import with_agreements
 from connectors.simulator.world import Life, World
+from tests.oracle.ways import Ways
 
 TYPES = {
     "new business": "new",
@@ -19,7 +21,7 @@ TYPES = {
     "downgrade": "contraction",
     "churn": "churn",
 }
-TRACKED = ("stage", "amount", "close_date", "probability")
+TRACKED = ("stage", "amount", "close_date", "probability", "forecast_category")
 
 
 @dataclass
@@ -74,6 +76,7 @@ class Truth:
 
     def __init__(self, world: World, known_at: datetime) -> None:
         self.world = world
+        self.ways = Ways()
         self.zone = ZoneInfo(world.timezone)
         self.known_at = known_at
         self.today = known_at.astimezone(self.zone).date()
@@ -97,6 +100,15 @@ class Truth:
         self.lines: dict[int, list[Record]] = {}
         for line in self.live("line_item"):
             self.lines.setdefault(line["deal"], []).append(line)
+
+    def under(self, ways: Ways) -> Truth:
+        """The same records, at a company that has chosen otherwise."""
+        other = copy.copy(self)
+        other.ways = ways
+        other.zone = ZoneInfo(ways["timezone"] or self.world.timezone)
+        other.today = self.known_at.astimezone(other.zone).date()
+        other._days, other._ends = {}, {}
+        return other
 
     def all(self, kind: str) -> list[Record]:
         return list(self.records.get(kind, {}).values())
@@ -124,6 +136,12 @@ class Truth:
     def day_of(self, month: str) -> date:
         """D of a month (ruling 1)."""
         return min(last_day(month), self.today)
+
+    def quarter(self, on: str | date) -> date:
+        """First day of the fiscal quarter of a month or a day."""
+        month = on if isinstance(on, str) else f"{on:%Y-%m}"
+        into = (int(month[5:]) - self.ways["fiscal_year_start_month"]) % 3
+        return date.fromisoformat(f"{shift(month, -into)}-01")
 
     # --- money ----------------------------------------------------------------------------------------
 
@@ -163,6 +181,8 @@ class Truth:
         record = self.account(key)
         if record is None:
             return None
+        if self.ways["arr.customer"] == "account":
+            return record.key
         seen = {record.key}
         while True:
             parent = self.account(record["parent"])
@@ -182,12 +202,45 @@ class Truth:
         if stage is None or not stage.closed:
             return "open", None
         if not stage.won:
-            return "lost", day(deal["close_date"])
-        if deal["pilot"]:
-            if deal["pilot_converted"] is None:
+            return "lost", self.closed_on(deal, int(self.known_at.timestamp()))
+        if self.unconverted(deal, self.today):
+            if not self.pays(deal):
                 return "open", None
+        elif deal["pilot"]:
             return "won", day(deal["pilot_converted"])
-        return "won", day(deal["close_date"])
+        return "won", self.closed_on(deal, int(self.known_at.timestamp()))
+
+    def sold(self, deal: Record) -> bool:
+        """Whether a deal is of the sales motion (R7)."""
+        return self.type_of(deal) in (
+            ("new", "expansion") if self.ways["sales.include_expansion"] else ("new",)
+        )
+
+    def unconverted(self, deal: Record, on: date) -> bool:
+        """Whether a deal is a pilot that was not converted by a day."""
+        converted = deal["pilot_converted"]
+        return bool(deal["pilot"]) and (converted is None or day(converted) > on)
+
+    def pays(self, deal: Record) -> bool:
+        """Whether a pilot counts as won for what is paid for it (R8)."""
+        return self.ways["sales.paid_pilot"] == "won" and (deal["amount"] or 0) > 0
+
+    def closed_on(self, deal: Record, instant: int) -> date:
+        """The day of a win or a loss as known at an instant (R9): its close date, or that of its terminal entry."""
+        entered, before = None, "open"
+        for at, values in deal.past:
+            if at > instant:
+                break
+            stage = self.stages.get(values["stage"])
+            now = "open" if stage is None or not stage.closed else "won" if stage.won else "lost"
+            if now not in ("open", before):
+                entered = at
+            before = now
+        closes = deal.at(instant)["close_date"]
+        if closes and (self.ways["sales.outcome_day"] == "close_date" or entered is None):
+            return day(closes)
+        assert entered is not None, "who knows no day of a close has seen its stage change"
+        return self.local_day(entered)
 
     def open_at(self, deal: Record, on: date) -> bool:
         """Whether the deal existed and was open at the end of a local day."""
@@ -196,10 +249,7 @@ class Truth:
         stage = self.stages.get(deal.at(self.end_of(on))["stage"])
         if stage is None or not stage.closed:
             return True
-        if stage.won and deal["pilot"]:
-            converted = deal["pilot_converted"]
-            return converted is None or day(converted) > on
-        return False
+        return stage.won and self.unconverted(deal, on) and not self.pays(deal)
 
 
 def day(text: str) -> date:

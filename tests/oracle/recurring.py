@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tests.oracle.number import Cell, Figure, Number, by_customer, ratio
+from tests.oracle.record import last_day, shift
 from tests.oracle.revenue import MOVES, Position, Revenue
 from tests.oracle.segments import CUTS, DEAL_CUTS, UNKNOWN, Segments
 
@@ -16,11 +17,11 @@ LOSSES = ("contraction", "churn")  # printed as positive amounts
 
 @dataclass
 class Kept:
-    """A customer of the cohort: ARR a year before, and now."""
+    """A customer at the opening, and since: ARR then, and what of it counts."""
 
     customer: int
     then: int
-    now: int
+    part: int
 
 
 def numbers(revenue: Revenue, of: Segments) -> dict[str, Number]:
@@ -44,16 +45,12 @@ def numbers(revenue: Revenue, of: Segments) -> dict[str, Number]:
     def seen(month: str) -> list[Position]:
         return [row for row in revenue.positions(month) if not row.only_pending]
 
-    def cohort(month: str) -> list[Kept]:
-        then = by_customer(revenue.positions(month), lambda row: row.year)
-        now = by_customer(revenue.positions(month), lambda row: row.now)
-        return [Kept(customer, arr, now[customer]) for customer, arr in then.items() if arr > 0]
-
-    def retention(figure: Callable[[Cell], Figure]) -> Number:
+    def retained(kpi: str) -> Number:
+        """Of logo churn customers are counted, of the others money."""
         return Number(
-            cohort,
+            partial(_kept, revenue, kpi),
             lambda cut, row: of.customer(cut, row.customer),
-            figure,
+            _of_customers if kpi == "logo_churn" else _of_money,
             DEAL_CUTS,
         )
 
@@ -63,12 +60,59 @@ def numbers(revenue: Revenue, of: Segments) -> dict[str, Number]:
         **{f"arr_{name}": number(seen, partial(_movement, name)) for name in MOVES},
         "arr_growth_mom": number(seen, lambda cell: _growth(cell, lambda row: row.prev)),
         "arr_growth_yoy": number(seen, lambda cell: _growth(cell, lambda row: row.year)),
-        "nrr": retention(lambda cell: _share(cell, lambda row: row.now)),
-        "grr": retention(lambda cell: _share(cell, lambda row: min(row.now, row.then))),
-        "logo_churn": retention(
-            lambda cell: ratio(sum(row.now <= 0 for row in cell.rows), len(cell.rows), len(cell.rows))
-        ),
+        **{kpi: retained(kpi) for kpi in ("nrr", "grr", "logo_churn")},
     }
+
+
+WINDOWS = {"year": 12, "quarter": 3, "month": 1}
+
+
+def _kept(revenue: Revenue, kpi: str, month: str) -> list[Kept]:
+    """The customers of a month's opening, and those that moved since where movements count (section 2)."""
+    ways, on = revenue.truth.ways, revenue.truth.day_of(month)
+    months, how = WINDOWS[ways["retention.window"]], ways[f"retention.{kpi}"]
+    if how == "renewal_base":
+        base = revenue.up_for_renewal(last_day(shift(month, -months)), on)
+        return [Kept(customer, up, now) for customer, (up, now) in base.items() if up > 0]
+    was = revenue.by_customer(last_day(shift(month, -months)), on)
+    then = {customer: arr for customer, arr in was.items() if arr > 0}
+    now = revenue.by_customer(on, on)
+    if how in ("cohort", "min", "point"):
+        parts: dict[str, Callable[[int, int], int]] = {
+            "cohort": lambda arr, left: left,
+            "min": min,
+            "point": lambda arr, left: int(left <= 0),
+        }
+        part = parts[how]
+        return [Kept(customer, arr, part(arr, now.get(customer, 0))) for customer, arr in then.items()]
+    sums: dict[int, int] = dict.fromkeys(then, 0) if how == "event" else dict(then)
+    for back in range(months):
+        within = shift(month, -back)
+        moved = revenue.moves(last_day(shift(within, -1)), min(last_day(within), on), on)
+        for customer, moves in moved.items():
+            if how == "event":
+                if customer in then:
+                    sums[customer] += moves["churn"] < 0
+                continue
+            counted = {"contraction", "churn"}
+            if kpi == "nrr":
+                counted |= {"expansion_seat", "expansion_module", "expansion_other"}
+            if how == "flow_with_reactivation":
+                counted.add("reactivation")
+            change = sum(moves[name] for name in counted)
+            if change or customer in sums:
+                sums[customer] = sums.get(customer, 0) + change
+    return [Kept(customer, then.get(customer, 0), part) for customer, part in sums.items()]
+
+
+def _of_customers(cell: Cell) -> Figure:
+    n = sum(row.then > 0 for row in cell.rows)
+    return ratio(sum(row.part for row in cell.rows), n, n)
+
+
+def _of_money(cell: Cell) -> Figure:
+    then = sum(row.then for row in cell.rows)
+    return ratio(sum(row.part for row in cell.rows), then, sum(row.then > 0 for row in cell.rows))
 
 
 def _stock(cell: Cell, amount: Callable[[Position], int]) -> Figure:
@@ -90,7 +134,3 @@ def _growth(cell: Cell, before: Callable[[Position], int]) -> Figure:
     now = by_customer(cell.rows, lambda row: row.now)
     base = sum(then.values())
     return ratio(sum(now.values()) - base, base, sum(arr > 0 for arr in then.values()))
-
-
-def _share(cell: Cell, kept: Callable[[Kept], int]) -> Figure:
-    return ratio(sum(map(kept, cell.rows)), sum(row.then for row in cell.rows), len(cell.rows))

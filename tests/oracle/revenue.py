@@ -43,9 +43,14 @@ class Position:
 
 
 def _split(
-    product: int | None, old: Owned | None, new: Owned, fresh: Owned | None, moves: dict[str, int]
+    product: int | None,
+    old: Owned | None,
+    new: Owned,
+    fresh: Owned | None,
+    moves: dict[str, int],
+    price: str,
 ) -> None:
-    """Ruling 15, of a product of a customer who stays."""
+    """Ruling 15, of a product of a customer who stays; the generator has no ramps, so nothing was contracted before."""
     net = new.arr - (old.arr if old else 0)
     if net < 0:
         moves["contraction"] += net
@@ -59,6 +64,8 @@ def _split(
                 added = Fraction(new.quantity) - Fraction(old.quantity)
                 if old.counted and added > 0 and priced.quantity > 0:
                     explained = round(added * priced.arr / Fraction(priced.quantity))
+            if price == "kind":
+                explained = net
             moves[f"expansion_{new.kind}"] += explained
         moves["expansion_other"] += net - explained
 
@@ -143,7 +150,8 @@ class Revenue(Ledger):
                 elif not closing:
                     moves["churn"] += net
                 else:
-                    _split(product, old, new or Owned(), fresh.get(product), moves)
+                    price = self.truth.ways["arr.price"]
+                    _split(product, old, new or Owned(), fresh.get(product), moves, price)
         return found
 
     def ever(self, customer: int, until: date) -> bool:
@@ -188,6 +196,41 @@ class Revenue(Ledger):
                     owned.counted &= row.quantity is not None
                     owned.kind = owned.kind or row.kind
         return products
+
+    def up_for_renewal(self, opening: date, on: date) -> dict[int, tuple[int, int]]:
+        """Customer -> ARR of the opening whose term ended by a day, and what became of it: all ARR then, without what
+        of the opening was not up (R13, a second view)."""
+        found = {}
+        for customer, contracts in self.contracts.items():
+            there = [contract for contract in contracts if contract.live(opening)]
+            up = [contract for contract in there if contract.up_between(opening, on)]
+            locked = [contract for contract in there if not contract.up_between(opening, on)]
+            now = [c for c in contracts if c.live(on) and not any(c is one for one in locked)]
+            if up:
+                found[customer] = (
+                    sum(self.home(contract, on) for contract in up),
+                    sum(self.home(contract, on) for contract in now),
+                )
+        return found
+
+    def points(self, month: str, months: int, how: str) -> tuple[int, dict[str, float]]:
+        """The opening, and what each kind of movement since makes of it (section 2: points that sum to NRR - 100)."""
+        on, then = self.truth.day_of(month), last_day(shift(month, -months))
+        cohort = {customer: arr for customer, arr in self.by_customer(then, on).items() if arr > 0}
+        sums = dict.fromkeys(MOVES, 0)
+        for back in range(months):
+            within = shift(month, -back)
+            moved = self.moves(last_day(shift(within, -1)), min(last_day(within), on), on)
+            for customer, each in moved.items():
+                if how != "cohort" or customer in cohort:
+                    for name, amount in each.items():
+                        sums[name] += amount
+        # Whoever had ARR at the opening cannot be new: it came back.
+        back_again = sums["reactivation"] + (sums["new_logo"] if how == "cohort" else 0)
+        base = sum(cohort.values())
+        parts = {name.removeprefix("expansion_"): sums[name] for name in MOVES if name != "new_logo"}
+        parts["reactivation"] = 0 if how == "flow" else back_again
+        return base, {name: amount / base for name, amount in parts.items()}
 
     def retention(self, month: str) -> dict[str, float | int | None]:
         """NRR, GRR and logo churn of the customers live a year before (ruling 17)."""

@@ -22,7 +22,6 @@ SOURCES = {  # lead source -> motion, as the configuration has it by default
     "partner": ("partner", "partner referral"),
     "self-serve": ("self-serve", "free trial"),
 }
-BANDS = ((1000, "Enterprise"), (200, "Mid-market"), (1, "SMB"))  # employees from
 
 
 def stated(text: str | None) -> str | None:
@@ -42,16 +41,17 @@ def motion_of(deal: Record) -> str | None:
     return known or own or motion_of_source(deal["lead_source"])
 
 
-def size_of_account(account: Record | None) -> str | None:
+def size_of_account(truth: Truth, account: Record | None) -> str | None:
     if account is None or account.gone:
         return None
-    by_staff = next((name for least, name in BANDS if (account["employees"] or 0) >= least), None)
+    staff, bands = account["employees"] or 0, truth.ways["size_bands"]
+    by_staff = next((name for least, name in bands if staff >= max(least, 1)), None)
     return stated(account["segment"]) or by_staff
 
 
 def size_of(truth: Truth, deal: Record) -> str | None:
     """Ruling 24: the deal's mapped segment, else the account's, else its band of employees."""
-    return stated(deal["segment"]) or size_of_account(truth.account(deal["account"]))
+    return stated(deal["segment"]) or size_of_account(truth, truth.account(deal["account"]))
 
 
 class Segments:
@@ -126,7 +126,7 @@ class Segments:
         """Size, industry and owner of the ultimate parent; motion and pipeline of the first contract."""
         first = self.first[account.key][1] if account.key in self.first else None
         found = {
-            "size": size_of_account(account),
+            "size": size_of_account(self.truth, account),
             "industry": stated(account["industry"]),
             "motion": motion_of(first) if first else None,
             "owner": self.owners.get(account["owner"]),

@@ -107,6 +107,36 @@ FAULTS = {
         "    size_bands: [{name: A, employees_from: 100}]\n    report:",
         ["line 10", "must begin at employees_from: 0"],
     ),
+    "a weight of no required field": (
+        "    report:",
+        "    quality: {field_weights: {amont: 2}}\n    report:",
+        ["companies.acme", "quality.field_weights names 'amont', which is no required field", "amount"],
+    ),
+    "weights of nothing": (
+        "    report:",
+        "    required_deal_fields: [amount]\n    quality: {field_weights: {amount: 0}}\n    report:",
+        ["companies.acme", "gives every required field the weight 0"],
+    ),
+    "required from a stage, but not required": (
+        "    report:",
+        "    quality: {required_from: {loss_reason: Proposal}}\n    report:",
+        ["companies.acme", "quality.required_from names 'loss_reason', which is no required field"],
+    ),
+    "too many quarters of stages": (
+        "    report:",
+        "    sales: {stage_quarters: 9}\n    report:",
+        ["line 10", "9 is out of range; write 8 or less"],
+    ),
+    "no multiple of a norm": (
+        "    report:",
+        "    sales: {stage_old: 0.5}\n    report:",
+        ["line 10", "0.5 is out of range; write 1.0 or more"],
+    ),
+    "unknown partner rule": (
+        "    report:",
+        "    acquisition: {partner_rule: lookup}\n    report:",
+        ["line 10", "'lookup' is not known; it is one of either, source, field"],
+    ),
     "a list": (GOOD, "- a\n", ["does not hold"]),
     "hashing without a key": (
         "    report:",

@@ -24,6 +24,7 @@ from tests.oracle.number import Number
 from tests.oracle.record import Truth
 from tests.oracle.segments import CUTS, Segments
 from tests.unit.generated import frames
+from tests.unit.odd_records import with_odd_records
 
 VERTICALS = ("supply_chain", "hr_tech", "dev_tools")
 MONTHS = months_between("2024-01", "2026-06")
@@ -57,7 +58,7 @@ def both_ways(vertical: str, folder: Path, months: tuple[str, ...], now: datetim
         for key, quota in truth.records["quota"].items()
         if date.fromisoformat(quota["start_date"]) < PLANNED_IN_A_FILE
     }
-    tables = with_odd_deals(frames(world, clock), truth)
+    tables = with_odd_records(frames(world, clock), truth)
     tables["quotas"] = tables["quotas"].filter(pl.col("start_date") < PLANNED_IN_A_FILE)
     given = files(truth, Segments(truth), MONTHS)
     ids = {account.key: str(account.key) for account in truth.live("account")}
@@ -65,32 +66,6 @@ def both_ways(vertical: str, folder: Path, months: tuple[str, ...], now: datetim
         name="generated", timezone=world.timezone, inputs=Inputs.model_validate(write(folder, given, ids))
     )
     return Both(Facts(company, months, truth.known_at, tables), months, numbers(truth, given))
-
-
-def odd_deals(truth: Truth) -> dict[str, dict[int, str | None]]:
-    """What the generator never writes: deals unlike their account, unlike their source, and beyond every map."""
-    deals = sorted(deal.key for deal in truth.live("deal"))
-    motions, sources = ("partner", "Self-Serve", "events", "n/a"), ("Webinar", "Referral", None, " cold call")
-    sizes = ("Enterprise", "SMB", "Government", "tbd")
-    return {
-        "segment": {key: sizes[n % 4] for n, key in enumerate(deals[::5])},
-        "motion": {key: motions[n % 4] for n, key in enumerate(deals[1::6])},
-        "lead_source": {key: sources[n % 4] for n, key in enumerate(deals[2::7])},
-    }
-
-
-def with_odd_deals(tables: dict[str, pl.DataFrame], truth: Truth) -> dict[str, pl.DataFrame]:
-    """Writes them into both."""
-    deals = tables["deals"]
-    for field, found in odd_deals(truth).items():
-        for key, text in found.items():
-            truth.records["deal"][key].values[field] = text
-        rows = {"external_id": [str(key) for key in found], "_odd": [*found.values()]}
-        odd = pl.DataFrame(rows, schema={"external_id": pl.String, "_odd": pl.String})
-        there = pl.col("external_id").is_in(odd["external_id"].implode())
-        joined = deals.join(odd, on="external_id", how="left", maintain_order="left")
-        deals = joined.with_columns(pl.when(there).then("_odd").otherwise(field).alias(field)).drop("_odd")
-    return {**tables, "deals": deals}
 
 
 @pytest.fixture(scope="module", params=VERTICALS)

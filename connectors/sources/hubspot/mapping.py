@@ -149,6 +149,7 @@ _DATA: Final[dict[str, dict[str, tuple[Kind, str | None]]]] = {
         "pilot_start": ("day", None),
         "pilot_end": ("day", None),
         "pilot_converted": ("day", None),
+        "partner": ("text", None),
     },
     "line_items": {
         "product_id": ("text", "hs_product_id"),

@@ -186,6 +186,7 @@ DEALS: Final = Table(
         Column("pilot_start", None, "date"),
         Column("pilot_end", None, "date"),
         Column("pilot_converted", None, "date"),
+        Column("partner", None),
     ),
     fixed=(
         *_RECORD,
