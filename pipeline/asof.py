@@ -146,53 +146,70 @@ def steps(
     field; added: changed, whether it changed at that instant.
     """
     numbered = rows.with_row_index("who")
-    begun = numbered.select("who", at=pl.lit(None, UTC))
     logs = {field: _log(numbered, changes, field) for field in fields}
-    instants = [begun, *(log.select("who", at="changed_at") for log in logs.values())]
+    told = {field: _told(log, rows[field]) for field, log in logs.items() if not log.is_empty()}
+    instants = [
+        numbered.select("who", at=pl.lit(None, UTC)),
+        *(
+            known.select("who", "at", pl.int_range(pl.len(), dtype=pl.UInt32).alias(field))
+            for field, known in told.items()
+        ),
+    ]
     if also is not None:
         instants.append(
             numbered.select("who", "external_id").join(also, on="external_id").select("who", "at")
         )
-    found = pl.concat(instants)
-    several = sum(not log.is_empty() for log in logs.values()) + (also is not None) > 1
-    found = (found.unique() if several else found).sort("who", "at", nulls_last=False)
-    stood = [_stood(found, rows[field], logs[field]) for field in fields if not logs[field].is_empty()]
-    told = {one.name for one in stood}
-    kept = [rows[name].gather(found["who"]) for name in rows.columns if name not in told]
-    done = found.with_columns(*kept, *stood)
+    # What a field was told last is carried from instant to instant as a number, and of each instant the last row
+    # knows what all of them told.
+    found = pl.concat(instants, how="diagonal").sort("who", "at", nulls_last=False)
+    carried = found.with_columns(pl.col(field).forward_fill() for field in told)
+    who, at = pl.col("who"), pl.col("at")
+    last = who.ne_missing(who.shift(-1)) | at.ne_missing(at.shift(-1))
+    done = carried.filter(last)
+    stood = [_stood(done, rows[field], known) for field, known in told.items()]
+    kept = [rows[name].gather(done["who"]) for name in rows.columns if name not in told]
+    stands = done.select("who", "at", *kept, *stood)
     if mark is None:
-        return done
-    moved = logs[mark].select("who", at="changed_at", changed=pl.lit(value=True))
-    return done.join(moved, on=["who", "at"], how="left", maintain_order="left").with_columns(
-        pl.col("changed").fill_null(value=False)
-    )
+        return stands
+    changed = _changed(done, mark, told[mark]) if mark in told else pl.lit(value=False)
+    return stands.with_columns(changed=changed)
 
 
-def _stood(instants: pl.DataFrame, now: pl.Series, log: pl.DataFrame) -> pl.Series:
-    """The value of a field from each instant (who, at) on; ``now``: the CRM's present ones, by ``who``."""
+def _told(log: pl.DataFrame, now: pl.Series) -> pl.DataFrame:
+    """who, at, value: what a field was before its first known change (at null), and from each of its changes on.
+
+    ``log``: from ``_log``; ``now``: the CRM's present values, which the last change of a record led to.
+    """
     who = pl.col("who")
-    last = who.ne_missing(who.shift(-1))
-    values = log.with_columns(
-        value=pl.when(~last).then(typed(pl.col("new_value"), now.dtype)).otherwise(now.gather(log["who"]))
+    values = log.select(
+        "who",
+        at="changed_at",
+        value=pl.when(who == who.shift(-1))
+        .then(typed(pl.col("new_value"), now.dtype))
+        .otherwise(now.gather(log["who"])),
     )
     first = log.filter(who.ne_missing(who.shift(1))).select(
         "who", at=pl.lit(None, UTC), value=typed(pl.col("before"), now.dtype)
     )
-    known = pl.concat([first, values.select("who", at="changed_at", value="value")]).with_columns(
-        told=pl.lit(value=True)
-    )
-    joined = instants.join(known, on=["who", "at"], how="left", nulls_equal=True, maintain_order="left")
-    never = now.gather(joined["who"])
-    # A deal's first instant is told wherever its log has the field, so no value is carried into the next deal.
-    row = pl.int_range(pl.len())
-    carried = pl.when(pl.col("told")).then(row).forward_fill()
-    source = pl.when(pl.col("who").gather(carried) == pl.col("who")).then(carried)
-    return (
-        joined.with_columns(never=never, source=source)
-        .select(pl.when(pl.col("source").is_null()).then("never").otherwise(pl.col("value").gather("source")))
-        .to_series()
-        .alias(now.name)
-    )
+    return pl.concat([first, values])
+
+
+def _stood(instants: pl.DataFrame, now: pl.Series, told: pl.DataFrame) -> pl.Series:
+    """The value of a field from each instant on: what was told last of the record, else that of now.
+
+    ``instants``: who and, in the column of the field, the row of ``told`` last come to, be it of another one.
+    """
+    row = instants[now.name]
+    mine = (told["who"].gather(row) == instants["who"]).fill_null(value=False)
+    known, never = told["value"].gather(row), now.gather(instants["who"])
+    return known.zip_with(mine, never).alias(now.name)
+
+
+def _changed(instants: pl.DataFrame, field: str, told: pl.DataFrame) -> pl.Series:
+    """Whether a field changed at each of the instants: what was told of it last was told then."""
+    row = instants[field]
+    same = (told["who"].gather(row) == instants["who"]) & (told["at"].gather(row) == instants["at"])
+    return same.fill_null(value=False).alias("changed")
 
 
 def _before(field: str) -> pl.Expr:

@@ -65,11 +65,12 @@ def open_over(
     Adds the column ``at``; in order of moments and, for each, of ``deals``. ``columns``: those of a deal that are
     wanted beside what decides whether it is open (None: all), for every one is written once for each moment.
 
-    A deal's past is cut once into stretches in which it stood in one place, and only those in which it may have been
-    open are spread over the moments that they hold.
+    A deal's past is cut once into stretches in which it stood unchanged, and only those in which it may have been open
+    are spread over the moments that they hold.
     """
     known = _as_sold(live(deals, known_at), company)
-    held = _stretches(known.select(_DECIDING), changes)
+    moving = [name for name in _OF_THE_DAY if columns is None or name in columns]
+    held = _stretches(known.select(*_DECIDING, *moving), changes, moving)
     layout = asof.layouts(stages, layout_changes, pl.Series(moments, dtype=UTC))
     if "at" in layout.columns:
         placed = _in_layout(_spread(held, moments), layout)
@@ -77,15 +78,15 @@ def open_over(
         placed = _spread(_unless_closed(_in_layout(held, layout)), moments)
     opened = _still_open(placed, company).sort("at", "who")
     wanted = known.columns if columns is None else [name for name in known.columns if name in columns]
-    beside = [known[name].gather(opened["who"]) for name in wanted if name not in _DECIDING]
-    rows = opened.with_columns(beside).drop("who")
-    return asof.set_back(rows, changes, [name for name in _OF_THE_DAY if name in rows.columns])
+    beside = [known[name].gather(opened["who"]) for name in wanted if name not in opened.columns]
+    return opened.with_columns(beside).drop("who")
 
 
-def _stretches(deals: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:
-    """The deals once for every stretch of time in which they stood in one place: since, until (not included; null: to
-    this moment), who (their number). ``is_closed`` and ``is_won`` are null where that is another place than now."""
-    stood = asof.steps(deals, changes, PLACE)
+def _stretches(deals: pl.DataFrame, changes: pl.DataFrame, moving: Sequence[str]) -> pl.DataFrame:
+    """The deals once for every stretch of time in which they stood unchanged, in one place and in the fields
+    ``moving``: since, until (not included; null: to this moment), who (their number). ``is_closed`` and ``is_won`` are
+    null where that is another place than now."""
+    stood = asof.steps(deals, changes, (*PLACE, *moving))
     goes_on = pl.col("who") == pl.col("who").shift(-1)
     same = pl.all_horizontal(pl.col(name).eq_missing(deals[name].gather(stood["who"])) for name in PLACE)
     return stood.with_columns(

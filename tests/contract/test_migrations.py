@@ -23,6 +23,7 @@ RELEASED = {
     "0002": 28,
     "0003": 28,
     "0004": 29,
+    "0005": 31,
 }  # every older revision, and how many tables it has
 
 
