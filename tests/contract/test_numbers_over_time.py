@@ -114,13 +114,14 @@ class Reading:
         found: Numbers = {}
         marks: Marks = {}
         for value in compute(facts, cuts=(None, *cuts)):
-            notes = [reason for reason in value.reasons if not reason.startswith(MARK)]
+            told = [note for reason in value.reasons for note in reason.split("; ")]
+            notes = [note for note in told if not note.startswith(MARK)]
             key = (value.month, value.id, *(part for pair in value.segment.items() for part in pair))
             parts = (value.value, value.numerator, value.denominator, value.n, value.status)
             found[key] = (*parts, *notes)
-            for reason in value.reasons:
-                if reason.startswith(MARK):
-                    marks[value.id, *value.segment] = reason
+            for note in told:
+                if note.startswith(MARK):
+                    marks[value.id, *value.segment] = note
         return found, marks
 
 
