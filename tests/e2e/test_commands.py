@@ -112,7 +112,7 @@ def test_the_records_behind_each_segment_of_a_number(served: Site) -> None:
     ).json()["segments"]
     assert alone == segments[name]
     text = served.run("kpis", *month, "--evidence", "arr", "--by", "size", "--segment", name)
-    assert text.out.startswith(f"arr of {name} 2026-05: ")
+    assert text.out.startswith(f"arr by size: {name} 2026-05: ")
     for more, words in (
         (("--evidence", "arr", "--by", "size", "--segment", "Giant"), "arr has no size 'Giant' in 2026-05"),
         (("--evidence", "cost_per_lead", "--by", "size"), "cost_per_lead cannot be cut by 'size'"),
