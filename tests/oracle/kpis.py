@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 from functools import cache, partial
 
@@ -42,6 +42,7 @@ class Crm:
 
     keeps_retired: bool = True  # whether it still shows the stages that were taken out of the layout
     has_quotas: bool = True
+    bin: timedelta = timedelta(days=15)  # how long it still shows what has been deleted
     pipeline: str = "default"
     one_person: bool = False  # whether a lead and the contact that it became are one record
     owner_id: Callable[[int], str] = str

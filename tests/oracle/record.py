@@ -49,6 +49,30 @@ class Record:
         return state
 
 
+@dataclass(frozen=True)
+class FirstLook:
+    """When a store first read the CRM, and how long the CRM's recycle bin still shows what has been deleted.
+
+    What had left the bin by then is nowhere: not even a number about the time before can count it.
+    """
+
+    at: datetime
+    bin: timedelta
+
+    def finds(self, life: Life) -> bool:
+        """Whether the CRM still showed the record, be it as deleted. What was merged lives on in another record."""
+        now = int(self.at.timestamp())
+        deleted = None
+        for at, op, _ in life.events:
+            if at > now:
+                break
+            if op == "purge":
+                return False
+            if op in ("delete", "restore"):
+                deleted = at if op == "delete" else None
+        return deleted is None or deleted > now - int(self.bin.total_seconds())
+
+
 def fold(life: Life, known_at: int) -> Record | None:
     """The record as of ``known_at``; None when it did not exist yet."""
     record: Record | None = None
@@ -74,7 +98,8 @@ def fold(life: Life, known_at: int) -> Record | None:
 class Truth:
     """Everything that is known at ``known_at``, by kind and key."""
 
-    def __init__(self, world: World, known_at: datetime) -> None:
+    def __init__(self, world: World, known_at: datetime, first: FirstLook | None = None) -> None:
+        """``first``: where the store did not exist yet at ``known_at``, what there was to be read when it did."""
         self.world = world
         self.ways = Ways()
         self.zone = ZoneInfo(world.timezone)
@@ -84,7 +109,7 @@ class Truth:
         self.records: dict[str, dict[int, Record]] = {}
         for life in with_agreements(world):
             record = fold(life, instant)
-            if record is not None:
+            if record is not None and (first is None or first.finds(life)):
                 self.records.setdefault(life.kind, {})[life.key] = record
         self.stages = {stage.name: stage for stage in world.stages}
         self.rates: dict[str, list[tuple[date, Fraction]]] = {}
