@@ -314,9 +314,7 @@ def test_arr_by_health_of_every_month(synced: Synced) -> None:
     seen = set()
     for month in MONTHS:
         bands = health.bands(month)
-        named = ", ".join(
-            f"{band} {arr // 100}.{arr % 100:02d} {synced.facts.currency}" for band, arr in bands.items()
-        )
+        named = ", ".join(f"{band} ${arr // 100:,}.{arr % 100:02d}" for band, arr in bands.items())
         told = "; ".join(synced.values["health_score", month].reasons)
         assert ("ARR by health" in told) == any(bands.values())
         assert not any(bands.values()) or f"ARR by health: {named}" in told
