@@ -46,7 +46,8 @@ def kpis(place: Site, month: str, *arguments: str) -> list[dict[str, Any]]:
         if value["value"] is not None and value["id"] == REACHES_BACK:
             value["reasons"] = None
         else:
-            told = [NOT_KEPT if why.startswith(NOT_KEPT) else why for why in value["reasons"]]
+            notes = [note for why in value["reasons"] for note in why.split("; ")]
+            told = [NOT_KEPT if note.startswith(NOT_KEPT) else note for note in notes]
             value["reasons"] = list(dict.fromkeys(told))
     return values
 
