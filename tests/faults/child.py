@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -30,9 +32,15 @@ _CONTEXT.set_forkserver_preload(["tests.faults.child"])
 
 def start(function: Callable[..., None], *arguments: Any) -> BaseProcess:
     """A child at work on it."""
-    child = _CONTEXT.Process(target=function, args=arguments)
+    child = _CONTEXT.Process(target=_told, args=(function, *arguments))
     child.start()
     return child
+
+
+def _told(function: Callable[..., None], *arguments: Any) -> None:
+    """A child that hangs says where."""
+    faulthandler.dump_traceback_later(SECONDS - 10, file=sys.__stderr__ or sys.stderr)
+    function(*arguments)
 
 
 def run(function: Callable[..., None], *arguments: Any) -> int:
