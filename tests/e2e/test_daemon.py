@@ -167,9 +167,12 @@ def test_a_report_that_fails_is_not_called_a_success(served: Site) -> None:
 def test_status_tells_a_killed_sync_from_a_running_one(served: Site) -> None:
     served.configure(served.folder, small_pages=True)
     log = served.folder / "sync.log"
+    goal = served.simulator.requests.total + 24
+    served.simulator.faults = FaultPlan.parse("slow@24+=0.5")  # it dies while it reads, not between two streams
     process = start("sync", "-c", served.config, "--once", err=log)
-    eventually("reading", partial(reached, served, served.simulator.requests.total + 24), process, log)
+    eventually("reading", partial(reached, served, goal), process, log)
     process.send_signal(signal.SIGSTOP)
+    served.simulator.faults = FaultPlan()
     running = served.run("status", "--json").json()
     assert running["last_pass"]["status"] == "running"
     assert not running["overdue"]
