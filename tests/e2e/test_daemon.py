@@ -168,7 +168,7 @@ def test_status_tells_a_killed_sync_from_a_running_one(served: Site) -> None:
     served.configure(served.folder, small_pages=True)
     log = served.folder / "sync.log"
     goal = served.simulator.requests.total + 24
-    served.simulator.faults = FaultPlan.parse("slow@24+=0.5")  # it dies while it reads, not between two streams
+    served.simulator.faults = FaultPlan.parse("slow@24+=0.5")  # it dies while it reads
     process = start("sync", "-c", served.config, "--once", err=log)
     eventually("reading", partial(reached, served, goal), process, log)
     process.send_signal(signal.SIGSTOP)
