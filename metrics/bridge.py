@@ -33,6 +33,13 @@ MOVEMENTS: Final = (
 LOSSES: Final = ("contraction", "churn")
 POINTS: Final = ("now", "prev", "prev_own", "year")
 _POINT: Final = pl.Enum(POINTS)
+# Where each point lies, and the day of its rate: columns of ``Calendar.periods``.
+_ENDS: Final = {
+    "now": ("day", "day"),
+    "prev": ("prev_day", "day"),
+    "prev_own": ("prev_day", "prev_day"),
+    "year": ("year_day", "day"),
+}
 # What only tells seats and modules from prices.
 _PRICING: Final = (
     "now_quantity", "prev_quantity", "prev_rows", "fresh_value", "fresh_quantity", "uncounted", "steps",
@@ -48,17 +55,12 @@ def positions(
     ``prev_own`` (the month-end before at its own rate). Columns: those of ``rows``, month, point, fresh (started
     since the month-end before), value (Int64 minor units).
     """
+    wanted = {point: ends for point, ends in _ENDS.items() if point in points}
     grid = pl.concat(
         periods.lazy().select("month", "prev_day", at=at, rate_day=rate, point=pl.lit(point, dtype=_POINT))
-        for point, at, rate in (
-            ("now", "day", "day"),
-            ("prev", "prev_day", "day"),
-            ("prev_own", "prev_day", "prev_day"),
-            ("year", "year_day", "day"),
-        )
-        if point in points
+        for point, (at, rate) in wanted.items()
     )
-    days = pl.concat([periods[name] for name in ("day", "prev_day", "year_day")]).unique().sort()
+    days = pl.concat([periods[at] for at, _ in wanted.values()]).unique().sort()
     placed = (
         _live(rows.lazy(), days)
         .join(grid, on="at", how="inner")
@@ -169,9 +171,7 @@ def _steps(placed: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def movements(
-    totals: pl.LazyFrame, first: pl.DataFrame, periods: pl.DataFrame, price: str = "other"
-) -> pl.LazyFrame:
+def movements(totals: pl.LazyFrame, first: pl.DataFrame, periods: pl.DataFrame, price: str) -> pl.LazyFrame:
     """``by_product``, without what prices are made of, with one signed column per movement, ``escalator`` and ``fx``,
     all in minor units.
 
@@ -215,7 +215,7 @@ def movements(
 
 
 def moved(
-    rows: pl.DataFrame, spans: pl.DataFrame, rates: Rates, first: pl.DataFrame, price: str = "other"
+    rows: pl.DataFrame, spans: pl.DataFrame, rates: Rates, first: pl.DataFrame, price: str
 ) -> pl.LazyFrame:
     """The movements of many months at once, of each at the rate of a day of its own.
 

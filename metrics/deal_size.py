@@ -49,8 +49,7 @@ def won(facts: Facts) -> pl.DataFrame:
     Columns: those of ``sales.ASKED``, month, value (in the report's currency, at the rate of the outcome day),
     of_quarter (won in the quarter to date).
     """
-    mine = pl.col("deal_type").is_in(facts.company.sales.types) & (pl.col("outcome") == "won")
-    deals = facts.deals.filter(mine & pl.col("qualified_day").is_not_null()).select(_ASKED)
+    deals = facts.deals.filter(_is_won(facts)).select(_ASKED)
     valued = facts.rates.convert(
         deals.with_columns(worth=_worth(facts.company)), "worth", "outcome_day", "value"
     ).filter(pl.col("value") != 0)
@@ -62,6 +61,11 @@ def won(facts: Facts) -> pl.DataFrame:
         .sort("month", "outcome_day", "external_id")
         .collect()
     )
+
+
+def _is_won(facts: Facts) -> pl.Expr:
+    mine = pl.col("deal_type").is_in(facts.company.sales.types) & (pl.col("outcome") == "won")
+    return mine & pl.col("qualified_day").is_not_null()
 
 
 def _worth(company: Company) -> pl.Expr:
@@ -142,8 +146,7 @@ def stands_on(facts: Facts) -> pl.DataFrame:
     """The deals won, whether or not they have a value: month, external_id."""
     if facts.company.sales.deal_size_window == "quarter":
         return facts.closed.filter("won").select("month", "external_id")
-    mine = pl.col("deal_type").is_in(facts.company.sales.types) & (pl.col("outcome") == "won")
-    deals = facts.deals.lazy().filter(mine & pl.col("qualified_day").is_not_null())
+    deals = facts.deals.lazy().filter(_is_won(facts))
     rows = sales.trailing(
         deals.select("external_id", "outcome_day"), pl.col("outcome_day"), facts.periods, facts.calendar
     )

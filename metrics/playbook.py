@@ -25,7 +25,6 @@ names (null takes one out), of everything else the whole. No rule of a playbook 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -36,6 +35,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from connectors.errors import ConfigurationError
 from connectors.schema import TABLES
+from connectors.spelling import nearest
 from metrics.condition import Comparison, Part
 from metrics.playbook_faults import faults
 from metrics.playbook_parts import (
@@ -245,10 +245,10 @@ def _text(name_or_path: str) -> tuple[str, str]:
         return text(name_or_path), f"playbook {name_or_path}"
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
-        near = difflib.get_close_matches(name_or_path, shipped(), 1)
+        near = nearest(name_or_path, shipped())
         raise ConfigurationError(
             f"there is no playbook {name_or_path!r}; known are {', '.join(shipped())}, or give the path of a .yaml file"
-            + (f" (did you mean {near[0]}?)" if near else "")
+            + (f" (did you mean {near}?)" if near else "")
         )
     try:
         return path.read_text("utf-8"), f"playbook {path}"
@@ -294,8 +294,8 @@ def _explain(error: ValidationError, where: str, lines: dict[Place, int]) -> str
     if fault["type"] == "extra_forbidden":
         part = next((_AT[str(key)] for key in reversed(place[:-1]) if key in _AT), Playbook)
         keys = [*part.model_fields, *(["extends"] if part is Playbook else [])]
-        near = difflib.get_close_matches(str(place[-1]), keys, 1)
-        message = "unknown key" + (f"; did you mean {near[0]}?" if near else "")
+        near = nearest(str(place[-1]), keys)
+        message = "unknown key" + (f"; did you mean {near}?" if near else "")
     return _placed(place, message, where, lines)
 
 

@@ -6,12 +6,12 @@ are compared with, segments that the playbook does not know, and options that a 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from connectors import registry
+from connectors.spelling import nearest
 from metrics.condition import Comparison, Kind, Quantity, When
 from metrics.kpi_ids import UNITS, Unit
 from metrics.playbook_parts import CIRCUMSTANCE_UNITS, Call, Fit, Hidden, Line, Occasion, Segment, Shift
@@ -126,8 +126,8 @@ def _of_segment(place: Place, segment: str | None, book: Book) -> Iterator[Fault
     if not book.segments:
         text = f"there is no segment {segment!r}; define it under segments:"
     else:
-        near = difflib.get_close_matches(segment, book.segments, 1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(book.segments)}"
+        near = nearest(segment, book.segments)
+        hint = f"did you mean {near}?" if near else f"known are {', '.join(book.segments)}"
         text = f"there is no segment {segment!r}; {hint}"
     yield Fault(place, f"{text} (used by {'.'.join(map(str, place[:-1]))})", ("segments", segment))
 
@@ -136,6 +136,6 @@ def _of_options(place: Place, rule: str, given: Iterable[str]) -> Iterator[Fault
     takes = registry.units("metrics.diagnosis", "DIAGNOSIS")[rule].options
     for option in given:
         if option not in takes:
-            near = difflib.get_close_matches(option, takes, 1)
-            hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(takes) or 'none'}"
+            near = nearest(option, takes)
+            hint = f"did you mean {near}?" if near else f"it takes {', '.join(takes) or 'none'}"
             yield Fault((*place, option), f"{rule} takes no such option; {hint}")

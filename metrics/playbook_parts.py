@@ -5,13 +5,13 @@ The texts ``target``, ``says``, ``next`` and ``otherwise`` are printed as they s
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from connectors import registry
+from connectors.spelling import nearest
 from metrics.condition import Comparison, Part, When, looks_back
 from metrics.kpi_ids import KPI_IDS as KPI_IDS
 from metrics.kpi_ids import Unit
@@ -34,8 +34,8 @@ def known(name: str, names: Iterable[str], what: str) -> str:
     """The name, where it is one of them; else a ``ValueError`` with the nearest one."""
     names = tuple(names)
     if name not in names:
-        near = difflib.get_close_matches(name, names, 1)
-        raise ValueError(f"there is no {what} {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+        near = nearest(name, names)
+        raise ValueError(f"there is no {what} {name!r}" + (f"; did you mean {near}?" if near else ""))
     return name
 
 

@@ -7,17 +7,17 @@ that nobody notices until the quarter is over.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from functools import partial
 from typing import Any, Final
 
 from connectors import registry
+from connectors.spelling import nearest
 from metrics.client_targets import needs_rate
 from metrics.facts import Facts
 from metrics.inputs import InputFault
 from metrics.inputs.targets import QUOTA, STAGE_DAYS
 from metrics.kpi_ids import UNITS
-from metrics.words import UNKNOWN
+from metrics.words import CUTS, UNKNOWN
 
 TABLES: Final = ("accounts", "deals", "exchange_rates", "line_items", "owners", "stages", "subscriptions")
 _NAMED: Final = 8  # segments that a sentence lists
@@ -77,10 +77,9 @@ def _segment(facts: Facts, row: dict[str, Any]) -> str | None:
 
 
 def _instead(word: str, known: tuple[str, ...]) -> str:
-    lowered = {name.lower(): name for name in reversed(known)}
-    near = get_close_matches(word.lower(), lowered, 1)
+    near = nearest(word, known)
     if near:
-        return f"did you mean {lowered[near[0]]}?"
+        return f"did you mean {near}?"
     more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
     return f"write one of {', '.join(known[:_NAMED])}{more}"
 
@@ -114,6 +113,4 @@ def _known(facts: Facts, cut: str) -> tuple[str, ...]:
     return tuple(sorted({name for name in found if name}))
 
 
-_SEGMENTS: Final = {
-    cut: partial(_known, cut=cut) for cut in ("size", "industry", "motion", "product", "owner", "pipeline")
-}
+_SEGMENTS: Final = {cut: partial(_known, cut=cut) for cut in CUTS}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from difflib import get_close_matches
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -17,6 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from connectors.errors import ConfigurationError
+from connectors.spelling import nearest
 
 _FORMS: Final = "write sqlite:///boardline.db or postgresql://user@host/name"
 _LONGEST_WAIT: Final = 86_400  # seconds; SQLite counts milliseconds in 32 bits
@@ -123,8 +123,8 @@ def _check_postgres(options: list[tuple[str, str]]) -> None:
     known = [option.keyword.decode() for option in pq.Conninfo.get_defaults()]
     for name, value in options:
         if name not in known:
-            near = get_close_matches(name.lower(), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {_USUAL} and more"
+            near = nearest(name, known)
+            hint = f"did you mean {near!r}?" if near else f"it has {_USUAL} and more"
             raise ConfigurationError(
                 f"store.url: PostgreSQL's client has no option {name!r} ({hint}); correct store.url"
             )

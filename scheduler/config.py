@@ -22,7 +22,7 @@ from connectors.schema import TABLES
 from metrics.kpi_ids import KPI_IDS
 from pipeline.company import Company, EngagementSettings, Settings
 from scheduler import schedule
-from scheduler.config_faults import explain, nearest
+from scheduler.config_faults import explain, guessed
 
 CONFIG_NAME = "config.yaml"
 _LONGEST_NAME = 60  # letters
@@ -96,12 +96,12 @@ class FieldMap(Settings):
         for table in self.tables():
             for column in getattr(self, table):
                 if column not in TABLES[table]:
-                    raise ValueError(f"{table}.{column} is unknown" + nearest(column, list(TABLES[table])))
+                    raise ValueError(f"{table}.{column} is unknown" + guessed(column, list(TABLES[table])))
         for table in self.custom:
             if table not in TABLES or "custom" not in TABLES[table]:
                 raise ValueError(
                     f"custom.{table} is unknown"
-                    + nearest(table, [t for t in TABLES if "custom" in TABLES[t]])
+                    + guessed(table, [t for t in TABLES if "custom" in TABLES[t]])
                 )
         return self
 
@@ -156,7 +156,7 @@ class CompanyConfig(Company):
     def _known_kpis(cls, engagement: EngagementSettings) -> EngagementSettings:
         for kpi in engagement.agreed_kpis:
             if kpi not in KPI_IDS:
-                raise ValueError(f"agreed_kpis: there is no KPI {kpi!r}" + nearest(kpi, KPI_IDS))
+                raise ValueError(f"agreed_kpis: there is no KPI {kpi!r}" + guessed(kpi, KPI_IDS))
         if len(set(engagement.agreed_kpis)) < len(engagement.agreed_kpis):
             raise ValueError("agreed_kpis: a KPI is named twice; name each once")
         return engagement
@@ -180,7 +180,7 @@ class Config(Settings):
                 if wanted not in self.destinations:
                     raise ValueError(
                         f"companies.{name}.report.destinations: there is no destination {wanted!r}"
-                        + nearest(wanted, list(self.destinations))
+                        + guessed(wanted, list(self.destinations))
                     )
         for name, settings in self.destinations.items():
             if not isinstance(settings.get("type"), str):

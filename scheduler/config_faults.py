@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
+from connectors.spelling import instead
 from pipeline.company import Settings
 
 _KEY: Final = "[key]"  # how Pydantic says that the key itself is wrong and not what stands under it
@@ -49,7 +49,7 @@ def explain(path: Path, node: yaml.Node, error: ValidationError, model: type[Set
 def _problem(fault: Mapping[str, Any], location: Sequence[str | int], model: type[Settings]) -> str:
     kind, context, given = fault["type"], fault.get("ctx", {}), fault["input"]
     if kind == "extra_forbidden":
-        return f"unknown key {str(location[-1])!r}" + nearest(
+        return f"unknown key {str(location[-1])!r}" + guessed(
             str(location[-1]), _known_keys(location[:-1], model)
         )
     if kind == "missing":
@@ -111,9 +111,6 @@ def _settings_in(annotation: Any) -> Any:
     return None
 
 
-def nearest(word: str, known: Sequence[str]) -> str:
+def guessed(word: str, known: Sequence[str]) -> str:
     """``; did you mean …?``, or what is known, or nothing."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known are {', '.join(sorted(known))}" if known else ""
+    return f"; {instead(word, sorted(known))}" if known else ""

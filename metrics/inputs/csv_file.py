@@ -6,7 +6,6 @@ The csv module does the parsing; here stands what a person is told when a file i
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Final
 
 import polars as pl
 
+from connectors.spelling import nearest
 from metrics.inputs.layout import Fault, Input, InputFault
 
 COMMENT: Final = "#"
@@ -149,11 +149,11 @@ def _of_header(kind: Input, given: Sequence[str]) -> Iterator[str]:
             yield f"column {name!r} is there twice; keep one of them"
         elif name not in kind.header:
             unused = [known for known in kind.header if known not in given]
-            close = difflib.get_close_matches(name, unused, n=1, cutoff=_CLOSE)
-            if close and close[0] in missing:
-                missing.remove(close[0])
+            close = nearest(name, unused, _CLOSE)
+            if close in missing:
+                missing.remove(close)
             yield f"unknown column {name!r}; " + (
-                f"did you mean {close[0]!r}?" if close else f"known are {', '.join(kind.header)}"
+                f"did you mean {close!r}?" if close else f"known are {', '.join(kind.header)}"
             )
     if missing:
         yield f"missing column {', '.join(missing)}; the first line must name them"

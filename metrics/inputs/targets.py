@@ -19,11 +19,11 @@ its line: a segment or a stage that nothing lies in, a KPI that cannot be cut th
 from __future__ import annotations
 
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Final
 
 import polars as pl
 
+from connectors.spelling import nearest
 from metrics.inputs import cells
 from metrics.inputs.layout import Cell, Check, Column, Input, Reading
 from metrics.kpi_ids import KPI_IDS, UNITS
@@ -134,10 +134,8 @@ def _unknown(metric: str) -> str:
     if metric.startswith(STAGE_DAYS):
         return f"metric '{metric}' names no stage; write for example {STAGE_DAYS}Proposal"
     word = "_".join(metric.lower().replace("-", " ").split())
-    close = get_close_matches(word, _METRICS, n=1)
-    hint = (
-        f"did you mean {close[0]}?" if close else f"known are {QUOTA}, the KPIs, and {STAGE_DAYS} and a stage"
-    )
+    close = nearest(word, _METRICS)
+    hint = f"did you mean {close}?" if close else f"known are {QUOTA}, the KPIs, and {STAGE_DAYS} and a stage"
     return f"metric '{metric[:40]}' is none that has a target; {hint}"
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from connectors.errors import ConfigurationError
 from connectors.source import Reference, SourceSettings
 from connectors.sources.hubspot.mapping import COLUMNS, LINKED
 from connectors.sources.hubspot.paths import VERSIONS
+from connectors.spelling import instead
 
 DEFAULT_URL: Final = "https://api.hubapi.com"
 FLOWS: Final[dict[str, dict[str, str]]] = {
@@ -97,22 +97,15 @@ def check(settings: SourceSettings) -> HubSpotSettings:
     )
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """``did you mean 'token'?`` or, when nothing is near, what there is."""
-    names = list(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}"
-
-
 def _credentials(where: str, auth: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     flow = auth.get("flow", "token")
     if flow not in FLOWS:
-        raise ConfigurationError(f"{where}.auth.flow: HubSpot has no {flow!r}; {nearest(flow, FLOWS)}")
+        raise ConfigurationError(f"{where}.auth.flow: HubSpot has no {flow!r}; {instead(flow, FLOWS)}")
     wanted = tuple(FLOWS[flow])
     for key in auth:
         if key not in (*wanted, "flow"):
             raise ConfigurationError(
-                f"{where}.auth.{key}: flow {flow!r} has no such key; {nearest(key, wanted)}"
+                f"{where}.auth.{key}: flow {flow!r} has no such key; {instead(key, wanted)}"
             )
     found = {key: str(auth.get(key) or "").strip() for key in wanted}
     for key, value in found.items():
@@ -154,7 +147,7 @@ def _mapping(
         for table in tables:
             if table not in COLUMNS:
                 raise ConfigurationError(
-                    f"{where}.{table}: HubSpot fills no such table; {nearest(table, COLUMNS)}"
+                    f"{where}.{table}: HubSpot fills no such table; {instead(table, COLUMNS)}"
                 )
     for table, columns in fields.items():
         for column in columns:
@@ -165,7 +158,7 @@ def _mapping(
                 )
             if column not in COLUMNS[table]:
                 raise ConfigurationError(
-                    f"{company}: fields.{table}.{column}: there is no such field; {nearest(column, COLUMNS[table])}"
+                    f"{company}: fields.{table}.{column}: there is no such field; {instead(column, COLUMNS[table])}"
                 )
 
 
@@ -174,7 +167,7 @@ def _options(where: str, options: Mapping[str, Any]) -> Options:
     checked: dict[str, Any] = {}
     for key, value in options.items():
         if key not in known:
-            raise ConfigurationError(f"{where}.options.{key}: there is no such option; {nearest(key, known)}")
+            raise ConfigurationError(f"{where}.options.{key}: there is no such option; {instead(key, known)}")
         checked[key] = value if key == "api_version" else _positive(f"{where}.options.{key}", key, value)
     version = checked.get("api_version", VERSIONS[0])
     if version not in VERSIONS:

@@ -14,7 +14,7 @@ from connectors.source import FieldState, SourceSettings
 from connectors.sources.salesforce.client import SalesforceClient
 from connectors.sources.salesforce.faults import MissingObjectError
 from connectors.sources.salesforce.mapping import TABLES, Column, Table
-from connectors.sources.salesforce.settings import nearest
+from connectors.sources.salesforce.settings import guessed
 
 log = structlog.get_logger(__name__)
 # Fields made of other fields; a query gets them as objects.
@@ -72,7 +72,7 @@ def check_fields(settings: SourceSettings) -> None:
 
 
 def _known(name: str, names: list[str]) -> str:
-    return nearest(name, names) or f"; known are {', '.join(names)}"
+    return guessed(name, names) or f"; known are {', '.join(names)}"
 
 
 class Catalogue:
@@ -207,7 +207,7 @@ class Catalogue:
             return FieldState("hidden", path, f"give the user read access to the object {table.object}")
         if self._resolve(seen, path) is not None:
             return FieldState("mapped", path)
-        guess = nearest(path, [field.name for field in seen.fields.values()])
+        guess = guessed(path, [field.name for field in seen.fields.values()])
         return FieldState(
             "hidden",
             path,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, Valid
 from connectors import address
 from connectors.errors import ConfigurationError
 from connectors.source import Reference
+from connectors.spelling import nearest
 
 API_VERSION: Final = "62.0"
 _Text = Annotated[str, Field(min_length=1)]
@@ -139,7 +139,7 @@ def read_auth(auth: Mapping[str, str]) -> Auth:
     if flow not in _FLOWS:
         said = "is missing" if flow is None else f"{flow!r} is unknown"
         raise ConfigurationError(
-            f"crm.auth.flow {said}; use one of {', '.join(_FLOWS)}{nearest(str(flow or ''), _FLOWS)}"
+            f"crm.auth.flow {said}; use one of {', '.join(_FLOWS)}{guessed(str(flow or ''), _FLOWS)}"
         )
     try:
         return _AUTH.validate_python(dict(auth))
@@ -164,11 +164,10 @@ def read_url(url: str) -> str:
         raise ConfigurationError(f"crm.url: {error}") from None
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def guessed(name: str, known: Iterable[str]) -> str:
     """'; did you mean ...?', or nothing when no known name is near."""
-    lower = {word.lower(): word for word in known}
-    close = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.6)
-    return f"; did you mean {lower[close[0]]}?" if close else ""
+    near = nearest(name, known)
+    return f"; did you mean {near}?" if near else ""
 
 
 def _explain(error: ValidationError, where: str, known: list[str], suffix: str) -> str:
@@ -176,7 +175,7 @@ def _explain(error: ValidationError, where: str, known: list[str], suffix: str) 
     path = [str(part) for part in first["loc"] if str(part) not in _FLOWS]
     key = ".".join(path)
     if first["type"] == "extra_forbidden":
-        guess = nearest(key, known)
+        guess = guessed(key, known)
         return f"{where}.{key} is unknown{suffix}{guess or '; known are ' + ', '.join(known)}"
     if first["type"] == "missing":
         return f"{where}.{key} is missing{suffix}"
